@@ -1,0 +1,50 @@
+# Everything a newcomer needs, from a machine that has only Python >= 3.11, make and a package index.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train sweep tensorboard test test-slow lint format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+setup: $(VENV)/.done ## Install the package and its tools into .venv
+
+train: setup ## Train on the embedded digits, under a minute; ARGS="data=mnist latent_dim=32" for more
+	@$(BIN)/cvae-train $(ARGS)
+
+sweep: setup ## Twelve runs: prior x likelihood x latent size
+	@$(BIN)/cvae-train -m prior=standard,gaussian likelihood=bernoulli,gaussian latent_dim=2,8,32 $(ARGS)
+
+tensorboard: setup ## Look at the curves of all runs and sweeps
+	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)
+
+test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup ## Run the tests that take minutes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup ## Check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
+
+format: setup ## Put the code into the house's format
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+clean: ## Remove what was installed and cached; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

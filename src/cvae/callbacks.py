@@ -1,0 +1,65 @@
+"""What a run shows while it trains."""
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch.distributions import kl_divergence
+
+from cvae.batch import Batch
+from cvae.errors import require_at_least
+from cvae.module import CVAE
+from cvae.pictures import grid
+from cvae.plots import image_grid
+
+_ROWS = 6
+_COLUMNS = 10
+
+
+class Snapshots(Callback):
+    """Writes to TensorBoard what the model looks like now, always from the same draws and images.
+
+    Prior samples by digit, reconstructions of validation images, and a histogram of the KL per
+    latent dimension, which tells dimensions in use from those left idle.
+
+    Args:
+        every_n_epochs: Epochs between two snapshots; the first epoch always has one.
+
+    Raises:
+        InputError: If `every_n_epochs` is below 1.
+    """
+
+    def __init__(self, every_n_epochs: int = 10) -> None:
+        require_at_least("callbacks.snapshots.every_n_epochs", every_n_epochs, 1)
+        self.every_n_epochs = every_n_epochs
+
+    @torch.no_grad()
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if not due or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, CVAE)
+        x, y = self._validation_batch(trainer, pl_module)
+        q, p = pl_module.posterior(x, y), pl_module.prior(x)
+        samples = grid(pl_module, None, _ROWS, torch.Generator().manual_seed(0))
+        writer, step = trainer.logger.experiment, trainer.global_step  # type: ignore[union-attr]
+        writer.add_figure("pictures/prior_samples", _canvas(image_grid(*samples)), step)
+        pair = torch.stack((y, pl_module.reconstruct(x, y)))[:, :_COLUMNS]
+        figure = image_grid(pair, rows=("image", "reconstruction"))
+        writer.add_figure("pictures/reconstructions", _canvas(figure), step)
+        if hasattr(q, "base_dist") and hasattr(p, "base_dist"):
+            per_dimension = kl_divergence(q.base_dist, p.base_dist).mean(0)
+            writer.add_histogram("kl_per_dimension", per_dimension, step)
+
+    @staticmethod
+    def _validation_batch(trainer: Trainer, model: CVAE) -> Batch:
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        images, labels = next(iter(datamodule.val_dataloader()))
+        moved = images.to(model.device), labels.to(model.device)
+        batch: Batch = datamodule.on_after_batch_transfer(moved)
+        return batch
+
+
+def _canvas(figure: Figure) -> Figure:
+    FigureCanvasAgg(figure)  # TensorBoard reads the pixels off a canvas
+    return figure

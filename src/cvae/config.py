@@ -1,0 +1,230 @@
+"""From a configuration to objects: where the YAML lies, what it may say, what is built from it.
+
+A configuration is checked in three steps, all before anything is written: the dataclass below
+types the root's own keys; every node's keys and values are held against the signature of what its
+`_target_` names, so that a new class needs no schema; and the constructors check ranges.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, get_args, get_type_hints
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.utils import instantiate
+from omegaconf import MISSING
+from typeguard import TypeCheckError, check_type
+
+from cvae.batch import Shape
+from cvae.data.base import LabelledImages
+from cvae.errors import InputError, did_you_mean
+from cvae.generators import Generator
+from cvae.module import CVAE
+
+Config = Mapping[str, Any]
+"""A resolved configuration: plain dicts, lists, numbers and strings."""
+
+
+@dataclass
+class TrainSchema:
+    """The root of `conf/train.yaml`: the shared facts, and a node per group."""
+
+    data: Any = MISSING
+    condition: Any = MISSING
+    prior: Any = MISSING
+    posterior: Any = MISSING
+    likelihood: Any = MISSING
+    network: Any = MISSING
+    objective: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    trainer: Any = MISSING
+    logger: Any = MISSING
+    callbacks: Any = MISSING
+    latent_dim: int = MISSING
+    seed: int = MISSING
+    resume: str | None = None
+
+
+@dataclass
+class SampleSchema:
+    """The root of `conf/sample.yaml`."""
+
+    checkpoint: str = MISSING
+    digits: str | None = None
+    n: int = MISSING
+    seed: int = MISSING
+    plot: str = MISSING
+    mean: bool = MISSING
+    out: str = MISSING
+
+
+@dataclass
+class EvaluateData:
+    """Changes to the data that the run was trained on; null leaves them."""
+
+    root: str | None = None
+    batch_size: int | None = None
+
+
+@dataclass
+class EvaluateSchema:
+    """The root of `conf/evaluate.yaml`."""
+
+    checkpoint: str = MISSING
+    samples: int = MISSING
+    seed: int = MISSING
+    device: str = MISSING
+    out: str | None = None
+    data: EvaluateData = MISSING
+
+
+def find(name: str) -> Path:
+    """Return the folder `conf` or `experiments`: of the installed package, else the repository."""
+    installed = Path(__file__).parent / name
+    return installed if installed.is_dir() else Path(__file__).parents[2] / name
+
+
+class ExperimentsOnSearchPath(SearchPathPlugin):
+    """Lets Hydra find `experiment=NAME` in `experiments/experiment/NAME.yaml`."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("cvae", f"file://{find('experiments')}")
+
+
+Plugins.instance().register(ExperimentsOnSearchPath)
+for _name, _schema in (
+    ("train_schema", TrainSchema),
+    ("sample_schema", SampleSchema),
+    ("evaluate_schema", EvaluateSchema),
+):
+    ConfigStore.instance().store(_name, _schema)
+
+
+# -- checks ------------------------------------------------------------------------------------
+
+
+def check(config: Config) -> None:
+    """Hold every key and value against the signature of what is built from it.
+
+    Raises:
+        InputError: Naming the key, what was expected, what came, and the nearest known word.
+    """
+    known = [field.name for field in fields(TrainSchema)]
+    for key in config:
+        if key not in known:
+            raise InputError(f"{key}: no such key{did_you_mean(key, known)}")
+    # A group's own node comes before those that it is interpolated into.
+    for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
+        _check_node(path, node)
+
+
+def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
+    """Yield (path, node) of every node with a `_target_`, outermost first."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield path, config
+        for key, value in config.items():
+            yield from nodes(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(config, list):
+        for index, value in enumerate(config):
+            yield from nodes(value, f"{path}.{index}")
+
+
+def _check_node(path: str, node: Config) -> None:
+    known, takes_any = _arguments(_locate(path, node["_target_"]))
+    for key, value in node.items():
+        if key in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_"):
+            continue
+        if key not in known and not takes_any:
+            raise InputError(
+                f"{path}.{key}: {node['_target_']} takes no such argument{did_you_mean(key, known)}"
+            )
+        expected = known.get(key, Any)
+        if isinstance(value, Mapping | list) or _is_a(value, expected):
+            continue
+        words = [word for word in get_args(expected) if isinstance(word, str)]
+        name = "a known word" if words else inspect.formatannotation(expected)
+        raise InputError(
+            f"{path}.{key}: expected {name.replace('typing.', '')}, "
+            f"got {value!r}{did_you_mean(str(value), words)}"
+        )
+
+
+def _is_a(value: object, expected: Any) -> bool:
+    try:
+        check_type(value, expected)
+    except TypeCheckError:
+        return False
+    return True
+
+
+def _locate(path: str, target: str) -> Any:
+    try:
+        return resolve_name(target)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        parent, _, name = str(target).rpartition(".")
+        hint = did_you_mean(name, dir(sys.modules[parent])) if parent in sys.modules else ""
+        raise InputError(f"{path}._target_: nothing is called '{target}'{hint}") from error
+
+
+def _arguments(target: Any) -> tuple[dict[str, Any], bool]:
+    """Return the type of every argument, and whether others are taken as well.
+
+    A class whose `__init__` hands further arguments on takes those of its base as well.
+    """
+    known: dict[str, Any] = {}
+    functions = [target]
+    if inspect.isclass(target):
+        functions = [vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c)]
+    for function in functions:
+        parameters = inspect.signature(function).parameters.values()
+        try:
+            hints = get_type_hints(function)
+        except (NameError, TypeError):  # names that exist for a type checker alone
+            hints = {}
+        named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        known = {name: hints.get(name, Any) for name in named} | known
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return known, False
+    return known, True
+
+
+# -- building ----------------------------------------------------------------------------------
+
+
+def build_datamodule(config: Config, **changes: Any) -> LabelledImages:
+    """Return the data module of a configuration, its arguments changed by `changes`."""
+    datamodule: LabelledImages = instantiate(
+        {**config["data"], **changes}, condition=instantiate(config["condition"])
+    )
+    return datamodule
+
+
+def build_model(config: Config, image_shape: Shape, num_classes: int) -> CVAE:
+    """Return the model of a configuration for images (C, H, W) of `num_classes` classes.
+
+    `optimizer` and `scheduler` may be left out where the model is not to be trained.
+    """
+
+    def built(group: str) -> Callable[..., Any]:
+        builder: Callable[..., Any] = instantiate(config[group])
+        return builder
+
+    condition = built("condition")(tuple(image_shape), num_classes)
+    x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
+    training = {name: built(name) for name in ("optimizer", "scheduler") if name in config}
+    return CVAE(
+        condition=condition,
+        prior=built("prior")(x_shape, latent_dim),
+        posterior=built("posterior")(x_shape, y_shape, latent_dim),
+        generator=Generator(x_shape, latent_dim, y_shape, built("likelihood"), built("network")),
+        objective=instantiate(config["objective"]),
+        **training,
+    )

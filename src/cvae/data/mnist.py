@@ -1,0 +1,156 @@
+"""MNIST and the data sets that share its format, read through torchvision."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+from torchvision import datasets
+
+from cvae.conditions import ConditionBuilder
+from cvae.data.base import LabelledImages
+from cvae.errors import InputError
+
+_UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AssertionError)
+"""What torchvision raises over files that are cut short or of another format."""
+
+
+class MNIST(LabelledImages):
+    """Handwritten digits, 60,000 for training and 10,000 for testing (LeCun et al. 1998).
+
+    Args:
+        condition: Builder of the condition.
+        root: Folder laid out as torchvision's: the files lie in `root/MNIST/raw`.
+        download: Whether to fetch the files where they are missing. Several processes may start
+            at once: one downloads, the others wait, and an interrupted download leaves nothing.
+        **options: As for `LabelledImages`.
+    """
+
+    image_shape = (1, 28, 28)
+    num_classes = 10
+    levels = 256
+    source: ClassVar[Callable[..., Any]] = datasets.MNIST
+    files: ClassVar[tuple[str, ...]] = (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
+
+    def __init__(
+        self,
+        condition: ConditionBuilder,
+        *,
+        root: str = "data",
+        download: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(condition, **options)
+        self.root = Path(root).expanduser()
+        self.folder = self.root / type(self).__name__ / "raw"
+        self.download = download
+
+    def prepare_data(self) -> None:
+        """Download the files where they are missing.
+
+        Raises:
+            InputError: If they are missing and cannot be had.
+        """
+        if not self._missing():
+            return
+        remedy = f"put {', '.join(self.files)} into '{self.folder}', or train on data=digits"
+        if not self.download:
+            raise InputError(f"data.root: '{self._missing()[0]}' is missing; {remedy}")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / f".{type(self).__name__}.lock"):
+                if self._missing():
+                    self._fetch()
+        except (OSError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(
+                f"data.root: '{self._missing()[0]}' is missing and the download failed ({reason}); "
+                f"{remedy}"
+            ) from error
+
+    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+        try:
+            dataset = self.open(self.root, train=train)
+            images, labels = dataset.data.unsqueeze(1), torch.as_tensor(dataset.targets).long()
+            if images.shape[1:] != self.image_shape or len(images) != len(labels):
+                raise ValueError(f"{tuple(images.shape)} pixels for {len(labels)} labels")
+        except _UNREADABLE as error:
+            reason = (str(error).strip().splitlines() or ["not in the IDX format"])[0]
+            raise InputError(
+                f"data.root: the files in '{self.folder}' are damaged ({reason}); "
+                "delete that folder to have them downloaded again"
+            ) from error
+        return images, labels
+
+    def open(self, root: Path, **options: bool) -> Any:
+        """Return torchvision's data set under `root`; `options` are its `train` and `download`."""
+        return type(self).source(root, **options)
+
+    def _missing(self) -> list[Path]:
+        return [self.folder / name for name in self.files if not (self.folder / name).is_file()]
+
+    def _fetch(self) -> None:
+        # torchvision takes any file of the right name for a whole one, so the files get their
+        # names only once all of them have come.
+        with TemporaryDirectory(dir=self.root) as scratch:
+            for train in (True, False):
+                self.open(Path(scratch), train=train, download=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in self.files:
+                shutil.move(Path(scratch) / type(self).__name__ / "raw" / name, self.folder / name)
+
+
+class FashionMNIST(MNIST):
+    """Ten kinds of clothing in MNIST's format (Xiao, Rasul & Vollgraf 2017)."""
+
+    source = datasets.FashionMNIST
+
+
+class KMNIST(MNIST):
+    """Ten cursive Japanese characters in MNIST's format (Clanuwat et al. 2018)."""
+
+    source = datasets.KMNIST
+
+
+class EMNIST(MNIST):
+    """The digits of EMNIST, 240,000 for training and 40,000 for testing (Cohen et al. 2017)."""
+
+    source = datasets.EMNIST
+    files = (
+        "emnist-digits-train-images-idx3-ubyte",
+        "emnist-digits-train-labels-idx1-ubyte",
+        "emnist-digits-test-images-idx3-ubyte",
+        "emnist-digits-test-labels-idx1-ubyte",
+    )
+
+    def open(self, root: Path, **options: bool) -> Any:
+        return type(self).source(root, split="digits", **options)
+
+    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+        images, labels = super().read(train)
+        return images.transpose(-1, -2), labels  # the files hold the images transposed
+
+
+class QMNIST(MNIST):
+    """MNIST with its 60,000 test digits restored (Yadav & Bottou 2019)."""
+
+    source = datasets.QMNIST
+    files = (
+        "qmnist-train-images-idx3-ubyte",
+        "qmnist-train-labels-idx2-int",
+        "qmnist-test-images-idx3-ubyte",
+        "qmnist-test-labels-idx2-int",
+    )
+
+    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+        images, labels = super().read(train)
+        return images, labels[:, 0]  # further columns: the writer, the position, ...

@@ -1,0 +1,26 @@
+"""Bad input, told in one line.
+
+Every message names the argument, what was expected, what came, and the way out.
+The commands print it on standard error and exit with status 2; in Python it is a `ValueError`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one line that says how to mend it."""
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Return `"; did you mean 'gaussian'?"` for the nearest candidate, else the candidates."""
+    known = sorted(name for name in candidates if not name.startswith("_"))
+    if matches := get_close_matches(word, known, n=1):
+        return f"; did you mean '{matches[0]}'?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def require_at_least(name: str, value: float, minimum: float) -> None:
+    """Raise an `InputError` that names the argument unless `value >= minimum`."""
+    if not value >= minimum:
+        raise InputError(f"{name}: expected at least {minimum}, got {value}")

@@ -1,0 +1,183 @@
+"""The conditional variational autoencoder as a LightningModule.
+
+It holds the three networks and the objective, and is ordinary Python: a notebook can build one
+from parts without a configuration.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from cvae.batch import Batch
+from cvae.conditions import Condition
+from cvae.distributions import ConditionalDistribution, drawing_from
+from cvae.generators import Generator
+from cvae.metrics import MeanTerms
+from cvae.objectives import ELBO, Objective, Terms, log_importance_weights
+
+_ROWS = 8192
+"""Decoded images held at a time while estimating log p(y|x); bounds the memory."""
+
+_SPLITS = ("train", "val", "test")
+
+
+class CVAE(LightningModule):
+    """Models p(y|x) with a latent variable z.
+
+    Args:
+        condition: Makes x of what a user asks for.
+        prior: p(z|x).
+        posterior: q(z|x, y).
+        generator: p(y|x, z).
+        objective: What training minimises.
+        optimizer: Builder of the optimiser from parameters.
+        scheduler: Builder of the learning-rate schedule, stepped once per epoch, from the
+            optimiser; None keeps the rate constant.
+    """
+
+    def __init__(
+        self,
+        condition: Condition,
+        prior: ConditionalDistribution,
+        posterior: ConditionalDistribution,
+        generator: Generator,
+        objective: Objective | None = None,
+        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] = torch.optim.Adam,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    ) -> None:
+        super().__init__()
+        self.condition = condition
+        self.prior = prior
+        self.posterior = posterior
+        self.generator = generator
+        self.objective = objective or ELBO()
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.means = nn.ModuleDict({f"{split}_means": MeanTerms() for split in _SPLITS})
+
+    # -- inference -------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        x: int | Sequence[int] | Tensor | None = None,
+        n: int = 1,
+        generator: torch.Generator | None = None,
+        mean: bool = False,
+    ) -> Tensor:
+        """Draw n plausible targets for each condition: z from the prior, then y given z.
+
+        Args:
+            x: A digit, a list of B digits, or a condition tensor (B, *x_shape); None for every
+                class once, or for a model without condition.
+            n: Number of draws for each condition.
+            generator: Source of randomness; the same state gives the same images.
+            mean: Return the likelihood's mean given z instead of a draw of y.
+
+        Returns:
+            Pixels in [0, 1], (n, B, *y_shape).
+
+        Raises:
+            InputError: If the model knows no such condition.
+        """
+        x = self.condition.encode(x).to(self.device)
+        with drawing_from(generator, self.device):
+            z = self.prior(x).sample((n,))
+            return self._pixels(self.generator(x, z), mean)
+
+    @torch.no_grad()
+    def decode(self, x: int | Sequence[int] | Tensor | None, z: Tensor) -> Tensor:
+        """Return the likelihood's mean, pixels in [0, 1], (..., B, *y_shape), of z, (..., B, L)."""
+        return self._pixels(self.generator(self.condition.encode(x).to(z.device), z), mean=True)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the mean image, (B, *y_shape), at the posterior's mean of z."""
+        return self._pixels(self.generator(x, self.posterior(x, y).mean), mean=True)
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
+        """Estimate log p(y|x) by importance sampling from the posterior, in nats, (B,).
+
+        The estimate is low on average and rises to log p(y|x) with the number of samples (Burda,
+        Grosse & Salakhutdinov 2016, theorem 1). Samples are streamed through in chunks.
+
+        Args:
+            x: Conditions (B, *x_shape).
+            y: Targets (B, *y_shape).
+            samples: Number K of draws of z for each image.
+        """
+        q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
+        chunk = max(1, _ROWS // len(y))
+        total = torch.full((len(y),), -math.inf, device=y.device)
+        for done in range(0, samples, chunk):
+            weights = log_importance_weights(q, p, decode, y, min(chunk, samples - done))
+            total = torch.logaddexp(total, weights.logsumexp(0))
+        return total - math.log(samples)
+
+    @staticmethod
+    def _pixels(distribution: Distribution, mean: bool) -> Tensor:
+        return (distribution.mean if mean else distribution.sample()).clamp(0, 1)
+
+    # -- training --------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Check once that the data are what the likelihood is a distribution over."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None:
+            self.generator.likelihood.require(datamodule.support)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
+        self.beta = self.objective.beta_at(epoch)
+        return self._step("train", batch, self.beta).loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step("test", batch)
+
+    def _step(self, split: str, batch: Batch, beta: float = 1.0) -> Terms:
+        x, y = batch
+        q, p = self.posterior(x, y), self.prior(x)
+        terms = self.objective(q, p, partial(self.generator, x), y, beta)
+        self._means(split).update(terms.loss, terms.log_likelihood, terms.kl)
+        return terms
+
+    def on_train_epoch_end(self) -> None:
+        self._log_means("train")
+        self.log("train/beta", self.beta)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_means("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_means("test")
+
+    def _log_means(self, split: str) -> None:
+        # Logged once per epoch: logging at every step would cost as much as the step itself.
+        means = self._means(split)
+        for name, value in means.compute().items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "elbo", sync_dist=True)
+        means.reset()
+
+    def _means(self, split: str) -> MeanTerms:
+        means = self.means[f"{split}_means"]
+        assert isinstance(means, MeanTerms)
+        return means
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.parameters())
+        if self.scheduler is None:
+            return optimizer
+        schedule = {"scheduler": self.scheduler(optimizer), "monitor": "val/elbo"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

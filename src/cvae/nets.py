@@ -1,0 +1,75 @@
+"""Networks: tensors to a tensor, built from sizes.
+
+A network is built as `network(in_shapes, out_shape)` and called with one tensor per entry of
+`in_shapes`. The tensors' leading dimensions broadcast against each other and come out unchanged,
+so that K samples of z, (K, B, L), may meet B conditions, (B, X), without a copy at the call.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cvae.batch import Shape
+from cvae.errors import require_at_least
+
+
+class Network(Protocol):
+    """What builds a network: a class of this file with its hyperparameters filled in."""
+
+    def __call__(self, in_shapes: Sequence[Shape], out_shape: Shape) -> nn.Module:
+        """Return a module from tensors (..., *in_shape) to a tensor (..., *out_shape)."""
+
+
+class MLP(nn.Module):
+    """Fully connected network; its inputs are flattened and set side by side.
+
+    Args:
+        in_shapes: Shape of each input without its leading dimensions.
+        out_shape: Shape of the output without its leading dimensions.
+        width: Units in each hidden layer.
+        depth: Number of hidden layers; 0 is a linear map.
+        activation: Builder of the non-linearity after each hidden layer.
+
+    Raises:
+        InputError: If `width` is below 1 or `depth` below 0.
+    """
+
+    def __init__(
+        self,
+        in_shapes: Sequence[Shape],
+        out_shape: Shape,
+        *,
+        width: int = 512,
+        depth: int = 2,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        require_at_least("network.width", width, 1)
+        require_at_least("network.depth", depth, 0)
+        self.in_shapes = tuple(map(tuple, in_shapes))
+        sizes = [sum(map(math.prod, self.in_shapes)), *[width] * depth]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(sizes):
+            layers += [_linear(fan_in, fan_out), activation()]
+        layers += [_linear(sizes[-1], math.prod(out_shape)), nn.Unflatten(-1, tuple(out_shape))]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Map tensors (..., *in_shape), one per entry of `in_shapes`, to (..., *out_shape)."""
+        flat = [t.flatten(-len(s)) for t, s in zip(inputs, self.in_shapes, strict=True)]
+        lead = torch.broadcast_shapes(*(t.shape[:-1] for t in flat))
+        return self.layers(torch.cat([t.expand(*lead, -1) for t in flat], dim=-1))
+
+
+def _linear(fan_in: int, fan_out: int) -> nn.Linear:
+    if fan_in:
+        return nn.Linear(fan_in, fan_out)
+    # An empty condition leaves a layer with a bias alone. torch would set that bias to zero and
+    # warn about the empty weight, and units that all start equal would stay equal.
+    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+    nn.init.uniform_(layer.bias, -1, 1)
+    return layer

@@ -1,0 +1,107 @@
+"""Looks into a model: from a model to labelled images, ready to be drawn.
+
+Every function takes a model, the digits asked for (None for every class), a number n, and a source
+of randomness, and returns a `Panel`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from cvae.distributions import drawing_from
+from cvae.errors import InputError
+from cvae.module import CVAE
+
+_UNCONDITIONAL_COLUMNS = 10
+
+
+class Panel(NamedTuple):
+    """Images (R, C, *y_shape) in [0, 1], with a name for each column and row, or none."""
+
+    images: Tensor
+    columns: list[str]
+    rows: list[str]
+
+
+Digits = list[int] | None
+
+
+def grid(
+    model: CVAE, digits: Digits, n: int, generator: torch.Generator, mean: bool = True
+) -> Panel:
+    """Draw from the prior: a row per plausible hand, a column per digit.
+
+    Without a condition, n rows of ten images.
+    """
+    names = model.condition.names(digits)
+    if names:
+        return Panel(model.sample(digits, n, generator, mean), names, [])
+    images = model.sample(digits, n * _UNCONDITIONAL_COLUMNS, generator, mean)
+    return Panel(images.unflatten(0, (n, _UNCONDITIONAL_COLUMNS)).squeeze(2), [], [])
+
+
+def interpolation(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
+    """Go in n steps straight from one draw of z to another: a row per digit."""
+    x = model.condition.encode(digits)
+    with drawing_from(generator, model.device):
+        start, end = model.prior(x).sample(torch.Size([2]))
+    steps = torch.linspace(0, 1, n)
+    images = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))
+    columns = [f"{step:.2f}" for step in steps.tolist()]
+    return Panel(images.transpose(0, 1), columns, model.condition.names(digits))
+
+
+def traversal(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
+    """Move each latent dimension alone over two of the prior's standard deviations to either side
+    of its mean, in n steps: a row per dimension, for one digit.
+    """
+    x = _one(model, digits)
+    prior = model.prior(x)
+    steps = torch.linspace(-2, 2, n)
+    offsets = torch.eye(prior.event_shape[0]).unsqueeze(1) * steps.view(n, 1)
+    images = model.decode(x, (prior.mean + prior.stddev * offsets).unsqueeze(-2)).squeeze(2)
+    rows = [f"z{i}" for i in range(len(images))]
+    return Panel(images, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
+
+
+def manifold(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
+    """Lay n by n points over the plane of a two-dimensional z, at the prior's quantiles from 2 %
+    to 98 %, for one digit: the first dimension to the right, the second upwards.
+
+    Raises:
+        InputError: If z is not two-dimensional.
+    """
+    x = _one(model, digits)
+    prior = model.prior(x)
+    if prior.event_shape[0] != 2:
+        raise InputError(
+            "plot: 'manifold' draws the plane of a two-dimensional z, but this model has "
+            f"latent_dim={prior.event_shape[0]}; train with latent_dim=2, or ask for plot=traversal"
+        )
+    quantiles = torch.linspace(0.02, 0.98, n)
+    steps = Normal(0.0, 1.0).icdf(quantiles)
+    plane = torch.cartesian_prod(steps, steps).view(n, n, 2).flip(0, -1)
+    images = model.decode(x, (prior.mean + prior.stddev * plane).unsqueeze(-2)).squeeze(2)
+    names = [f"{quantile:.0%}" for quantile in quantiles.tolist()]
+    return Panel(images, names, names[::-1])
+
+
+PLOTS: dict[str, Callable[[CVAE, Digits, int, torch.Generator], Panel]] = {
+    "grid": grid,
+    "interpolation": interpolation,
+    "traversal": traversal,
+    "manifold": manifold,
+}
+
+
+def _one(model: CVAE, digits: Digits) -> Tensor:
+    x = model.condition.encode(digits)
+    if len(x) != 1:
+        raise InputError(
+            f"digits: a traversal or a manifold draws one digit, got {len(x)}; ask for one, "
+            "such as digits=7"
+        )
+    return x

@@ -1,0 +1,50 @@
+"""`cvae-sample`: draw from a trained model and look into its latent space."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from cvae.checkpoint import load
+from cvae.cli import command
+from cvae.config import Config
+from cvae.errors import InputError, did_you_mean, require_at_least
+from cvae.pictures import PLOTS, Panel, grid
+from cvae.plots import image_grid, png
+
+
+def sample(config: Config) -> Panel:
+    """Return the picture that a configuration asks for.
+
+    Raises:
+        InputError: If the checkpoint, the digits or the kind of plot cannot be used.
+    """
+    require_at_least("n", config["n"], 1)
+    digits = config["digits"]
+    if digits is not None and not (digits.isascii() and digits.isdigit()):
+        raise InputError(f"digits: expected digits such as digits=2018, got '{digits}'")
+    if config["plot"] not in PLOTS:
+        raise InputError(
+            f"plot: expected one of {', '.join(PLOTS)}, got '{config['plot']}'"
+            f"{did_you_mean(config['plot'], PLOTS)}"
+        )
+    draw = partial(grid, mean=config["mean"]) if config["plot"] == "grid" else PLOTS[config["plot"]]
+    model = load(config["checkpoint"])
+    generator = torch.Generator().manual_seed(config["seed"])
+    return draw(model, None if digits is None else [int(d) for d in digits], config["n"], generator)
+
+
+@command("sample")
+def main(config: Config) -> None:
+    """Run `cvae-sample`."""
+    out = Path(config["out"]).expanduser()
+    if out.suffix.lower() != ".png":
+        raise InputError(f"out: expected a file name ending in .png, got '{out}'")
+    picture = png(image_grid(*sample(config)))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(picture)
+    print(out)
+
+
+if __name__ == "__main__":
+    main()
