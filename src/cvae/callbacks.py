@@ -33,6 +33,15 @@ class Snapshots(Callback):
         require_at_least("callbacks.snapshots.every_n_epochs", every_n_epochs, 1)
         self.every_n_epochs = every_n_epochs
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            curves = {
+                name: ["Multiline", [f"train/{name}", f"val/{name}"]]
+                for name in ("elbo", "log_likelihood", "kl")
+            }
+            writer = trainer.logger.experiment  # type: ignore[union-attr]
+            writer.add_custom_scalars({"training and validation, nats per image": curves})
+
     @torch.no_grad()
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every_n_epochs == 0

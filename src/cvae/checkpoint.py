@@ -87,6 +87,12 @@ def datamodule(path: str | Path, **changes: Any) -> LabelledImages:
     return build_datamodule(config, **changes)
 
 
+def progress(path: str | Path) -> tuple[int, int]:
+    """Return how many epochs and optimiser steps the last checkpoint of a run has seen."""
+    _, checkpoint = _read(resolve(path, "last.ckpt"))
+    return checkpoint["epoch"] + 1, checkpoint["global_step"]
+
+
 def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
     """Return the checkpoint that a path means: itself, or the named one of a run's folder.
 

@@ -71,7 +71,9 @@ class LabelCondition(Condition):
 
     def encode(self, wanted: int | Sequence[int] | Tensor | None) -> Tensor:
         """Encode one digit, several, or None for every class once, as one-hot rows (B, classes)."""
-        labels = torch.as_tensor(range(self.num_classes) if wanted is None else wanted)
+        if wanted is None:
+            wanted = range(self.num_classes)
+        labels = wanted if isinstance(wanted, Tensor) else torch.tensor(wanted, dtype=torch.long)
         if labels.is_floating_point():
             if labels.shape[-1:] != self.x_shape:
                 raise InputError(

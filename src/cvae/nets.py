@@ -65,11 +65,20 @@ class MLP(nn.Module):
         return self.layers(torch.cat([t.expand(*lead, -1) for t in flat], dim=-1))
 
 
-def _linear(fan_in: int, fan_out: int) -> nn.Linear:
-    if fan_in:
-        return nn.Linear(fan_in, fan_out)
-    # An empty condition leaves a layer with a bias alone. torch would set that bias to zero and
-    # warn about the empty weight, and units that all start equal would stay equal.
-    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
-    nn.init.uniform_(layer.bias, -1, 1)
-    return layer
+def _linear(fan_in: int, fan_out: int) -> nn.Module:
+    return nn.Linear(fan_in, fan_out) if fan_in else _Constant(fan_out)
+
+
+class _Constant(nn.Module):
+    """What is left of a linear layer without inputs, as under an empty condition: its bias.
+
+    `nn.Linear` would set it to zero, and units that all start equal would stay equal.
+    """
+
+    def __init__(self, fan_out: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.empty(fan_out).uniform_(-1, 1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (..., 0) to (..., fan_out)."""
+        return self.bias.expand(*h.shape[:-1], -1)

@@ -58,6 +58,7 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     datamodule = build_datamodule(config)
     model = build_model(config, datamodule.image_shape, datamodule.num_classes)
     logger = instantiate(config["logger"])(save_dir=run_dir)
+    logger.hparams.update(settings(config))
     provenance = Provenance(config, datamodule.image_shape, datamodule.num_classes)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
@@ -66,48 +67,39 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     )
     resumed = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
     trainer.fit(model, datamodule, ckpt_path=resumed, weights_only=True)
-    epochs = trainer.current_epoch
 
-    # One process and the whole split: several processes would repeat images to share them evenly.
+    # One process and the whole split: several would repeat images to share them evenly.
     model = checkpoint.load(run_dir)
     tester: Trainer = instantiate(config["trainer"], devices=1, num_nodes=1, strategy="auto")(
-        logger=logger, enable_progress_bar=False, enable_model_summary=False
+        logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
     seed_everything(config["seed"], workers=True, verbose=False)
     tester.test(model, datamodule, verbose=False)
     metrics = {name: value.item() for name, value in tester.callback_metrics.items()}
-    metrics |= {"epochs": epochs, "seconds": round(time.monotonic() - started, 1)}
 
-    if tester.is_global_zero:
-        logger.log_hyperparams(flat(config), metrics, step=trainer.global_step)
-        logger.finalize("success")
-        panel = grid(model.cpu(), None, 8, torch.Generator().manual_seed(config["seed"]))
-        (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))
-        (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        show(metrics)
-        for name in (
-            "checkpoints/best.ckpt",
-            "checkpoints/last.ckpt",
-            "metrics.json",
-            "samples.png",
-        ):
-            print(run_dir / name)
-        print(f"curves: tensorboard --logdir {run_dir}")
+    epochs, steps = checkpoint.progress(run_dir)
+    logger.log_hyperparams(settings(config), metrics, step=steps)
+    logger.finalize("success")
+    panel = grid(model.cpu(), None, 8, torch.Generator().manual_seed(config["seed"]))
+    (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))
+    metrics |= {"epochs": epochs, "seconds": round(time.monotonic() - started, 1)}
+    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 
-def flat(config: Config, prefix: str = "") -> dict[str, str | float]:
-    """Return the settings that somebody may sweep, by their name on the command line."""
-    settings: dict[str, str | float] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if key == "_target_":
-            settings[prefix.rstrip(".")] = value.rpartition(".")[2]
-        elif isinstance(value, dict):
-            settings |= flat(value, f"{name}.")
-        elif isinstance(value, str | int | float) and key != "_partial_":
-            settings[name] = value
-    return settings
+def settings(config: Config) -> dict[str, str | float]:
+    """Return what tells one run of a sweep from another, by its name on the command line."""
+    named: dict[str, str | float] = {}
+    for group, node in config.items():
+        if group in ("trainer", "logger", "callbacks"):
+            continue
+        if isinstance(node, dict):
+            named[group] = node["_target_"].rpartition(".")[2]
+            node = {f"{group}.{key}": value for key, value in node.items() if key[0] != "_"}
+        else:
+            node = {group: node}
+        named |= {key: value for key, value in node.items() if isinstance(value, str | int | float)}
+    return named
 
 
 def resumed_arguments(arguments: list[str]) -> list[str]:
@@ -131,7 +123,11 @@ def resumed_arguments(arguments: list[str]) -> list[str]:
 
 @command("train")
 def _train(config: Config) -> None:
-    train(config, Path(HydraConfig.get().runtime.output_dir))
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    show(train(config, run_dir))
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
+        print(run_dir / name)
+    print(f"curves: tensorboard --logdir {run_dir}")
 
 
 def main() -> None:

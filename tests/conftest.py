@@ -1,0 +1,113 @@
+"""Shared by the tests: configurations, small data, and one short run."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from cvae.cli import plain
+from cvae.config import Config, find
+from cvae.data import mnist
+from cvae.train import train
+
+SHORT = [
+    "network.width=16",
+    "trainer.max_epochs=1",
+    "+trainer.limit_train_batches=1",
+    "trainer.enable_progress_bar=false",
+]
+TORCHVISION = {c.__name__: c for c in mnist.MNIST.__subclasses__()} | {"MNIST": mnist.MNIST}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def composed(*overrides: str) -> Config:
+    """The configuration that the command line would give, resolved."""
+    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+        return plain(compose("train", list(overrides)))
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (find("conf") / group).glob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("run")
+    config = composed(
+        "network.width=64", "trainer.max_epochs=2", "trainer.enable_progress_bar=false"
+    )
+    train(config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def metrics(run_dir: Path) -> dict[str, float]:
+    return json.loads((run_dir / "metrics.json").read_text())
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Write an array in the IDX format that MNIST's files have (LeCun's page describes it)."""
+    code = {np.dtype(np.uint8): 8, np.dtype(">i4"): 12}[array.dtype]
+    header = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
+@pytest.fixture(scope="session")
+def idx_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small files of every torchvision data set, with an image's label written in its corner."""
+    root = tmp_path_factory.mktemp("idx")
+    rng = np.random.default_rng(0)
+    for name, cls in TORCHVISION.items():
+        folder = root / name / "raw"
+        folder.mkdir(parents=True)
+        for images_name, labels_name, count in (
+            (cls.files[0], cls.files[1], 200),
+            (cls.files[2], cls.files[3], 50),
+        ):
+            labels = np.arange(count, dtype=np.uint8) % 10
+            images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+            images[:, 0, 1] = labels  # top row, second column, before any transposition
+            write_idx(folder / images_name, images)
+            if "idx2-int" in labels_name:
+                write_idx(folder / labels_name, np.stack([labels] * 8, 1).astype(">i4"))
+            else:
+                write_idx(folder / labels_name, labels)
+    return root
+
+
+@pytest.fixture(scope="session")
+def mnist_root() -> Path:
+    root = Path(__file__).parents[2] / "shared" / "data"
+    if not (root / "MNIST" / "raw").is_dir():
+        pytest.skip("no copy of MNIST beside the repository")
+    return root
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a console command in this process; gives its exit status, output and error output."""
+
+    def run(main: Callable[[], Any], *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["command", *arguments])
+        capsys.readouterr()
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 1
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run

@@ -1,0 +1,232 @@
+"""Splits, binarisation, one-hot labels, and files of MNIST's kind."""
+
+import multiprocessing
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from conftest import TORCHVISION
+from cvae.batch import Support
+from cvae.conditions import LabelCondition, NoCondition
+from cvae.data.base import LabelledImages
+from cvae.data.digits import Digits
+from cvae.data.mnist import MNIST
+from cvae.errors import InputError
+
+
+def ready(data: LabelledImages) -> LabelledImages:
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def rows(images: torch.Tensor) -> list[tuple[int, ...]]:
+    return [tuple(row) for row in images.flatten(1).tolist()]
+
+
+def test_the_three_splits_hold_every_scan_once() -> None:
+    data = ready(Digits(LabelCondition))
+    splits = (data.train_set, data.val_set, data.test_set)
+    assert [len(split) for split in splits] == [1293, 144, 360]
+    served = sorted(row for split in splits for row in rows(split.images))
+    expected = torch.from_numpy(load_digits().images).to(torch.uint8)
+    assert served == sorted(rows(expected))
+
+
+def test_splits_are_stratified() -> None:
+    data = ready(Digits(LabelCondition))
+    for split in (data.train_set, data.val_set, data.test_set):
+        counts = torch.bincount(split.labels) / len(split)
+        assert (counts - 0.1).abs().max() < 0.01
+
+
+def test_the_split_follows_its_seed_and_the_test_split_never_moves() -> None:
+    first, same, other = (ready(Digits(LabelCondition, split_seed=s)) for s in (0, 0, 1))
+    assert torch.equal(first.val_set.images, same.val_set.images)
+    assert not torch.equal(first.val_set.images, other.val_set.images)
+    assert torch.equal(first.test_set.images, other.test_set.images)
+
+
+def batch(data: LabelledImages, training: bool = False):
+    loader = data.train_dataloader() if training else data.val_dataloader()
+    data.trainer = SimpleNamespace(training=training)
+    return data.on_after_batch_transfer(next(iter(loader)))
+
+
+def test_images_and_one_hot_labels_are_paired() -> None:
+    bunch = load_digits()
+    known = dict(zip(rows(torch.from_numpy(bunch.images).long()), bunch.target, strict=True))
+    x, y = batch(ready(Digits(LabelCondition, batch_size=100)))
+    assert x.shape == (100, 10)
+    assert y.shape == (100, 1, 8, 8)
+    assert torch.equal(x.sum(1), torch.ones(100))
+    grey = (y * 16).round().long()
+    assert x.argmax(1).tolist() == [known[row] for row in rows(grey)]
+
+
+def test_an_empty_condition_keeps_the_image() -> None:
+    x, y = batch(ready(Digits(NoCondition, batch_size=100)))
+    assert x.shape == (100, 0)
+    assert y.shape == (100, 1, 8, 8)
+
+
+def test_grey_levels_span_zero_to_one() -> None:
+    data = ready(Digits(LabelCondition, batch_size=1000))
+    _, y = batch(data, training=True)
+    assert data.support == Support.UNIT_INTERVAL
+    assert sorted(set(y.flatten().tolist())) == [level / 16 for level in range(17)]
+
+
+def test_dynamic_binarisation_draws_grey_levels_as_probabilities() -> None:
+    data = ready(Digits(LabelCondition, batch_size=1293, binarize="dynamic"))
+    assert data.support == Support.BINARY
+    images = data.train_set.images
+    draws = torch.stack([batch_of(data, images) for _ in range(400)])
+    assert set(draws.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(draws[0], draws[1])
+    torch.testing.assert_close(draws.mean(0).mean(), images.float().mean() / 16, atol=1e-3, rtol=0)
+    assert (draws.mean(0) - images / 16).abs().max() < 0.16  # 6 standard errors
+
+
+def batch_of(data: LabelledImages, images: torch.Tensor) -> torch.Tensor:
+    data.trainer = SimpleNamespace(training=True)
+    return data.on_after_batch_transfer((images, torch.zeros(len(images), dtype=torch.long))).y
+
+
+def test_validation_and_test_pixels_are_drawn_once_for_every_run() -> None:
+    first, second = (ready(Digits(LabelCondition, binarize="dynamic")) for _ in range(2))
+    torch.manual_seed(99)
+    assert torch.equal(batch(first).y, batch(second).y)
+    assert set(batch(first).y.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(first.test_set.images, second.test_set.images)
+    grey = ready(Digits(LabelCondition, binarize="none")).test_set.images
+    drawn = first.test_set.images.float() / 16
+    assert (drawn.mean() - grey.float().mean() / 16).abs() < 0.01
+    assert torch.equal(drawn[grey == 0], torch.zeros_like(drawn[grey == 0]))
+
+
+def test_threshold_splits_the_grey_levels_in_the_middle() -> None:
+    data = ready(Digits(LabelCondition, binarize="threshold"))
+    grey = ready(Digits(LabelCondition)).train_set.images
+    assert torch.equal(data.train_set.images == 16, grey > 8)
+    assert data.support == Support.BINARY
+
+
+def test_a_whole_batch_is_fetched_by_one_index() -> None:
+    data = ready(Digits(LabelCondition, batch_size=64))
+    with pytest.raises(NotImplementedError):  # nothing fetches one image on its own
+        data.train_set[0]
+    images, labels = next(iter(data.train_dataloader()))
+    assert images.dtype == torch.uint8
+    assert labels.dtype == torch.int64
+    assert len(images) == 64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "data.batch_size: expected at least 1, got 0"),
+        ({"val_fraction": 1.0}, "data.val_fraction: expected a share between 0 and 1"),
+        ({"binarize": "yes"}, "data.binarize: expected 'dynamic', 'threshold' or 'none'"),
+        ({"split_seed": -1}, "data.split_seed: expected at least 0, got -1"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Digits(LabelCondition, **options)
+
+
+# -- files of MNIST's kind ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_files_are_read_upright_with_their_labels(name: str, idx_root: Path) -> None:
+    data = TORCHVISION[name](LabelCondition, root=str(idx_root), download=False)
+    data.prepare_data()
+    for train, count in ((True, 200), (False, 50)):
+        images, labels = data.read(train)
+        assert images.shape == (count, 1, 28, 28)
+        corner = images[:, 0, 1, 0] if name == "EMNIST" else images[:, 0, 0, 1]
+        assert labels.tolist() == corner.tolist() == [i % 10 for i in range(count)]
+
+
+def test_the_real_mnist_has_its_known_sizes(mnist_root: Path) -> None:
+    data = ready(MNIST(LabelCondition, root=str(mnist_root), download=False))
+    assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [54000, 6000, 10000]
+    # The counts of each digit in LeCun's test set.
+    assert torch.bincount(data.test_set.labels).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip
+    mean = torch.cat((data.train_set.images, data.val_set.images)).float().mean() / 255
+    assert mean.item() == pytest.approx(0.1307, abs=1e-4)
+
+
+def test_missing_files_are_named_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte' is missing.*data=digits"):
+        MNIST(LabelCondition, root=str(tmp_path), download=False).prepare_data()
+
+
+def test_no_network_and_no_files_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
+    with pytest.raises(InputError, match="the download failed") as caught:
+        MNIST(LabelCondition, root=str(tmp_path / "new")).prepare_data()
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "new").rglob("*ubyte*"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
+def test_damaged_files_are_named(damage: str, idx_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(idx_root / "MNIST", tmp_path / "MNIST")
+    file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    contents = file.read_bytes()
+    file.write_bytes({"cut": contents[:5000], "foreign": b"<html>" * 99, "empty": b""}[damage])
+    with pytest.raises(InputError, match=r"MNIST/raw' are damaged.*delete that folder"):
+        MNIST(LabelCondition, root=str(tmp_path)).setup("fit")
+
+
+class Slow(MNIST):
+    """Downloads from a folder, counting how often."""
+
+    def open(self, root: Path, **options: bool):
+        if options.pop("download", False) and not (root / "Slow").exists():
+            with (self.root / "downloads").open("a") as log:
+                log.write("x")
+            shutil.copytree(self.root / "mirror" / "MNIST", root / "Slow")
+        return
+
+
+def _prepare(root: str) -> None:
+    Slow(LabelCondition, root=root).prepare_data()
+
+
+def test_jobs_that_start_at_once_download_once(idx_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(idx_root / "MNIST", tmp_path / "mirror" / "MNIST")
+    context = multiprocessing.get_context("fork")
+    jobs = [context.Process(target=_prepare, args=(str(tmp_path),)) for _ in range(4)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0] * 4
+    assert (tmp_path / "downloads").read_text() == "x"
+    assert sorted(p.name for p in (tmp_path / "Slow" / "raw").iterdir()) == sorted(MNIST.files)
+
+
+def test_an_interrupted_download_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
+    class Breaking(MNIST):
+        def open(self, root: Path, **options: bool):
+            folder = root / "Breaking" / "raw"
+            folder.mkdir(parents=True)
+            (folder / self.files[0]).write_bytes(b"half")
+            raise OSError("connection lost")
+
+    with pytest.raises(InputError, match="connection lost"):
+        Breaking(LabelCondition, root=str(tmp_path)).prepare_data()
+    assert not list(tmp_path.rglob("*ubyte"))

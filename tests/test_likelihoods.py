@@ -1,0 +1,89 @@
+"""Every likelihood is a distribution: judged by sums, integrals and scipy."""
+
+import itertools
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from torch.nn.functional import softplus
+
+from cvae.batch import Support
+from cvae.errors import InputError
+from cvae.likelihoods.bernoulli import BernoulliLikelihood
+from cvae.likelihoods.gaussian import MIN_SCALE, GaussianLikelihood
+
+DENSITIES = {
+    "fixed": partial(GaussianLikelihood, scale=0.3),
+    "learned": partial(GaussianLikelihood, scale="learned"),
+    "per_pixel": partial(GaussianLikelihood, scale="per_pixel"),
+}
+
+
+def test_bernoulli_sums_to_one_over_every_image() -> None:
+    likelihood = BernoulliLikelihood((1, 2, 5))
+    images = torch.tensor(list(itertools.product([0.0, 1.0], repeat=10))).view(-1, 1, 2, 5)
+    log_mass = likelihood(torch.randn(1, 1, 2, 5) * 3).log_prob(images)
+    assert log_mass.logsumexp(0).exp().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_bernoulli_is_the_cross_entropy_summed_over_pixels() -> None:
+    logits, y = torch.randn(7, 1, 1, 4, 4), torch.rand(7, 1, 4, 4).round()
+    p = 1 / (1 + np.exp(-logits.squeeze(1).numpy().astype(float)))
+    expected = stats.bernoulli.logpmf(y.numpy(), p).sum((1, 2, 3))
+    got = BernoulliLikelihood((1, 4, 4))(logits).log_prob(y)
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("builder", DENSITIES.values(), ids=DENSITIES)
+def test_densities_integrate_to_one(builder: partial) -> None:
+    likelihood = builder((1, 1, 2))
+    density = likelihood(torch.randn(likelihood.params_per_pixel, 1, 1, 2))
+    volume, _ = integrate.dblquad(
+        lambda a, b: density.log_prob(torch.tensor([[[a, b]]])).exp().item(),
+        *(-9, 9, -9, 9),
+        epsabs=1e-4,
+    )
+    assert volume == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_gaussian_agrees_with_scipy_over_all_pixels(name: str) -> None:
+    likelihood = DENSITIES[name]((1, 3, 3))
+    params, y = torch.randn(5, likelihood.params_per_pixel, 1, 3, 3), torch.rand(5, 1, 3, 3)
+    learned = MIN_SCALE + math.log(2)  # softplus(0)
+    scale = {"fixed": 0.3, "learned": learned}.get(name)
+    if scale is None:
+        scale = MIN_SCALE + softplus(params[:, 1]).numpy()
+    expected = stats.norm.logpdf(y.numpy(), params[:, 0].numpy(), scale).sum((1, 2, 3))
+    got = likelihood(params).log_prob(y).detach().numpy()
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+def test_learned_scales_stay_above_the_floor() -> None:
+    params = torch.full((2, 1, 3, 3), -100.0)
+    density = GaussianLikelihood((1, 3, 3), "per_pixel")(params)
+    assert density.stddev.min().item() == pytest.approx(MIN_SCALE)
+
+
+def test_half_precision_parameters_give_full_precision_nats() -> None:
+    for likelihood in (BernoulliLikelihood((1, 2, 2)), GaussianLikelihood((1, 2, 2), 1.0)):
+        nats = likelihood(torch.randn(3, 1, 1, 2, 2, dtype=torch.bfloat16)).log_prob(
+            torch.ones(3, 1, 2, 2)
+        )
+        assert nats.dtype == torch.float32
+
+
+def test_grey_pixels_are_refused_by_a_mass_over_binary_ones() -> None:
+    with pytest.raises(InputError, match=r"binary.*grey.*data\.binarize=dynamic"):
+        BernoulliLikelihood((1, 2, 2)).require(Support.UNIT_INTERVAL)
+    BernoulliLikelihood((1, 2, 2)).require(Support.BINARY)
+    GaussianLikelihood((1, 2, 2)).require(Support.UNIT_INTERVAL)
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, "learnt"])
+def test_a_scale_that_is_none_is_refused(scale: object) -> None:
+    with pytest.raises(InputError, match=r"likelihood\.scale: expected a positive number"):
+        GaussianLikelihood((1, 2, 2), scale)  # type: ignore[arg-type]

@@ -1,0 +1,247 @@
+"""What the model promises: to samples, to the marginal likelihood, and to the logged numbers."""
+
+from functools import partial
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from torch import Tensor, nn
+
+from cvae.batch import Batch
+from cvae.conditions import LabelCondition, NoCondition
+from cvae.data.digits import Digits
+from cvae.errors import InputError
+from cvae.generators import Generator
+from cvae.likelihoods.bernoulli import BernoulliLikelihood
+from cvae.likelihoods.gaussian import GaussianLikelihood
+from cvae.module import CVAE
+from cvae.nets import MLP
+from cvae.objectives import ELBO
+from cvae.posteriors.gaussian import GaussianPosterior
+from cvae.priors.gaussian import GaussianPrior
+from linear_gaussian import LinearGaussian
+
+Y = (1, 8, 8)
+SMALL = partial(MLP, width=32)
+
+
+def model(
+    condition=LabelCondition, likelihood=BernoulliLikelihood, latent_dim=2, **options
+) -> CVAE:
+    torch.manual_seed(0)
+    made = condition(Y, 10)
+    return CVAE(
+        made,
+        GaussianPrior(made.x_shape, latent_dim, SMALL),
+        GaussianPosterior(made.x_shape, Y, latent_dim, SMALL),
+        Generator(made.x_shape, latent_dim, Y, likelihood, SMALL),
+        **options,
+    )
+
+
+def some_batch(count: int = 5) -> Batch:
+    return LabelCondition(Y, 10)(torch.rand(count, *Y).round(), torch.arange(count))
+
+
+class Untouchable(nn.Module):
+    def forward(self, *_: Tensor) -> None:
+        raise AssertionError("sampling must not ask the posterior")
+
+
+# -- sampling ----------------------------------------------------------------------------------
+
+
+def test_samples_come_from_the_prior_alone() -> None:
+    cvae = model()
+    cvae.posterior = Untouchable()
+    assert cvae.sample([2, 0, 1, 8], 3).shape == (3, 4, *Y)
+
+
+@pytest.mark.parametrize("part", ["prior", "generator"])
+def test_samples_depend_on_x_through_prior_and_generator(part: str) -> None:
+    cvae = model()
+    x = torch.eye(10)
+    if part == "prior":
+        assert cvae.prior(x).mean.std(0).min() > 0
+    else:
+        assert cvae.generator(x, torch.zeros(10, 2)).mean.std(0).max() > 0
+
+
+def test_samples_of_one_condition_differ_in_z() -> None:
+    images = model().sample(3, 50, mean=True)
+    assert images.std(0).max() > 0
+
+
+def test_the_same_generator_gives_the_same_samples_and_goes_on() -> None:
+    cvae, generator = model(), torch.Generator().manual_seed(1)
+    first, second = cvae.sample(3, 4, generator), cvae.sample(3, 4, generator)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, cvae.sample(3, 4, torch.Generator().manual_seed(1)))
+
+
+def test_digits_lists_and_condition_tensors_mean_the_same() -> None:
+    cvae = model()
+
+    def draw(x) -> Tensor:
+        return cvae.sample(x, 2, torch.Generator().manual_seed(0))
+
+    assert torch.equal(draw(7), draw([7]))
+    assert torch.equal(draw([7, 1]), draw(torch.tensor([7, 1])))
+    assert torch.equal(draw([7, 1]), draw(torch.eye(10)[[7, 1]]))
+
+
+@pytest.mark.parametrize("likelihood", [BernoulliLikelihood, GaussianLikelihood])
+@pytest.mark.parametrize("mean", [True, False])
+def test_samples_are_pixels(likelihood, mean: bool) -> None:
+    images = model(likelihood=likelihood).sample(None, 6, mean=mean)
+    assert images.shape == (6, 10, *Y)
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def test_without_a_condition_the_plain_vae_samples_and_cannot_be_asked() -> None:
+    cvae = model(NoCondition)
+    assert cvae.sample(n=4).shape == (4, 1, *Y)
+    with pytest.raises(InputError, match="condition=none"):
+        cvae.sample(3)
+
+
+@pytest.mark.parametrize("digits", [10, -1, [0, 12], []])
+def test_digits_outside_the_classes_are_refused(digits) -> None:
+    with pytest.raises(InputError, match="digits: expected classes from 0 to 9"):
+        model().sample(digits)
+
+
+def test_condition_tensors_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(InputError, match=r"shape \(B, 10\), got \(2, 7\)"):
+        model().sample(torch.zeros(2, 7))
+
+
+# -- the marginal likelihood -------------------------------------------------------------------
+
+
+def test_log_prob_agrees_with_quadrature_over_the_plane_of_z() -> None:
+    cvae, batch = model(), some_batch()
+    axis = torch.linspace(-7, 7, 301)
+    z = torch.cartesian_prod(axis, axis).unsqueeze(1).expand(-1, len(batch.y), -1)
+    with torch.no_grad():
+        joint = torch.cat(
+            [
+                cvae.generator(batch.x, part).log_prob(batch.y) + cvae.prior(batch.x).log_prob(part)
+                for part in z.split(10_000)
+            ]
+        )
+    exact = joint.logsumexp(0) + 2 * (axis[1] - axis[0]).log()
+    torch.testing.assert_close(cvae.log_prob(*batch, 20_000), exact, atol=0.02, rtol=0)
+
+
+def test_log_prob_is_that_of_the_model_s_own_prior() -> None:
+    # A prior far from N(0, I): with that hard-coded, the estimate would be off by whole nats.
+    linear = LinearGaussian()
+    exact = linear.exact()
+    torch.testing.assert_close(linear.model.log_prob(linear.x, linear.y, 3), exact)
+
+
+def test_streaming_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cvae, batch = model(), some_batch()
+    torch.manual_seed(0)
+    whole = cvae.log_prob(*batch, 64)
+    monkeypatch.setattr("cvae.module._ROWS", 5 * 16)
+    torch.manual_seed(0)
+    torch.testing.assert_close(cvae.log_prob(*batch, 64), whole)
+
+
+def test_half_precision_networks_still_sum_in_full_precision() -> None:
+    cvae, batch = model(), some_batch()
+    exact = cvae.log_prob(*batch, 5000)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = cvae.log_prob(*batch, 5000)
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, exact, atol=0.2, rtol=0)
+
+
+# -- training ----------------------------------------------------------------------------------
+
+
+def fitted(epochs: int = 1, **options) -> tuple[CVAE, Trainer, Digits]:
+    data = Digits(LabelCondition, batch_size=200, binarize="dynamic")
+    cvae = model(**options)
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(cvae, data)
+    return cvae, trainer, data
+
+
+def test_the_logged_bound_has_its_sign_and_is_the_sum_of_its_terms() -> None:
+    _, trainer, _ = fitted()
+    for split in ("train", "val"):
+        logged = {
+            name: trainer.callback_metrics[f"{split}/{name}"].item()
+            for name in ("loss", "elbo", "log_likelihood", "kl")
+        }
+        assert logged["elbo"] < 0 < logged["kl"]
+        assert logged["elbo"] == pytest.approx(logged["log_likelihood"] - logged["kl"], rel=1e-5)
+        assert logged["loss"] == pytest.approx(-logged["elbo"], rel=1e-5)
+
+
+def test_validation_and_test_report_the_bound_whatever_beta_is() -> None:
+    cvae, trainer, data = fitted(objective=ELBO(beta=50))
+    assert trainer.callback_metrics["train/beta"].item() == 50
+    metrics = trainer.test(cvae, data, verbose=False)[0]
+    assert metrics["test/loss"] == pytest.approx(-metrics["test/elbo"], rel=1e-5)
+    loss, elbo = (
+        trainer.callback_metrics[f"val/{n}"]
+        if f"val/{n}" in trainer.callback_metrics
+        else torch.tensor(metrics[f"test/{n}"])
+        for n in ("loss", "elbo")
+    )
+    assert loss.item() == pytest.approx(-elbo.item(), rel=1e-5)
+
+
+def test_validation_samples_z() -> None:
+    cvae, trainer, data = fitted()
+    first, second = (trainer.validate(cvae, data, verbose=False)[0] for _ in range(2))
+    assert first["val/kl"] == second["val/kl"]
+    assert first["val/log_likelihood"] != second["val/log_likelihood"]
+
+
+def test_the_mean_over_a_split_weighs_every_image_the_same() -> None:
+    cvae, trainer, data = fitted()
+    found = []
+    for size in (7, 144):  # of 144 validation images; in batches of 7 the last one holds 4
+        data.batch_size = size
+        found.append(trainer.validate(cvae, data, verbose=False)[0]["val/kl"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_fitting_never_reads_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Digits.read
+
+    def guarded(self: Digits, train: bool):
+        assert train, "the test split was read while fitting"
+        return read(self, train)
+
+    monkeypatch.setattr(Digits, "read", guarded)
+    fitted()
+
+
+def test_grey_pixels_are_refused_at_set_up_without_any_config() -> None:
+    trainer = Trainer(max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu")
+    with pytest.raises(InputError, match="grey"):
+        trainer.fit(model(), Digits(LabelCondition, binarize="none"))
+
+
+def test_training_lowers_the_loss() -> None:
+    _, first, _ = fitted(epochs=1)
+    _, last, _ = fitted(epochs=15)
+    assert last.callback_metrics["val/elbo"] > first.callback_metrics["val/elbo"] + 3
+
+
+def test_the_model_is_a_lightning_module_that_a_notebook_can_build() -> None:
+    assert isinstance(model(), LightningModule)
