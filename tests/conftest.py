@@ -19,7 +19,7 @@ SHORT = [
     "network.width=16",
     "trainer.max_epochs=1",
     "+trainer.limit_train_batches=1",
-    "trainer.enable_progress_bar=false",
+    "~callbacks.progress",
 ]
 TORCHVISION = {c.__name__: c for c in mnist.MNIST.__subclasses__()} | {"MNIST": mnist.MNIST}
 
@@ -43,9 +43,7 @@ def options(group: str) -> list[str]:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of two epochs."""
     folder = tmp_path_factory.mktemp("run")
-    config = composed(
-        "network.width=64", "trainer.max_epochs=2", "trainer.enable_progress_bar=false"
-    )
+    config = composed("network.width=64", "trainer.max_epochs=2", "~callbacks.progress")
     train(config, folder)
     return folder
 

@@ -138,7 +138,7 @@ def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
 
 
 def _check_node(path: str, node: Config) -> None:
-    known, takes_any = _arguments(_locate(path, node["_target_"]))
+    known, takes_any = arguments(_locate(path, node["_target_"]))
     for key, value in node.items():
         if key in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_"):
             continue
@@ -174,7 +174,7 @@ def _locate(path: str, target: str) -> Any:
         raise InputError(f"{path}._target_: nothing is called '{target}'{hint}") from error
 
 
-def _arguments(target: Any) -> tuple[dict[str, Any], bool]:
+def arguments(target: Any) -> tuple[dict[str, Any], bool]:
     """Return the type of every argument, and whether others are taken as well.
 
     A class whose `__init__` hands further arguments on takes those of its base as well.

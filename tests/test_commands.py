@@ -1,0 +1,275 @@
+"""The commands as a user has them: a run's folder, sweeps, resuming, sampling, evaluating."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import cvae
+from conftest import SHORT, composed
+from cvae import evaluate, sample, train
+from cvae.data.digits import Digits
+from cvae.errors import InputError
+
+SHORT_LINE = [*SHORT, "hydra.run.dir=run"]
+
+
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0}).Reload()
+
+
+# -- cvae-train --------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_its_folder_and_says_where(call, tmp_path: Path) -> None:
+    status, out, _ = call(train.main, *SHORT_LINE)
+    assert status == 0
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
+        assert (tmp_path / "run" / name).is_file()
+        assert name in out
+    assert (tmp_path / "run" / ".hydra" / "config.yaml").is_file()
+    assert "test/elbo" in out
+    assert "tensorboard --logdir" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_metrics_are_flat_and_hold_the_terms_of_the_bound(metrics: dict[str, float]) -> None:
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    assert metrics["test/elbo"] == pytest.approx(
+        metrics["test/log_likelihood"] - metrics["test/kl"]
+    )
+    assert metrics["test/loss"] == pytest.approx(-metrics["test/elbo"])
+    assert metrics["epochs"] == 2
+    # An untrained Bernoulli pixel costs ln 2: 64 of them bound a run that learned anything.
+    assert -64 * np.log(2) < metrics["test/elbo"] < 0
+
+
+def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
+    run_dir: Path, metrics: dict[str, float]
+) -> None:
+    log = events(run_dir)
+    tags = log.Tags()
+    for split in ("train", "val"):
+        for name in ("loss", "elbo", "log_likelihood", "kl"):
+            assert len(log.Scalars(f"{split}/{name}")) == 2
+    assert {"train/beta", "lr-Adam"} <= set(tags["scalars"])
+    assert {"pictures/prior_samples", "pictures/reconstructions"} <= set(tags["images"])
+    assert "kl_per_dimension" in tags["histograms"]
+    final = log.Scalars("test/elbo")
+    assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
+    assert any("hparams" in tag for tag in log.summary_metadata)
+
+
+def test_checkpoints_are_plain_data(run_dir: Path) -> None:
+    for name in ("best", "last"):
+        path = run_dir / "checkpoints" / f"{name}.ckpt"
+        contents = torch.load(path, weights_only=True)["cvae"]
+        assert contents["config"]["latent_dim"] == 8
+        assert contents["versions"]["torch"] == version("torch")
+        json.dumps(contents)  # dicts, lists, numbers and strings alone
+
+
+def test_the_reloaded_model_is_the_trained_one(run_dir: Path, metrics: dict[str, float]) -> None:
+    again = evaluate.evaluate(cvae.load(run_dir), cvae.datamodule(run_dir), samples=1)
+    assert again["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
+    assert again["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.2)  # z is drawn anew
+
+
+def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> None:
+    # A rate that is too high makes the curve rough, and the best epoch not the last.
+    config = composed(
+        "network.width=32", "trainer.max_epochs=12", "optimizer.lr=0.03",
+        "~callbacks.progress", "callbacks.early_stopping.patience=2",
+    )  # fmt: skip
+    train.train(config, tmp_path)
+    elbo = [point.value for point in events(tmp_path).Scalars("val/elbo")]
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["epoch"]
+    assert best == int(np.argmax(elbo))
+    assert len(elbo) <= best + 3  # early stopping: two epochs without a better one
+
+
+def test_the_test_split_is_read_only_after_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, order = Digits.read, []
+
+    def noted(self: Digits, train: bool):
+        order.append("train" if train else "test")
+        return read(self, train)
+
+    monkeypatch.setattr(Digits, "read", noted)
+    monkeypatch.setattr(train.checkpoint, "load", lambda path: order.append("load") or load(path))
+    load = cvae.load
+    train.train(composed(*SHORT), tmp_path)
+    assert order == ["train", "load", "test"]
+
+
+def test_a_resumed_run_goes_on_in_its_folder(call, tmp_path: Path) -> None:
+    assert call(train.main, *SHORT_LINE, "latent_dim=3")[0] == 0
+    assert call(train.main, "resume=run", "trainer.max_epochs=3")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["epochs"] == 3
+    assert [p.step for p in events(tmp_path / "run").Scalars("val/elbo")] == [0, 1, 2]
+    assert cvae.load("run").prior(torch.eye(10)).event_shape == (3,)
+
+
+def test_the_same_seed_gives_the_same_metrics(tmp_path: Path) -> None:
+    def run(name: str, seed: int) -> dict[str, float]:
+        found = train.train(composed(*SHORT, f"seed={seed}"), tmp_path / name)
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+    assert run("a", 3) == run("b", 3) != run("c", 4)
+
+
+def test_a_sweep_runs_every_combination_into_one_tensorboard(call, tmp_path: Path) -> None:
+    status, _, _ = call(
+        train.main, "-m", "prior=standard,gaussian", "latent_dim=2,3",
+        "likelihood=bernoulli", "hydra.sweep.dir=sweep", *SHORT,
+    )  # fmt: skip
+    assert status == 0
+    runs = sorted((tmp_path / "sweep").glob("*/metrics.json"))
+    assert len(runs) == 4
+    assert all("=" not in run.parent.name and "," not in run.parent.name for run in runs)
+    for run in runs:
+        settings = cvae.load(run.parent)
+        assert f"latent_dim-{settings.prior(torch.eye(10)).event_shape[0]}" in run.parent.name
+
+
+def test_the_unconditional_model_runs_through_every_command(call, tmp_path: Path) -> None:
+    assert call(train.main, *SHORT_LINE, "condition=none", "latent_dim=2")[0] == 0
+    assert call(sample.main, "checkpoint=run")[0] == 0
+    assert call(sample.main, "checkpoint=run", "plot=manifold", "out=plane.png")[0] == 0
+    assert call(evaluate.main, "checkpoint=run", "samples=2")[0] == 0
+    status, _, err = call(sample.main, "checkpoint=run", "digits=7")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "condition=none" in err
+
+
+# -- cvae-sample -------------------------------------------------------------------------------
+
+
+def test_a_grid_has_a_row_per_hand_and_a_column_per_digit(run_dir: Path) -> None:
+    config = {"checkpoint": str(run_dir), "digits": "2018", "n": 5, "seed": 0, "plot": "grid"}
+    panel = sample.sample(config | {"mean": True})
+    assert panel.images.shape == (5, 4, 1, 8, 8)
+    assert panel.columns == list("2018")
+    expected = cvae.load(run_dir).sample(
+        [2, 0, 1, 8], 5, torch.Generator().manual_seed(0), mean=True
+    )
+    assert torch.equal(panel.images, expected)
+    drawn = sample.sample(config | {"mean": False}).images
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("plot", ["grid", "interpolation", "traversal"])
+def test_the_same_call_gives_the_same_bytes(plot: str, call, run_dir: Path) -> None:
+    pictures = []
+    for seed, out in ((0, "a.png"), (0, "b.png"), (1, "c.png")):
+        arguments = [f"checkpoint={run_dir}", "digits=7", f"plot={plot}", f"seed={seed}"]
+        assert call(sample.main, *arguments, "n=3", f"out={out}")[0] == 0
+        pictures.append(Path(out).read_bytes())
+    assert pictures[0] == pictures[1]
+    assert (pictures[0] == pictures[2]) is (plot == "traversal")  # nothing in it is random
+
+
+def test_the_picture_is_ink_on_paper_under_the_digits_names(call, run_dir: Path) -> None:
+    call(sample.main, f"checkpoint={run_dir}", "digits=01", "n=2", "out=a.png")
+    picture = np.asarray(Image.open("a.png").convert("L"))
+    assert picture.shape == (2 * 60 - 4 + 42, 2 * 60 - 4 + 24)
+    assert np.median(picture) > 128
+
+
+def test_interpolation_ends_at_its_two_draws(run_dir: Path) -> None:
+    model = cvae.load(run_dir)
+    panel = sample.PLOTS["interpolation"](model, [4, 9], 7, torch.Generator().manual_seed(0))
+    ends = model.sample([4, 9], 2, torch.Generator().manual_seed(0), mean=True)
+    torch.testing.assert_close(panel.images[:, 0], ends[0])
+    torch.testing.assert_close(panel.images[:, -1], ends[1])
+
+
+def test_a_traversal_passes_through_the_prior_s_mean_in_every_row(run_dir: Path) -> None:
+    model = cvae.load(run_dir)
+    panel = sample.PLOTS["traversal"](model, [7], 5, torch.Generator())
+    assert panel.images.shape == (8, 5, 1, 8, 8)
+    middle = model.decode(7, model.prior(model.condition.encode(7)).mean)
+    torch.testing.assert_close(panel.images[:, 2], middle.expand(8, -1, -1, -1))
+
+
+def test_bad_requests_for_samples_end_in_one_line(call, run_dir: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    whole = (run_dir / "checkpoints" / "best.ckpt").read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    (tmp_path / "empty.ckpt").touch()
+    ok = f"checkpoint={run_dir}"
+    for arguments, expected in (
+        ([], "checkpoint: required but missing; give checkpoint="),
+        (["checkpoint=nowhere.ckpt"], "'nowhere.ckpt' does not exist"),
+        (["checkpoint=."], "best.ckpt' does not exist"),
+        (["checkpoint=foreign.ckpt"], "written by another program"),
+        (["checkpoint=cut.ckpt"], "cut.ckpt' is damaged"),
+        (["checkpoint=text.ckpt"], "text.ckpt' is damaged"),
+        (["checkpoint=empty.ckpt"], "empty.ckpt' is damaged"),
+        ([ok, "digits=20a8"], "digits: expected digits such as digits=2018, got '20a8'"),
+        ([ok, "digits=''"], "digits: expected digits such as"),
+        ([ok, "digits=-1"], "digits: expected digits such as"),
+        ([ok, "n=0"], "n: expected at least 1, got 0"),
+        ([ok, "n=many"], "n: expected int, got 'many'"),
+        ([ok, "plot=manifold", "digits=7"], "latent_dim=8"),
+        ([ok, "plot=traversal", "digits=77"], "draws one digit, got 2"),
+        ([ok, "plot=travesral"], "did you mean 'traversal'?"),
+        ([ok, "out=picture.jpg"], "out: expected a file name ending in .png"),
+        ([ok, "out=/dev/null/a.png"], "'/dev/null': Not a directory"),
+        ([ok, "digit=7"], "digit: no such key; did you mean 'digits'?"),
+    ):
+        before = sorted(tmp_path.iterdir())
+        status, out, err = call(sample.main, *arguments)
+        assert (status, out, err.count("\n")) == (2, "", 1), (arguments, err)
+        assert expected in err.replace("File exists", "Not a directory"), (arguments, err)
+        assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_checkpoint_may_only_build_this_program_s_classes(run_dir: Path, tmp_path: Path) -> None:
+    contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    for target in ("os.system", "cvae.checkpoint.torch.load", "torch.nn.functional.relu"):
+        contents["cvae"]["config"]["prior"] = {"_target_": target}
+        torch.save(contents, tmp_path / "evil.ckpt")
+        with pytest.raises(InputError, match="only classes under"):
+            cvae.load(tmp_path / "evil.ckpt")
+
+
+# -- cvae-evaluate -----------------------------------------------------------------------------
+
+
+def test_evaluation_writes_a_flat_file_with_a_tighter_bound(call, run_dir: Path) -> None:
+    status, out, _ = call(evaluate.main, f"checkpoint={run_dir}", "samples=50", "out=deep/e.json")
+    found = json.loads(Path("deep/e.json").read_text())
+    assert status == 0
+    assert "test/nll" in out
+    assert found["samples"] == 50
+    assert found["test/nll"] < -found["test/elbo"] + 0.05
+
+
+def test_evaluation_tells_bad_requests(call, run_dir: Path) -> None:
+    for argument, expected in (
+        ("samples=0", "samples: expected at least 1, got 0"),
+        ("device=warp", "device: 'warp' cannot be used"),
+        ("data.rot=x", "data.rot: no such key; did you mean 'root'?"),
+    ):
+        status, _, err = call(evaluate.main, f"checkpoint={run_dir}", argument)
+        assert (status, err.count("\n")) == (2, 1), err
+        assert expected in err
+
+
+def test_the_same_data_come_back_with_changes(run_dir: Path) -> None:
+    data = cvae.datamodule(run_dir, batch_size=7)
+    assert (data.batch_size, data.binarize) == (7, "dynamic")
+    data.setup()
+    same = cvae.datamodule(run_dir)
+    same.setup()
+    assert torch.equal(data.val_set.images, same.val_set.images)
