@@ -91,6 +91,8 @@ def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> N
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["epoch"]
     assert best == int(np.argmax(elbo))
     assert len(elbo) <= best + 3  # early stopping: two epochs without a better one
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["epoch"]
+    assert last == len(elbo) - 1
 
 
 def test_the_test_split_is_read_only_after_training(
