@@ -147,6 +147,7 @@ MESSAGES = [
     (["optimizer._target_=torch.optim.Adm"], ["optimizer._target_", "torch.optim.Adm", "'Adam'"]),
     (["trainer.max_epochs=ten"], ["trainer.max_epochs: expected", "int", "got 'ten'"]),
     (["trainer.devices=0"], ["trainer: ", "trainer=cpu runs everywhere"]),
+    (["trainer.precision=bf16-true"], ["trainer.precision", "bf16-true", "use bf16-mixed"]),
     (["network.width=wide"], ["network.width: expected int, got 'wide'"]),
     (["network.width=0"], ["network.width: expected at least 1, got 0"]),
     (["objective.beta=-1"], ["objective.beta: expected at least 0, got -1"]),

@@ -40,10 +40,10 @@ def test_priors_integrate_to_one(name: str, xy) -> None:
     p = prior(name)(xy[0])
     assert p.batch_shape == (B,)
     assert p.event_shape == (L,)
-    axis = torch.linspace(-8, 8, 201)
+    axis = torch.linspace(-12, 12, 601)
     points = torch.cartesian_prod(axis, axis).unsqueeze(1)
     volume = p.log_prob(points).exp().sum(0) * (axis[1] - axis[0]) ** 2
-    torch.testing.assert_close(volume, torch.ones(B), atol=1e-3, rtol=0)
+    torch.testing.assert_close(volume, torch.ones(B), atol=5e-3, rtol=0)
 
 
 @pytest.mark.parametrize("p_name", options("prior"))

@@ -13,10 +13,11 @@ FLOORS = [
     {"generators"},
     {"module", "data"},
     {"pictures", "config"},
-    {"callbacks", "checkpoint", "cli"},
+    {"callbacks", "checkpoint", "explain"},
+    {"cli"},
     {"train", "sample", "evaluate"},
 ]
-KNOW_HYDRA = {"config", "checkpoint", "cli", "train"}
+KNOW_HYDRA = {"config", "explain", "cli", "train"}
 SOURCE = Path(cvae.__file__).parent
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
 

@@ -4,11 +4,12 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch.distributions import kl_divergence
+from torch.distributions import Independent
 
 from cvae.batch import Batch
 from cvae.errors import require_at_least
 from cvae.module import CVAE
+from cvae.objectives import kl_or_estimate
 from cvae.pictures import grid
 from cvae.plots import image_grid
 
@@ -56,9 +57,9 @@ class Snapshots(Callback):
         pair = torch.stack((y, pl_module.reconstruct(x, y)))[:, :_COLUMNS]
         figure = image_grid(pair, rows=("image", "reconstruction"))
         writer.add_figure("pictures/reconstructions", _canvas(figure), step)
-        if hasattr(q, "base_dist") and hasattr(p, "base_dist"):
-            per_dimension = kl_divergence(q.base_dist, p.base_dist).mean(0)
-            writer.add_histogram("kl_per_dimension", per_dimension, step)
+        if isinstance(q, Independent) and isinstance(p, Independent):
+            kl = kl_or_estimate(q.base_dist, p.base_dist, q.sample())
+            writer.add_histogram("kl_per_dimension", kl.mean(0), step)
 
     @staticmethod
     def _validation_batch(trainer: Trainer, model: CVAE) -> Batch:

@@ -1,38 +1,27 @@
 """What the commands share: Hydra's main around a task, and errors told in one line."""
 
 import functools
-import inspect
 import logging
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pkgutil import resolve_name
-from typing import Any, get_type_hints
+from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import (
-    HydraException,
-    InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
-)
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from cvae.config import Config, arguments, find
-from cvae.errors import InputError, did_you_mean
+from cvae.config import Config, find
+from cvae.explain import explain
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
@@ -122,51 +111,3 @@ def telling_errors(command: str) -> Iterator[None]:
             raise
         print(f"cvae-{command}: {' '.join(line.split())}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
-
-
-def explain(error: Exception) -> str | None:
-    """Return what was wrong and how to mend it, or None for an error that is not the user's."""
-    cause = error.__cause__
-    match error:
-        case InputError():
-            return str(error)
-        case MissingConfigException(missing_cfg_file=str(name), options=options):
-            group, _, option = name.removesuffix(".yaml").rpartition("/")
-            if not options:
-                return f"{group or option}: no such configuration '{name}'"
-            return f"{group}: no such option '{option}'{did_you_mean(option, options)}"
-        case OverrideParseException(override=override):
-            return f"'{override}' is not of the form key=value; quote values that hold = or , or ("
-        case HydraException() if isinstance(cause, ValidationError):
-            expected = inspect.formatannotation(get_type_hints(cause.object_type)[cause.key])
-            return f"{cause.full_key}: expected {expected}, got {cause.value!r}"
-        case HydraException() if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-            return f"{cause.full_key}: {_nearest_key(cause)}"
-        case InstantiationException() if isinstance(cause, InputError):
-            return str(cause)
-        case InstantiationException() if isinstance(cause, ValueError | TypeError):
-            return f"{str(error).rpartition('full_key: ')[2]}: {cause}"
-        case MissingMandatoryValue():
-            return f"{error.full_key}: required but missing; give {error.full_key}=VALUE"
-        case HydraException() | OmegaConfBaseException() | MisconfigurationException():
-            return str(error).partition("\n")[0]
-        case OSError(filename=filename, strerror=reason) if filename and reason:
-            return f"'{filename}': {reason}"
-        case ValueError() if _raised_by_hydra(error):
-            return str(error)
-    return None
-
-
-def _nearest_key(cause: OmegaConfBaseException) -> str:
-    node = cause.parent_node
-    if isinstance(node, DictConfig) and "_target_" in node:
-        taken, _ = arguments(resolve_name(node["_target_"]))
-        if cause.key in taken:
-            return f"not set by default; to add it, write +{cause.full_key}=VALUE"
-    return f"no such key{did_you_mean(str(cause.key), [str(key) for key in node or {}])}"
-
-
-def _raised_by_hydra(error: Exception) -> bool:
-    """Whether Hydra refused an override with a bare ValueError, as it does for `prior=null`."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__")).startswith("hydra.")

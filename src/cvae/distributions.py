@@ -9,6 +9,7 @@ pixels or latent dimensions.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,8 @@ class ConditionalDistribution(nn.Module, ABC):
     """A module that maps conditions to a distribution."""
 
     @abstractmethod
-    def forward(self, *conditions: Tensor) -> Distribution:
-        """Map tensors (..., *shape) to a distribution with batch shape (...)."""
+    def forward(self, *args: Any, **kwargs: Any) -> Distribution:
+        """Map conditions, tensors (..., *shape), to a distribution with batch shape (...)."""
 
 
 class DiagonalGaussian(ConditionalDistribution):

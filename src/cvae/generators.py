@@ -38,7 +38,7 @@ class Generator(ConditionalDistribution):
         out_shape = (self.likelihood.params_per_pixel, *y_shape)
         self.network = network([x_shape, (latent_dim,)], out_shape)
 
-    def forward(self, x: Tensor, z: Tensor) -> Distribution:  # type: ignore[override]
+    def forward(self, x: Tensor, z: Tensor) -> Distribution:
         """Map x, (..., *x_shape), and z, (..., L), to a distribution over y, (..., *y_shape).
 
         The leading dimensions of x and z broadcast: z may be (K, B, L) where x is (B, *x_shape).

@@ -33,6 +33,11 @@ def check(config: Config) -> None:
     with torch.device("meta"):
         model = build_model(config, datamodule.image_shape, datamodule.num_classes)
     model.generator.likelihood.require(datamodule.support)
+    precision = config["trainer"].get("precision", "")
+    if precision in ("bf16-true", "16-true"):
+        raise InputError(
+            f"trainer.precision: {precision} sums nats in half precision; use bf16-mixed"
+        )
     for groups, build in {
         "optimizer or scheduler": model.configure_optimizers,
         "callbacks": lambda: instantiate(config["callbacks"]),

@@ -30,7 +30,7 @@ class Likelihood(ConditionalDistribution):
         self.event_dims = len(y_shape)
 
     @abstractmethod
-    def forward(self, params: Tensor) -> Distribution:  # type: ignore[override]
+    def forward(self, params: Tensor) -> Distribution:
         """Map parameters (..., P, *y_shape) to a distribution over y, (..., *y_shape)."""
 
     def require(self, served: Support) -> None:

@@ -16,7 +16,7 @@ class BernoulliLikelihood(Likelihood):
 
     support = Support.BINARY
 
-    def forward(self, params: Tensor) -> Distribution:  # type: ignore[override]
+    def forward(self, params: Tensor) -> Distribution:
         """Map logits (..., 1, *y_shape) to a mass over y, (..., *y_shape)."""
         logits = full_precision(params).squeeze(-self.event_dims - 1)
         bernoulli = Bernoulli(logits=logits, validate_args=False)

@@ -56,7 +56,7 @@ class GaussianLikelihood(Likelihood):
         elif scale == "learned":
             self.raw_scale = nn.Parameter(torch.zeros(()))
 
-    def forward(self, params: Tensor) -> Distribution:  # type: ignore[override]
+    def forward(self, params: Tensor) -> Distribution:
         """Map parameters (..., P, *y_shape) to a density over y, (..., *y_shape)."""
         mean, *raw = full_precision(params).unbind(-self.event_dims - 1)
         if hasattr(self, "fixed_scale"):

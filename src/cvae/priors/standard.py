@@ -30,7 +30,7 @@ class StandardPrior(ConditionalDistribution):
         self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
 
-    def forward(self, x: Tensor) -> Distribution:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Distribution:
         """Map x, (..., *x_shape), to a distribution over z, (..., L)."""
         shape = (*x.shape[: x.dim() - self.condition_dims], -1)
         return independent_normal(self.mean.expand(shape), self.scale.expand(shape))

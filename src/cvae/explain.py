@@ -1,0 +1,71 @@
+"""Errors in one line: what was wrong, what was expected, what came, and the way out.
+
+Hydra, OmegaConf and Lightning tell the user's mistakes in errors of many kinds; here each becomes a
+line. What is not the user's mistake stays an error with its traceback.
+"""
+
+import inspect
+import traceback
+from pkgutil import resolve_name
+from typing import get_type_hints
+
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
+
+from cvae.config import arguments
+from cvae.errors import InputError, did_you_mean
+
+
+def explain(error: Exception) -> str | None:
+    """Return what was wrong and how to mend it, or None for an error that is not the user's."""
+    cause = error.__cause__
+    match error:
+        case InputError():
+            return str(error)
+        case MissingConfigException(missing_cfg_file=str(name), options=options):
+            group, _, option = name.removesuffix(".yaml").rpartition("/")
+            if not options:
+                return f"{group or option}: no such configuration '{name}'"
+            return f"{group}: no such option '{option}'{did_you_mean(option, options)}"
+        case OverrideParseException(override=override):
+            return f"'{override}' is not of the form key=value; quote values that hold = or , or ("
+        case HydraException() if isinstance(cause, ValidationError):
+            expected = inspect.formatannotation(get_type_hints(cause.object_type)[cause.key])
+            return f"{cause.full_key}: expected {expected}, got {cause.value!r}"
+        case HydraException() if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return f"{cause.full_key}: {_nearest_key(cause)}"
+        case InstantiationException() if isinstance(cause, InputError):
+            return str(cause)
+        case InstantiationException() if isinstance(cause, ValueError | TypeError):
+            return f"{str(error).rpartition('full_key: ')[2]}: {cause}"
+        case MissingMandatoryValue():
+            return f"{error.full_key}: required but missing; give {error.full_key}=VALUE"
+        case HydraException() | OmegaConfBaseException() | MisconfigurationException():
+            return str(error).partition("\n")[0]
+        case OSError(filename=filename, strerror=reason) if filename and reason:
+            return f"'{filename}': {reason}"
+        case ValueError() if _raised_by_hydra(error):
+            return str(error)
+    return None
+
+
+def _nearest_key(cause: OmegaConfBaseException) -> str:
+    node = cause.parent_node
+    if isinstance(node, DictConfig) and "_target_" in node:
+        taken, _ = arguments(resolve_name(node["_target_"]))
+        if cause.key in taken:
+            return f"not set by default; to add it, write +{cause.full_key}=VALUE"
+    return f"no such key{did_you_mean(str(cause.key), [str(key) for key in node or {}])}"
+
+
+def _raised_by_hydra(error: Exception) -> bool:
+    """Whether Hydra refused an override with a bare ValueError, as it does for `prior=null`."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("hydra.")

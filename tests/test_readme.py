@@ -1,0 +1,69 @@
+"""The README's code runs, and the prior that it adds goes through the contract as it stands."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cvae
+from conftest import options
+from cvae.config import find
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+def block(language: str, containing: str) -> str:
+    return next(text for kind, text in BLOCKS if kind == language and containing in text)
+
+
+def test_the_python_example_runs(run_dir: Path) -> None:
+    scope: dict[str, object] = {}
+    code = block("python", "cvae.load")
+    exec(code.replace("RUN_DIR", str(run_dir)).replace("samples=1000", "samples=5"), scope)
+    assert scope["images"].shape == (8, 4, 1, 8, 8)
+    assert scope["nll"].shape == (16,)
+
+
+def test_the_prior_it_adds_keeps_the_contract_and_no_test_needs_editing(tmp_path: Path) -> None:
+    for folder in ("src", "conf", "experiments", "tests"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    for name in ("pyproject.toml", "README.md", "Makefile"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    prior = tmp_path / "src" / "cvae" / "priors" / "laplace.py"
+    prior.write_text(block("python", "class LaplacePrior"))
+    (tmp_path / "conf" / "prior" / "laplace.yaml").write_text(block("yaml", "LaplacePrior"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "laplace", "tests"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout  # a density, its KL, and the contract
+
+
+@pytest.mark.parametrize("group", sorted(p.name for p in find("conf").iterdir() if p.is_dir()))
+def test_its_table_names_every_option(group: str) -> None:
+    row = next((line for line in README.splitlines() if line.startswith(f"| `{group}` |")), None)
+    if group == "logger":  # one name, and nothing to choose
+        return
+    assert row is not None
+    for name in options(group):
+        assert f"`{name}`" in row
+
+
+def test_it_names_only_targets_that_make_has() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets | {"help"}
+
+
+def test_everything_it_imports_is_public() -> None:
+    assert set(cvae.__all__) == {"CVAE", "InputError", "datamodule", "load"}
