@@ -25,6 +25,16 @@ def events(folder: Path) -> EventAccumulator:
     ).Reload()
 
 
+@pytest.mark.parametrize("module", [train, sample, evaluate])
+def test_help_shows_how_to_call_it_and_every_setting(module, call) -> None:
+    status, out, _ = call(module.main, "--help")
+    name = f"cvae-{module.__name__.removeprefix('cvae.')}"
+    assert status == 0
+    assert f"{name}: " in out
+    assert "checkpoint=" in out or "GROUP=NAME" in out
+    assert "seed: 0" in out
+
+
 # -- cvae-train --------------------------------------------------------------------------------
 
 

@@ -1,9 +1,9 @@
 """The wheel carries all that the commands need, and they run from anywhere."""
 
-import os
 import subprocess
 import sys
-import zipfile
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -11,49 +11,48 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
-def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, *arguments)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
-    built = python("-m", "build", "--wheel", "--no-isolation", "-o", str(out), str(REPOSITORY))
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The commands of the wheel, built and installed into an environment of its own.
+
+    The dependencies are those of the present environment, by a path that does not bring along its
+    own installation of this package.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    built = python("-m", "build", "--wheel", "--no-isolation", "-o", str(folder), str(REPOSITORY))
     assert built.returncode == 0, built.stderr
-    return next(out.glob("*.whl"))
-
-
-def test_the_installed_wheel_trains_from_an_unrelated_folder(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+    venv.create(folder / "venv", with_pip=True)
+    site = next((folder / "venv").glob("lib/python*/site-packages"))
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    pip = (str(folder / "venv" / "bin" / "python"), "-m", "pip", "install", "--no-index")
+    done = run(*pip, "--no-deps", str(next(folder.glob("*.whl"))))
+    assert done.returncode == 0, done.stderr
     assert (site / "cvae" / "py.typed").is_file()
-    code = (
-        "import sys, cvae, cvae.train; assert cvae.__file__.startswith(sys.argv.pop(1)); "
-        "cvae.train.main()"
-    )
-    short = ["network.width=16", "trainer.max_epochs=1", "hydra.run.dir=run"]
-    done = python("-c", code, str(site), *short, PYTHONPATH=str(site))
+    return folder / "venv" / "bin"
+
+
+def test_the_installed_wheel_trains_from_an_unrelated_folder(
+    installed: Path, tmp_path: Path
+) -> None:
+    command = str(installed / "cvae-train")
+    short = ("network.width=16", "trainer.max_epochs=1", "hydra.run.dir=run")
+    done = run(command, *short)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "metrics.json").is_file()
-    # An experiment is found too: this one then misses its data, which is the second error.
-    missing = ["experiment=mnist", "data.root=none", "data.download=false"]
-    done = python("-c", code, str(site), *missing, PYTHONPATH=str(site))
-    assert done.returncode == 2
-    assert "data.root" in done.stderr
-
-
-def test_commands_are_modules_with_help() -> None:
-    for name in ("train", "sample", "evaluate"):
-        done = python("-m", f"cvae.{name}", "--help")
-        assert done.returncode == 0
-        assert f"cvae-{name}" in done.stdout
+    # An experiment is found too: what is missing are its data.
+    done = run(command, "experiment=mnist", "data.root=none", "data.download=false")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "data.root: 'none/MNIST" in done.stderr
+    where = run(str(installed / "python"), "-c", "import cvae; print(cvae.__file__)")
+    assert where.stdout.startswith(str(installed.parent))
 
 
 def test_a_bad_command_ends_without_a_traceback() -> None:
