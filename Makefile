@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep tensorboard test test-slow lint format clean
+.PHONY: help setup train sweep tensorboard test lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,10 +35,7 @@ tensorboard: setup ## Look at the curves of all runs and sweeps
 	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)
 
 test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
-
-test-slow: setup ## Run the tests that take minutes
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy

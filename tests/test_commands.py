@@ -130,6 +130,68 @@ def test_a_resumed_run_goes_on_in_its_folder(call, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["epochs"] == 3
     assert sorted(p.step for p in events(tmp_path / "run").Scalars("val/elbo")) == [0, 1, 2]
     assert cvae.load("run").prior(torch.eye(10)).event_shape == (3,)
+    assert call(train.main, "resume=run", "++trainer.limit_train_batches=2")[0] == 0
+
+
+def test_a_resumed_run_keeps_its_settings(call, tmp_path: Path) -> None:
+    assert call(train.main, *SHORT_LINE, "scheduler=cosine")[0] == 0
+    before = (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
+    for argument, name in (
+        ("latent_dim=5", "latent_dim: a resumed run keeps its own, 8, but would get 5"),
+        ("optimizer.lr=0.1", "optimizer.lr: a resumed run keeps its own"),
+        ("trainer.max_epochs=9", "scheduler.T_max: a resumed run keeps its own, 1,"),
+    ):
+        status, _, err = call(train.main, "resume=run", argument)
+        assert (status, err.count("\n")) == (2, 1)
+        assert name in err
+    assert (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text() == before
+
+
+def test_a_moved_run_still_knows_its_best_checkpoint(call, tmp_path: Path) -> None:
+    assert call(train.main, *SHORT_LINE)[0] == 0
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    contents = torch.load(path, weights_only=True)
+    states = contents["callbacks"]
+    (best,) = [key for key in states if "ModelCheckpoint" in key and "val/elbo" in key]
+    states[best]["best_model_score"] = torch.tensor(1000.0)  # nothing will ever beat it
+    states[best]["best_k_models"] = dict.fromkeys(states[best]["best_k_models"], torch.tensor(1e3))
+    states[best]["kth_value"] = torch.tensor(1000.0)
+    torch.save(contents, path)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert call(train.main, "resume=moved", "trainer.max_epochs=3")[0] == 0
+    assert torch.load("moved/checkpoints/best.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_pictures_leave_the_training_as_it_is(tmp_path: Path) -> None:
+    def run(every: int) -> float:
+        config = composed(
+            *SHORT, "trainer.max_epochs=3", f"callbacks.snapshots.every_n_epochs={every}"
+        )
+        return train.train(config, tmp_path / str(every))["test/kl"]
+
+    assert run(1) == run(3)
+
+
+def test_the_data_are_found_from_another_folder(
+    call, idx_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(idx_root.parent)
+    root = f"data.root={idx_root.name}"
+    run = f"hydra.run.dir={tmp_path / 'run'}"
+    assert call(train.main, "data=mnist", root, "data.download=false", *SHORT, run)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    assert call(evaluate.main, "checkpoint=run", "samples=2")[0] == 0
+    assert call(train.main, "resume=run", "trainer.max_epochs=2")[0] == 0
+
+
+def test_two_processes_share_the_batches_and_one_reports(call, tmp_path: Path) -> None:
+    line = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1", "network.width=16"]
+    status, out, _ = call(train.main, *line, "~callbacks.progress", "hydra.run.dir=run")
+    assert status == 0
+    assert out.count("test/elbo") == 1
+    last = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 11  # of the 21 batches of one process
+    assert len(events(tmp_path / "run").Scalars("val/elbo")) == 1
 
 
 def test_the_same_seed_gives_the_same_metrics(tmp_path: Path) -> None:
@@ -206,6 +268,17 @@ def test_interpolation_ends_at_its_two_draws(run_dir: Path) -> None:
     torch.testing.assert_close(panel.images[:, -1], ends[1])
 
 
+def test_the_manifold_goes_right_along_z0_and_up_along_z1(tmp_path: Path) -> None:
+    train.train(composed(*SHORT, "latent_dim=2"), tmp_path)
+    model = cvae.load(tmp_path)
+    panel = sample.PLOTS["manifold"](model, [3], 5, torch.Generator())
+    assert panel.images.shape == (5, 5, 1, 8, 8)
+    prior = model.prior(model.encode(3))
+    low, high = (torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(q)) for q in (0.02, 0.98))
+    bottom_right = prior.mean + prior.stddev * torch.stack((high, low))
+    torch.testing.assert_close(panel.images[-1, -1], model.decode(3, bottom_right)[0])
+
+
 def test_a_traversal_passes_through_the_prior_s_mean_in_every_row(run_dir: Path) -> None:
     model = cvae.load(run_dir)
     panel = sample.PLOTS["traversal"](model, [7], 5, torch.Generator())
@@ -237,6 +310,9 @@ def test_bad_requests_for_samples_end_in_one_line(call, run_dir: Path, tmp_path:
         ([ok, "plot=manifold", "digits=7"], "latent_dim=8"),
         ([ok, "plot=traversal", "digits=77"], "draws one digit, got 2"),
         ([ok, "plot=travesral"], "did you mean 'traversal'?"),
+        ([ok, "plot=traversal", "digits=7", "mean=false"], "mean: only plot=grid"),
+        ([ok, "seed=-1"], "seed: expected a whole number"),
+        ([ok, "+foo=1"], "foo: no such key"),
         ([ok, "out=picture.jpg"], "out: expected a file name ending in .png"),
         ([ok, "out=/dev/null/a.png"], "'/dev/null': Not a directory"),
         ([ok, "digit=7"], "digit: no such key; did you mean 'digits'?"),
@@ -248,13 +324,49 @@ def test_bad_requests_for_samples_end_in_one_line(call, run_dir: Path, tmp_path:
         assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_checkpoint_may_only_build_this_program_s_classes(run_dir: Path, tmp_path: Path) -> None:
+EVIL = [
+    {"_target_": "os.system"},
+    {"_target_": "cvae.checkpoint.torch.load"},
+    {"_target_": "torch.nn.functional.relu"},
+    {"_target_": ["os.system"]},
+    ({"_target_": "os.system"},),
+    "${oc.create:'{_target_: os.mkdir, path: evil}'}",
+]
+
+
+@pytest.mark.parametrize("node", EVIL, ids=str)
+def test_a_checkpoint_may_only_build_this_program_s_classes(
+    node: object, run_dir: Path, tmp_path: Path
+) -> None:
     contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
-    for target in ("os.system", "cvae.checkpoint.torch.load", "torch.nn.functional.relu"):
-        contents["cvae"]["config"]["prior"] = {"_target_": target}
-        torch.save(contents, tmp_path / "evil.ckpt")
-        with pytest.raises(InputError, match="only classes under"):
-            cvae.load(tmp_path / "evil.ckpt")
+    contents["cvae"]["config"]["prior"] = node
+    torch.save(contents, tmp_path / "evil.ckpt")
+    with pytest.raises(InputError, match=r"cannot be built from|not plain data|an interpolation"):
+        cvae.load(tmp_path / "evil.ckpt")
+    assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("prior._target_", "cvae.priors.vamp.VampPrior"),
+        ("prior.pseudo_inputs", 500),
+        ("latent_dim", 9),
+        ("network", None),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_told_with_the_versions(
+    path: str, value: object, run_dir: Path, tmp_path: Path
+) -> None:
+    contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    *parents, last = path.split(".")
+    node = contents["cvae"]["config"]
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    torch.save(contents, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match=r"does not fit this program.*written by cvae 0"):
+        cvae.load(tmp_path / "other.ckpt")
 
 
 # -- cvae-evaluate -----------------------------------------------------------------------------
@@ -274,6 +386,9 @@ def test_evaluation_tells_bad_requests(call, run_dir: Path) -> None:
         ("samples=0", "samples: expected at least 1, got 0"),
         ("device=warp", "device: 'warp' cannot be used"),
         ("data.rot=x", "data.rot: no such key; did you mean 'root'?"),
+        ("data.root=x", "data.root: no such setting of this data"),
+        ("seed=-1", "seed: expected a whole number"),
+        ("out=deep", "out: expected a file name ending in .json"),
     ):
         status, _, err = call(evaluate.main, f"checkpoint={run_dir}", argument)
         assert (status, err.count("\n")) == (2, 1), err

@@ -3,7 +3,6 @@
 import multiprocessing
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -53,7 +52,6 @@ def test_the_split_follows_its_seed_and_the_test_split_never_moves() -> None:
 
 def batch(data: LabelledImages, training: bool = False):
     loader = data.train_dataloader() if training else data.val_dataloader()
-    data.trainer = SimpleNamespace(training=training)
     return data.on_after_batch_transfer(next(iter(loader)))
 
 
@@ -93,7 +91,6 @@ def test_dynamic_binarisation_draws_grey_levels_as_probabilities() -> None:
 
 
 def batch_of(data: LabelledImages, images: torch.Tensor) -> torch.Tensor:
-    data.trainer = SimpleNamespace(training=True)
     return data.on_after_batch_transfer((images, torch.zeros(len(images), dtype=torch.long))).y
 
 
@@ -132,7 +129,7 @@ def test_a_whole_batch_is_fetched_by_one_index() -> None:
         ({"batch_size": 0}, "data.batch_size: expected at least 1, got 0"),
         ({"val_fraction": 1.0}, "data.val_fraction: expected a share between 0 and 1"),
         ({"binarize": "yes"}, "data.binarize: expected 'dynamic', 'threshold' or 'none'"),
-        ({"split_seed": -1}, "data.split_seed: expected at least 0, got -1"),
+        ({"split_seed": -1}, "data.split_seed: expected a whole number from 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message: str) -> None:

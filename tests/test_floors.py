@@ -14,10 +14,10 @@ FLOORS = [
     {"module", "data"},
     {"pictures", "config"},
     {"callbacks", "checkpoint", "explain"},
-    {"cli"},
+    {"cli", "resume"},
     {"train", "sample", "evaluate"},
 ]
-KNOW_HYDRA = {"config", "explain", "cli", "train"}
+KNOW_HYDRA = {"config", "checkpoint", "explain", "cli", "train"}
 SOURCE = Path(cvae.__file__).parent
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
 

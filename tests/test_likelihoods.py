@@ -2,19 +2,27 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from scipy import integrate, stats
 from torch.nn.functional import softplus
 
+from conftest import composed, options
 from cvae.batch import Support
 from cvae.errors import InputError
+from cvae.likelihoods.base import Likelihood
 from cvae.likelihoods.bernoulli import BernoulliLikelihood
 from cvae.likelihoods.gaussian import MIN_SCALE, GaussianLikelihood
 
+BUILDERS = {
+    name: instantiate(composed(f"likelihood={name}")["likelihood"])
+    for name in options("likelihood")
+}
 DENSITIES = {
     "fixed": partial(GaussianLikelihood, scale=0.3),
     "learned": partial(GaussianLikelihood, scale="learned"),
@@ -22,11 +30,15 @@ DENSITIES = {
 }
 
 
-def test_bernoulli_sums_to_one_over_every_image() -> None:
-    likelihood = BernoulliLikelihood((1, 2, 5))
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_option_sums_or_integrates_to_one(name: str) -> None:
+    if BUILDERS[name]((1, 1, 2)).support != Support.BINARY:
+        integrates_to_one(BUILDERS[name])
+        return
+    likelihood = BUILDERS[name]((1, 2, 5))
     images = torch.tensor(list(itertools.product([0.0, 1.0], repeat=10))).view(-1, 1, 2, 5)
-    log_mass = likelihood(torch.randn(1, 1, 2, 5) * 3).log_prob(images)
-    assert log_mass.logsumexp(0).exp().item() == pytest.approx(1, abs=1e-5)
+    params = torch.randn(likelihood.params_per_pixel, 1, 2, 5) * 3
+    assert likelihood(params).log_prob(images).logsumexp(0).exp().item() == pytest.approx(1)
 
 
 def test_bernoulli_is_the_cross_entropy_summed_over_pixels() -> None:
@@ -38,7 +50,11 @@ def test_bernoulli_is_the_cross_entropy_summed_over_pixels() -> None:
 
 
 @pytest.mark.parametrize("builder", DENSITIES.values(), ids=DENSITIES)
-def test_densities_integrate_to_one(builder: partial) -> None:
+def test_densities_integrate_to_one_with_every_scale(builder: partial) -> None:
+    integrates_to_one(builder)
+
+
+def integrates_to_one(builder: Callable[..., Likelihood]) -> None:
     likelihood = builder((1, 1, 2))
     density = likelihood(torch.randn(likelihood.params_per_pixel, 1, 1, 2))
     volume, _ = integrate.dblquad(

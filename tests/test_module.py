@@ -1,5 +1,6 @@
 """What the model promises: to samples, to the marginal likelihood, and to the logged numbers."""
 
+import re
 from functools import partial
 
 import pytest
@@ -112,9 +113,49 @@ def test_digits_outside_the_classes_are_refused(digits) -> None:
         model().sample(digits)
 
 
-def test_condition_tensors_of_the_wrong_shape_are_refused() -> None:
-    with pytest.raises(InputError, match=r"shape \(B, 10\), got \(2, 7\)"):
-        model().sample(torch.zeros(2, 7))
+@pytest.mark.parametrize(
+    ("x", "came"),
+    [
+        (torch.zeros(2, 7), "(2, 7) of float32"),
+        (torch.zeros(10), "(10,) of float32"),
+        (torch.zeros(2, 3, 10), "(2, 3, 10) of float32"),
+        (torch.zeros(2, 3).long(), "(2, 3) of int64"),
+        (3.7, "() of float32"),
+    ],
+)
+def test_what_is_neither_digits_nor_conditions_is_refused(x, came: str) -> None:
+    with pytest.raises(InputError, match=re.escape(f"shape (B, 10), got {came}")):
+        model().sample(x)
+
+
+def test_one_hot_rows_are_conditions_whatever_their_type() -> None:
+    for x in (torch.eye(10).long(), torch.eye(10).double()):
+        assert model().sample(x, 2).shape == (2, 10, *Y)
+
+
+def test_counts_below_one_are_refused() -> None:
+    cvae, batch = model(), some_batch()
+    with pytest.raises(InputError, match="n: expected at least 1, got 0"):
+        cvae.sample(3, 0)
+    with pytest.raises(InputError, match="samples: expected at least 1, got 0"):
+        cvae.log_prob(*batch, samples=0)
+
+
+def test_a_draw_is_a_draw_and_the_mean_its_mean() -> None:
+    torch.manual_seed(0)
+    cvae = model(likelihood=partial(GaussianLikelihood, scale=0.1))
+    cvae.generator.network.layers[-2].bias.data += 0.5  # away from the ends, where pixels are cut
+    z_once = torch.Generator().manual_seed(0)
+    means = cvae.sample(3, 4000, z_once, mean=True)
+    draws = cvae.sample(3, 4000, torch.Generator().manual_seed(0))
+    spread = (draws - means).std(0)
+    assert ((spread - 0.1).abs() < 0.02).all()
+
+
+def test_reconstructions_are_the_generator_s_mean_at_the_posterior_s() -> None:
+    cvae, (x, y) = model(), some_batch()
+    expected = cvae.generator(x, cvae.posterior(x, y).mean).mean
+    torch.testing.assert_close(cvae.reconstruct(x, y), expected)
 
 
 # -- the marginal likelihood -------------------------------------------------------------------
@@ -232,6 +273,19 @@ def test_grey_pixels_are_refused_at_set_up_without_any_config() -> None:
     trainer = Trainer(max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu")
     with pytest.raises(InputError, match="grey"):
         trainer.fit(model(), Digits(LabelCondition, binarize="none"))
+
+
+def test_beta_warms_up_over_the_steps_of_training() -> None:
+    # Two epochs of 7 batches: the last batch of the first epoch starts at 6/7 of it.
+    _, trainer, _ = fitted(objective=ELBO(warmup_epochs=2))
+    assert trainer.callback_metrics["train/beta"].item() == pytest.approx(6 / 7 / 2)
+    assert trainer.callback_metrics["val/loss"] == -trainer.callback_metrics["val/elbo"]
+
+
+def test_the_schedule_is_stepped_every_epoch() -> None:
+    halved = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    _, trainer, _ = fitted(epochs=3, scheduler=halved)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-3 / 8)
 
 
 def test_training_lowers_the_loss() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import cvae
 from conftest import options
 from cvae.config import find
 
@@ -63,7 +62,3 @@ def test_its_table_names_every_option(group: str) -> None:
 def test_it_names_only_targets_that_make_has() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets | {"help"}
-
-
-def test_everything_it_imports_is_public() -> None:
-    assert set(cvae.__all__) == {"CVAE", "InputError", "datamodule", "load"}

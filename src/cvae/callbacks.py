@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch.distributions import Independent
 
 from cvae.batch import Batch
+from cvae.distributions import drawing_from
 from cvae.errors import require_at_least
 from cvae.module import CVAE
 from cvae.objectives import kl_or_estimate
@@ -21,7 +22,8 @@ class Snapshots(Callback):
     """Writes to TensorBoard what the model looks like now, always from the same draws and images.
 
     Prior samples by digit, reconstructions of validation images, and a histogram of the KL per
-    latent dimension, which tells dimensions in use from those left idle.
+    latent dimension, which tells dimensions in use from those left idle. Needs a TensorBoard logger
+    and a data module.
 
     Args:
         every_n_epochs: Epochs between two snapshots; the first epoch always has one.
@@ -49,6 +51,11 @@ class Snapshots(Callback):
         if not due or trainer.sanity_checking or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, CVAE)
+        # What is drawn for a picture must not change what is drawn for the training.
+        with drawing_from(torch.Generator().manual_seed(0), pl_module.device):
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, pl_module: CVAE) -> None:
         x, y = self._validation_batch(trainer, pl_module)
         q, p = pl_module.posterior(x, y), pl_module.prior(x)
         samples = grid(pl_module, None, _ROWS, torch.Generator().manual_seed(0))

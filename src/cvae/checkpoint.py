@@ -7,12 +7,15 @@ classes of this package and of torch.nn are built from what it says.
 
 import pickle
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import torch
+from hydra.errors import HydraException
 from lightning import Callback, LightningModule, Trainer
 
 from cvae.batch import Shape
@@ -21,9 +24,17 @@ from cvae.data.base import LabelledImages
 from cvae.errors import InputError
 from cvae.module import CVAE
 
-_KEY = "cvae"
+_MISFITS = (KeyError, AttributeError, ImportError, TypeError, RuntimeError, HydraException)
+"""What a configuration raises that another version of this program has written."""
+
+KEY = "cvae"
+"""Where in a checkpoint the settings, the sizes and the versions lie."""
+
+
 _ALLOWED = ("cvae.", "torch.nn.")
 _MODEL = ("condition", "prior", "posterior", "likelihood", "network", "objective")
+PARTS = ("data", *_MODEL)
+"""The groups that are built again from a checkpoint."""
 
 
 class Provenance(Callback):
@@ -49,7 +60,7 @@ class Provenance(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[_KEY] = self.contents
+        checkpoint[KEY] = self.contents
 
 
 def load(path: str | Path) -> CVAE:
@@ -62,12 +73,13 @@ def load(path: str | Path) -> CVAE:
         InputError: If it is missing, damaged, not one of this program's, or asks for a class that
             may not be built from a file.
     """
-    path, checkpoint = _read(path)
-    contents = checkpoint[_KEY]
-    config = {name: contents["config"][name] for name in (*_MODEL, "latent_dim")}
-    _require_allowed(path, config)
-    model = build_model(config, contents["image_shape"], contents["num_classes"])
-    model.load_state_dict(checkpoint["state_dict"])
+    path, checkpoint = read(path)
+    with _telling_versions(path, checkpoint):
+        contents = checkpoint[KEY]
+        config = {name: contents["config"][name] for name in (*_MODEL, "latent_dim")}
+        require_buildable(config)
+        model = build_model(config, contents["image_shape"], contents["num_classes"])
+        model.load_state_dict(checkpoint["state_dict"])
     return model.eval()
 
 
@@ -81,16 +93,11 @@ def datamodule(path: str | Path, **changes: Any) -> LabelledImages:
     Raises:
         InputError: As `load`.
     """
-    path, checkpoint = _read(path)
-    config = {name: checkpoint[_KEY]["config"][name] for name in ("data", "condition")}
-    _require_allowed(path, config)
-    return build_datamodule(config, **changes)
-
-
-def progress(path: str | Path) -> tuple[int, int]:
-    """Return how many epochs and optimiser steps the last checkpoint of a run has seen."""
-    _, checkpoint = _read(resolve(path, "last.ckpt"))
-    return checkpoint["epoch"] + 1, checkpoint["global_step"]
+    path, checkpoint = read(path)
+    with _telling_versions(path, checkpoint):
+        config = {name: checkpoint[KEY]["config"][name] for name in ("data", "condition")}
+        require_buildable(config)
+        return build_datamodule(config, **changes)
 
 
 def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
@@ -109,16 +116,24 @@ def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
     return candidate
 
 
-def _read(path: str | Path) -> tuple[Path, dict[str, Any]]:
-    path = resolve(path)
+def read(path: str | Path, name: str = "best.ckpt") -> tuple[Path, dict[str, Any]]:
+    """Return the checkpoint that a path means, and its contents: tensors and plain data.
+
+    Raises:
+        InputError: If it is missing, damaged, or not one of this program's.
+    """
+    path = resolve(path, name)
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            checkpoint: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
         raise InputError(
             f"checkpoint: '{path}' is damaged, or not a checkpoint of plain tensors; "
             "expected a file written by cvae-train"
         ) from error
-    if not isinstance(checkpoint, dict) or _KEY not in checkpoint:
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint:
         raise InputError(
             f"checkpoint: '{path}' was written by another program; "
             "expected a file written by cvae-train"
@@ -126,14 +141,50 @@ def _read(path: str | Path) -> tuple[Path, dict[str, Any]]:
     return path, checkpoint
 
 
-def _require_allowed(path: Path, config: Config) -> None:
+def require_buildable(config: Config) -> None:
+    """Let only plain, resolved data through, and only classes of this package and of torch.nn.
+
+    A configuration in a file comes from a stranger, and building a node can call whatever it names.
+
+    Raises:
+        InputError: Naming the node that asks for something else.
+    """
+    _require_plain(config)
     for place, node in nodes(config):
         target = node["_target_"]
-        if target.startswith(_ALLOWED):
+        if isinstance(target, str) and target.startswith(_ALLOWED):
             found = resolve_name(target)
             if isinstance(found, type) and found.__module__.startswith(_ALLOWED):
                 continue
         raise InputError(
-            f"checkpoint: '{path}' asks for {place}._target_={target}, and only classes under "
-            f"{' and '.join(_ALLOWED)} are built from a file"
+            f"{place}._target_: {target!r} cannot be built from a checkpoint; only classes under "
+            f"{' and '.join(_ALLOWED)} are, so parts of your own belong into this package"
         )
+
+
+def _require_plain(value: object) -> None:
+    if type(value) is dict:
+        for key, item in value.items():
+            _require_plain(key)
+            _require_plain(item)
+    elif type(value) is list:
+        for item in value:
+            _require_plain(item)
+    elif value is not None and type(value) not in (str, int, float, bool):
+        raise InputError(f"checkpoint: its settings hold a {type(value).__name__}, not plain data")
+    elif isinstance(value, str) and "${" in value:  # it was stored resolved, and would be again
+        raise InputError(f"checkpoint: its settings hold an interpolation, {value!r}")
+
+
+@contextmanager
+def _telling_versions(path: Path, checkpoint: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except _MISFITS as error:
+        versions = checkpoint[KEY].get("versions", {}) if isinstance(checkpoint[KEY], dict) else {}
+        raise InputError(
+            f"checkpoint: '{path}' does not fit this program ({str(error).partition(chr(10))[0]}); "
+            f"it was written by cvae {versions.get('cvae', 'unknown')}, this is {version('cvae')}"
+        ) from error

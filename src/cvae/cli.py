@@ -4,9 +4,11 @@ import functools
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,7 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from cvae.config import Config, find
+from cvae.config import SCHEMAS, Config, check_root, find
+from cvae.errors import InputError
 from cvae.explain import explain
 
 USAGE_ERROR = 2
@@ -38,9 +41,11 @@ def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[
         def job(config: DictConfig) -> None:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 task(plain(config))  # a failed job must not end the sweep
-            else:
-                with telling_errors(config_name):
-                    task(plain(config))
+                return
+            with telling_errors(config_name):
+                settings = plain(config)
+                check_root(settings, SCHEMAS[config_name])
+                task(settings)
 
         @functools.wraps(task)
         def main() -> None:
@@ -70,17 +75,45 @@ class CheckFirst(Callback):
         self.check, self.command = check, command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with telling_errors(self.command):
-            self.check(plain(config))
+        with self._stopping_the_run():
+            self._check(config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         loader = GlobalHydra.instance().config_loader()
-        with telling_errors(self.command):
+        with self._stopping_the_run():
             overrides = OverridesParser.create(config_loader=loader).parse_overrides(
                 list(config.hydra.overrides.task)
             )
             for job in BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]:
-                self.check(plain(loader.load_sweep_config(config, job)))
+                self._check(loader.load_sweep_config(config, job))
+
+    def _check(self, config: DictConfig) -> None:
+        settings = plain(config)
+        check_root(settings, SCHEMAS[self.command])
+        self.check(settings)
+
+    @contextmanager
+    def _stopping_the_run(self) -> Iterator[None]:
+        try:
+            with telling_errors(self.command):
+                yield
+        except Exception:
+            traceback.print_exc()  # Hydra would make a warning of it, and go on
+            sys.exit(1)
+
+
+def output_file(path: str, suffix: str) -> Path:
+    """Return the path of a file that is going to be written, its folder made.
+
+    Raises:
+        InputError: If the name does not end in `suffix`, or is a folder's.
+        OSError: If the folder cannot be made.
+    """
+    file = Path(path).expanduser()
+    if file.suffix.lower() != suffix or file.is_dir():
+        raise InputError(f"out: expected a file name ending in {suffix}, got '{path}'")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
 
 
 def show(metrics: Mapping[str, float]) -> None:

@@ -73,14 +73,14 @@ class LabelCondition(Condition):
         """Encode one digit, several, or None for every class once, as one-hot rows (B, classes)."""
         if wanted is None:
             wanted = range(self.num_classes)
-        labels = wanted if isinstance(wanted, Tensor) else torch.tensor(wanted, dtype=torch.long)
-        if labels.is_floating_point():
-            if labels.shape[-1:] != self.x_shape:
-                raise InputError(
-                    f"x: expected a condition of shape (B, {self.num_classes}), "
-                    f"got {tuple(labels.shape)}; or give digits as integers"
-                )
-            return labels
+        labels = wanted if isinstance(wanted, Tensor) else torch.tensor(wanted)
+        if labels.dim() == 2 and labels.shape[1:] == self.x_shape:
+            return labels.float()
+        if labels.dim() > 1 or (labels.is_floating_point() and labels.numel()):
+            raise InputError(
+                f"x: expected digits as integers, or conditions of shape (B, {self.num_classes}), "
+                f"got {tuple(labels.shape)} of {str(labels.dtype).removeprefix('torch.')}"
+            )
         labels = labels.long().reshape(-1)
         outside = labels[(labels < 0) | (labels >= self.num_classes)]
         if outside.numel() or not labels.numel():

@@ -6,6 +6,7 @@ types the root's own keys; every node's keys and values are held against the sig
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.utils import instantiate
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 from typeguard import TypeCheckError, check_type
 
 from cvae.batch import Shape
@@ -98,13 +99,18 @@ class ExperimentsOnSearchPath(SearchPathPlugin):
         search_path.append("cvae", f"file://{find('experiments')}")
 
 
+def job_folder(number: int, overrides: str) -> str:
+    """Return the name of a sweep's job: safe in a path, on the command line, and not too long."""
+    return re.sub(r"[^\w.+-]+", "-", f"{number}_{overrides}")[:120]
+
+
+SCHEMAS = {"train": TrainSchema, "sample": SampleSchema, "evaluate": EvaluateSchema}
+"""The root of each command's configuration."""
+
 Plugins.instance().register(ExperimentsOnSearchPath)
-for _name, _schema in (
-    ("train_schema", TrainSchema),
-    ("sample_schema", SampleSchema),
-    ("evaluate_schema", EvaluateSchema),
-):
-    ConfigStore.instance().store(_name, _schema)
+OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+for _name, _schema in SCHEMAS.items():
+    ConfigStore.instance().store(f"{_name}_schema", _schema)
 
 
 # -- checks ------------------------------------------------------------------------------------
@@ -116,13 +122,21 @@ def check(config: Config) -> None:
     Raises:
         InputError: Naming the key, what was expected, what came, and the nearest known word.
     """
-    known = [field.name for field in fields(TrainSchema)]
-    for key in config:
-        if key not in known:
-            raise InputError(f"{key}: no such key{did_you_mean(key, known)}")
     # A group's own node comes before those that it is interpolated into.
     for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
         _check_node(path, node)
+
+
+def check_root(config: Config, schema: type) -> None:
+    """Refuse keys that were added to the root with `+`.
+
+    Raises:
+        InputError: Naming the key and the nearest known one.
+    """
+    known = [field.name for field in fields(schema)]
+    for key in config:
+        if key not in known:
+            raise InputError(f"{key}: no such key{did_you_mean(key, known)}")
 
 
 def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
@@ -151,6 +165,8 @@ def _check_node(path: str, node: Config) -> None:
             continue
         words = [word for word in get_args(expected) if isinstance(word, str)]
         name = "a known word" if words else inspect.formatannotation(expected)
+        if "Callable" in name:
+            name = f"a builder (such as {path}.{key}._target_=torch.nn.ELU)"
         raise InputError(
             f"{path}.{key}: expected {name.replace('typing.', '')}, "
             f"got {value!r}{did_you_mean(str(value), words)}"
@@ -184,12 +200,16 @@ def arguments(target: Any) -> tuple[dict[str, Any], bool]:
     if inspect.isclass(target):
         functions = [vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c)]
     for function in functions:
-        parameters = inspect.signature(function).parameters.values()
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except ValueError:  # built in, and without a signature
+            return known, True
         try:
             hints = get_type_hints(function)
         except (NameError, TypeError):  # names that exist for a type checker alone
             hints = {}
-        named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        named = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        named = [name for name in named if name != "self"]
         known = {name: hints.get(name, Any) for name in named} | known
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return known, False
@@ -200,11 +220,27 @@ def arguments(target: Any) -> tuple[dict[str, Any], bool]:
 
 
 def build_datamodule(config: Config, **changes: Any) -> LabelledImages:
-    """Return the data module of a configuration, its arguments changed by `changes`."""
+    """Return the data module of a configuration, its arguments changed by `changes`.
+
+    Raises:
+        InputError: If the data module has no such argument.
+    """
+    known, _ = arguments(_locate("data", config["data"]["_target_"]))
+    for key in changes:
+        if key not in known:
+            raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
     datamodule: LabelledImages = instantiate(
         {**config["data"], **changes}, condition=instantiate(config["condition"])
     )
     return datamodule
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Return the configuration with `data.root` absolute, to be found from any other folder."""
+    data = dict(config["data"])
+    if "root" in data:
+        data["root"] = str(Path(data["root"]).expanduser().absolute())
+    return {**config, "data": data}
 
 
 def build_model(config: Config, image_shape: Shape, num_classes: int) -> CVAE:

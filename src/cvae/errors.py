@@ -20,6 +20,12 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     return f"; known are {', '.join(known)}" if known else ""
 
 
+def require_seed(name: str, value: int) -> None:
+    """Raise an `InputError` unless the value can seed every library's generator."""
+    if not 0 <= value < 2**32:
+        raise InputError(f"{name}: expected a whole number from 0 to 2^32 - 1, got {value}")
+
+
 def require_at_least(name: str, value: float, minimum: float) -> None:
     """Raise an `InputError` that names the argument unless `value >= minimum`."""
     if not value >= minimum:

@@ -2,17 +2,16 @@
 
 import json
 from functools import partial
-from pathlib import Path
 
 import torch
 from lightning import seed_everything
 from rich.progress import track
 
 from cvae.checkpoint import datamodule, load
-from cvae.cli import command, show
+from cvae.cli import command, output_file, show
 from cvae.config import Config
 from cvae.data.base import LabelledImages
-from cvae.errors import InputError, require_at_least
+from cvae.errors import InputError, require_at_least, require_seed
 from cvae.metrics import MeanTerms
 from cvae.module import CVAE
 
@@ -45,14 +44,14 @@ def evaluate(model: CVAE, data: LabelledImages, samples: int) -> dict[str, float
 def main(config: Config) -> None:
     """Run `cvae-evaluate`."""
     require_at_least("samples", config["samples"], 1)
+    require_seed("seed", config["seed"])
     changes = {key: value for key, value in config["data"].items() if value is not None}
     model, data = load(config["checkpoint"]), datamodule(config["checkpoint"], **changes)
+    out = None if config["out"] is None else output_file(config["out"], ".json")
     seed_everything(config["seed"], verbose=False)
     metrics = evaluate(_moved(model, config["device"]), data, config["samples"])
     show(metrics)
-    if config["out"] is not None:
-        out = Path(config["out"]).expanduser()
-        out.parent.mkdir(parents=True, exist_ok=True)
+    if out is not None:
         out.write_text(json.dumps(metrics, indent=2) + "\n")
         print(out)
 

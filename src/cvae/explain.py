@@ -51,8 +51,8 @@ def explain(error: Exception) -> str | None:
             return str(error).partition("\n")[0]
         case OSError(filename=filename, strerror=reason) if filename and reason:
             return f"'{filename}': {reason}"
-        case ValueError() if _raised_by_hydra(error):
-            return str(error)
+        case ValueError() if (refused := _refused_by_hydra(error)) is not None:
+            return f"{refused}: expected the name of an option, such as prior=gaussian"
     return None
 
 
@@ -65,7 +65,9 @@ def _nearest_key(cause: OmegaConfBaseException) -> str:
     return f"no such key{did_you_mean(str(cause.key), [str(key) for key in node or {}])}"
 
 
-def _raised_by_hydra(error: Exception) -> bool:
-    """Whether Hydra refused an override with a bare ValueError, as it does for `prior=null`."""
+def _refused_by_hydra(error: Exception) -> str | None:
+    """Return the override that Hydra refused with a bare ValueError, as it does `prior=null`."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__")).startswith("hydra.")
+    if not str(frame.f_globals.get("__name__")).startswith("hydra."):
+        return None
+    return str(getattr(frame.f_locals.get("override"), "input_line", error))

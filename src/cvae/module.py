@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from cvae.batch import Batch
 from cvae.conditions import Condition
 from cvae.distributions import ConditionalDistribution, drawing_from
+from cvae.errors import require_at_least
 from cvae.generators import Generator
 from cvae.metrics import MeanTerms
 from cvae.objectives import ELBO, Objective, Terms, log_importance_weights
@@ -61,6 +62,7 @@ class CVAE(LightningModule):
         self.objective = objective or ELBO()
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self.beta = 1.0
         self.means = nn.ModuleDict({f"{split}_means": MeanTerms() for split in _SPLITS})
 
     # -- inference -------------------------------------------------------------------------------
@@ -88,15 +90,20 @@ class CVAE(LightningModule):
         Raises:
             InputError: If the model knows no such condition.
         """
-        x = self.condition.encode(x).to(self.device)
+        require_at_least("n", n, 1)
+        x = self.encode(x)
         with drawing_from(generator, self.device):
             z = self.prior(x).sample((n,))
             return self._pixels(self.generator(x, z), mean)
 
+    def encode(self, x: int | Sequence[int] | Tensor | None) -> Tensor:
+        """Return what is asked for, as in `sample`, as conditions (B, *x_shape) on this device."""
+        return self.condition.encode(x).to(self.device)
+
     @torch.no_grad()
     def decode(self, x: int | Sequence[int] | Tensor | None, z: Tensor) -> Tensor:
         """Return the likelihood's mean, pixels in [0, 1], (..., B, *y_shape), of z, (..., B, L)."""
-        return self._pixels(self.generator(self.condition.encode(x).to(z.device), z), mean=True)
+        return self._pixels(self.generator(self.encode(x), z), mean=True)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
@@ -115,6 +122,7 @@ class CVAE(LightningModule):
             y: Targets (B, *y_shape).
             samples: Number K of draws of z for each image.
         """
+        require_at_least("samples", samples, 1)
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
         chunk = max(1, _ROWS // len(y))
         total = torch.full((len(y),), -math.inf, device=y.device)
@@ -134,6 +142,10 @@ class CVAE(LightningModule):
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
             self.generator.likelihood.require(datamodule.support)
+
+    def on_fit_start(self) -> None:
+        if self.trainer.world_size > 1:  # or every process would draw the same noise
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
@@ -155,7 +167,7 @@ class CVAE(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train")
-        self.log("train/beta", self.beta)
+        self.log("train/beta", self.beta, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         self._log_means("val")

@@ -94,7 +94,10 @@ class ELBO(Objective):
 
 
 def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    """Return KL(q || p), (B,): in closed form where torch has it, else the estimate at z ~ q."""
+    """Return KL(q || p), (B,): in closed form where torch has it, else the estimate at z ~ q.
+
+    z, (B, L), is a draw from q.
+    """
     try:
         return kl_divergence(q, p)
     except NotImplementedError:
@@ -104,7 +107,7 @@ def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
 def log_importance_weights(
     q: Distribution, p: Distribution, decode: Decoder, y: Tensor, samples: int
 ) -> Tensor:
-    r"""Return log w of K samples z ~ q, (K, B), with the expectation E_q[w] = p(y|x).
+    r"""Return log w of K samples z ~ q, (K, B), for targets y, (B, *y_shape): E_q[w] = p(y|x).
 
     .. math:: w = p(y \mid x, z) \, p(z \mid x) / q(z \mid x, y)
 

@@ -45,10 +45,10 @@ def grid(
 
 def interpolation(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
     """Go in n steps straight from one draw of z to another: a row per digit."""
-    x = model.condition.encode(digits)
+    x = model.encode(digits)
     with drawing_from(generator, model.device):
         start, end = model.prior(x).sample(torch.Size([2]))
-    steps = torch.linspace(0, 1, n)
+    steps = torch.linspace(0, 1, n, device=x.device)
     images = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))
     columns = [f"{step:.2f}" for step in steps.tolist()]
     return Panel(images.transpose(0, 1), columns, model.condition.names(digits))
@@ -60,8 +60,8 @@ def traversal(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -
     """
     x = _one(model, digits)
     prior = model.prior(x)
-    steps = torch.linspace(-2, 2, n)
-    offsets = torch.eye(prior.event_shape[0]).unsqueeze(1) * steps.view(n, 1)
+    steps = torch.linspace(-2, 2, n, device=x.device)
+    offsets = torch.eye(prior.event_shape[0], device=x.device).unsqueeze(1) * steps.view(n, 1)
     images = model.decode(x, (prior.mean + prior.stddev * offsets).unsqueeze(-2)).squeeze(2)
     rows = [f"z{i}" for i in range(len(images))]
     return Panel(images, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
@@ -81,7 +81,7 @@ def manifold(model: CVAE, digits: Digits, n: int, generator: torch.Generator) ->
             "plot: 'manifold' draws the plane of a two-dimensional z, but this model has "
             f"latent_dim={prior.event_shape[0]}; train with latent_dim=2, or ask for plot=traversal"
         )
-    quantiles = torch.linspace(0.02, 0.98, n)
+    quantiles = torch.linspace(0.02, 0.98, n, device=x.device)
     steps = Normal(0.0, 1.0).icdf(quantiles)
     plane = torch.cartesian_prod(steps, steps).view(n, n, 2).flip(0, -1)
     images = model.decode(x, (prior.mean + prior.stddev * plane).unsqueeze(-2)).squeeze(2)
@@ -98,7 +98,7 @@ PLOTS: dict[str, Callable[[CVAE, Digits, int, torch.Generator], Panel]] = {
 
 
 def _one(model: CVAE, digits: Digits) -> Tensor:
-    x = model.condition.encode(digits)
+    x = model.encode(digits)
     if len(x) != 1:
         raise InputError(
             f"digits: a traversal or a manifold draws one digit, got {len(x)}; ask for one, "

@@ -16,16 +16,13 @@ _GAP = 4
 _CELL = 56
 
 
-def image_grid(
-    images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] = (), title: str = ""
-) -> Figure:
+def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Figure:
     """Return a figure of images in rows and columns, each with its name.
 
     Args:
         images: (R, C, channels, H, W) in [0, 1]; one channel is drawn as ink on paper.
         columns: A name for each of the C columns, or none.
         rows: A name for each of the R rows, or none.
-        title: A line above the grid.
     """
     # Whole-number enlargement keeps the pixels of an 8x8 scan square and sharp.
     scale = max(1, round(_CELL / images.shape[-1]))
@@ -42,7 +39,7 @@ def image_grid(
             canvas[:, top : top + height, left : left + width] = tiles[r, c]
 
     margin_left = 12 + 7 * max((len(name) for name in rows), default=0)
-    margin_top = 12 + (18 if columns else 0) + (24 if title else 0)
+    margin_top = 12 + (18 if columns else 0)
     total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
     figure = Figure(figsize=(total_w / _DPI, total_h / _DPI), dpi=_DPI)
     axes = figure.add_axes(
@@ -67,8 +64,6 @@ def image_grid(
     axes.tick_params(length=0, labelsize=10)
     axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], columns)
     axes.set_yticks([r * (height + _GAP) + height / 2 for r in range(len(rows))], rows)
-    if title:
-        figure.text(margin_left / total_w, 1 - 8 / total_h, title, va="top", fontsize=11)
     return figure
 
 

@@ -1,14 +1,13 @@
 """`cvae-sample`: draw from a trained model and look into its latent space."""
 
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from cvae.checkpoint import load
-from cvae.cli import command
+from cvae.cli import command, output_file
 from cvae.config import Config
-from cvae.errors import InputError, did_you_mean, require_at_least
+from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
 from cvae.pictures import PLOTS, Panel, grid
 from cvae.plots import image_grid, png
 
@@ -29,6 +28,9 @@ def sample(config: Config) -> Panel:
             f"{did_you_mean(config['plot'], PLOTS)}"
         )
     draw = partial(grid, mean=config["mean"]) if config["plot"] == "grid" else PLOTS[config["plot"]]
+    if config["plot"] != "grid" and not config["mean"]:
+        raise InputError("mean: only plot=grid draws every pixel; leave mean=false out")
+    require_seed("seed", config["seed"])
     model = load(config["checkpoint"])
     generator = torch.Generator().manual_seed(config["seed"])
     return draw(model, None if digits is None else [int(d) for d in digits], config["n"], generator)
@@ -37,12 +39,9 @@ def sample(config: Config) -> Panel:
 @command("sample")
 def main(config: Config) -> None:
     """Run `cvae-sample`."""
-    out = Path(config["out"]).expanduser()
-    if out.suffix.lower() != ".png":
-        raise InputError(f"out: expected a file name ending in .png, got '{out}'")
-    picture = png(image_grid(*sample(config)))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(picture)
+    panel = sample(config)
+    out = output_file(config["out"], ".png")
+    out.write_bytes(png(image_grid(*panel)))
     print(out)
 
 

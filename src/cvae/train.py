@@ -3,52 +3,81 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from cvae import checkpoint
 from cvae import config as configuration
 from cvae.checkpoint import Provenance
 from cvae.cli import command, show, telling_errors
-from cvae.config import Config, build_datamodule, build_model
-from cvae.errors import InputError
+from cvae.config import Config, build_datamodule, build_model, with_absolute_paths
+from cvae.errors import InputError, require_seed
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
+from cvae.resume import MovedFolder, require_same_settings, resumed
 
 
 def check(config: Config) -> None:
-    """Build everything once without weights or files, so that what is wrong is said at once.
+    """Build everything once before anything is written, so that what is wrong is said at once.
 
     Raises:
         InputError: If the configuration cannot be trained.
     """
     configuration.check(config)
-    datamodule = build_datamodule(config)
-    with torch.device("meta"):
+    require_seed("seed", config["seed"])
+    checkpoint.require_buildable({name: config[name] for name in checkpoint.PARTS})
+    require_same_settings(config)
+    with telling("model"), torch.device("meta"):
+        datamodule = build_datamodule(config)
         model = build_model(config, datamodule.image_shape, datamodule.num_classes)
-    model.generator.likelihood.require(datamodule.support)
-    precision = config["trainer"].get("precision", "")
-    if precision in ("bf16-true", "16-true"):
-        raise InputError(
-            f"trainer.precision: {precision} sums nats in half precision; use bf16-mixed"
-        )
-    for groups, build in {
-        "optimizer or scheduler": model.configure_optimizers,
-        "callbacks": lambda: instantiate(config["callbacks"]),
-        "trainer": lambda: instantiate(config["trainer"])(logger=False),
-    }.items():
-        try:
-            build()
-        except (ValueError, TypeError, MisconfigurationException) as error:
-            way_out = "; trainer=cpu runs everywhere" if groups == "trainer" else ""
-            raise InputError(f"{groups}: {error}{way_out}") from error
+        model.generator.likelihood.require(datamodule.support)
+    with telling("optimizer or scheduler"):
+        model.configure_optimizers()
+    with telling("callbacks"):
+        callbacks = instantiate(config["callbacks"])
+        if not {"best", "last"} <= set(callbacks):
+            raise ValueError("best and last write the checkpoints that a run is made of; keep them")
+    with telling("trainer", "; trainer=cpu runs everywhere"):
+        _check_trainer(instantiate(config["trainer"])(logger=False), config["trainer"])
     datamodule.prepare_data()
+    datamodule.setup("fit")
+
+
+@contextmanager
+def telling(part: str, way_out: str = "") -> Iterator[None]:
+    """Name the part of the configuration that could not be built."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
+        raise InputError(f"{part}: {error}{way_out}") from error
+
+
+def _check_trainer(trainer: Trainer, options: Config) -> None:
+    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
+        raise InputError(
+            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
+        )
+    if trainer.max_epochs == 0 or options.get("fast_dev_run"):
+        raise InputError(
+            "trainer: nothing would be trained and saved; for a short run use "
+            "trainer.max_epochs=1 +trainer.limit_train_batches=1"
+        )
+    launcher = trainer.strategy.launcher
+    if launcher is not None and not isinstance(launcher, _MultiProcessingLauncher):
+        raise InputError(
+            "trainer.devices: several processes have to be spawned by the run itself, or each "
+            "would run the whole command anew; use trainer=ddp trainer.devices=N"
+        )
 
 
 def train(config: Config, run_dir: Path) -> dict[str, float]:
@@ -59,6 +88,7 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
         run_dir: Folder that receives checkpoints/, TensorBoard events, metrics.json, samples.png.
     """
     started = time.monotonic()
+    config = with_absolute_paths(config)
     seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build_datamodule(config)
     model = build_model(config, datamodule.image_shape, datamodule.num_classes)
@@ -67,11 +97,11 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     provenance = Provenance(config, datamodule.image_shape, datamodule.num_classes)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
-        callbacks=[provenance, *instantiate(config["callbacks"]).values()],
+        callbacks=[provenance, MovedFolder(), *instantiate(config["callbacks"]).values()],
         default_root_dir=run_dir,
     )
-    resumed = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
-    trainer.fit(model, datamodule, ckpt_path=resumed, weights_only=True)
+    last = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
+    trainer.fit(model, datamodule, ckpt_path=last, weights_only=True)
 
     # One process and the whole split: several would repeat images to share them evenly.
     model = checkpoint.load(run_dir)
@@ -82,12 +112,12 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     tester.test(model, datamodule, verbose=False)
     metrics = {name: value.item() for name, value in tester.callback_metrics.items()}
 
-    epochs, steps = checkpoint.progress(run_dir)
-    logger.log_hyperparams(settings(config), metrics, step=steps)
+    _, progress = checkpoint.read(run_dir, "last.ckpt")
+    logger.log_hyperparams(settings(config), metrics, step=progress["global_step"])
     logger.finalize("success")
     panel = grid(model.cpu(), None, 8, torch.Generator().manual_seed(config["seed"]))
     (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))
-    metrics |= {"epochs": epochs, "seconds": round(time.monotonic() - started, 1)}
+    metrics |= {"epochs": progress["epoch"] + 1, "seconds": round(time.monotonic() - started, 1)}
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
@@ -107,25 +137,6 @@ def settings(config: Config) -> dict[str, str | float]:
     return named
 
 
-def resumed_arguments(arguments: list[str]) -> list[str]:
-    """Return the arguments of a resumed run: those it was started with, then the new ones.
-
-    Raises:
-        InputError: If `resume=` names a folder that is not a run's.
-    """
-    folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-    if not folders or folders[-1] in ("", "null"):
-        return arguments
-    folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
-    overrides = folder / ".hydra" / "overrides.yaml"
-    if not overrides.is_file() or not (folder / "checkpoints" / "last.ckpt").is_file():
-        raise InputError(
-            f"resume: '{folder}' is not the folder of a run with checkpoints; "
-            "expected one that cvae-train wrote"
-        )
-    return [*yaml.safe_load(overrides.read_text()), *arguments, f"hydra.run.dir='{folder}'"]
-
-
 @command("train")
 def _train(config: Config) -> None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
@@ -138,7 +149,7 @@ def _train(config: Config) -> None:
 def main() -> None:
     """Run `cvae-train`."""
     with telling_errors("train"):
-        sys.argv[1:] = resumed_arguments(sys.argv[1:])
+        sys.argv[1:] = resumed(sys.argv[1:])
     _train()
 
 

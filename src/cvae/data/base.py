@@ -18,14 +18,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from cvae.batch import Batch, Shape, Support
 from cvae.conditions import Condition, ConditionBuilder
-from cvae.errors import InputError, require_at_least
+from cvae.errors import InputError, require_at_least, require_seed
 
 Binarize = Literal["dynamic", "threshold", "none"]
 _EVALUATION_SEED = 0
 
 
 class IndexedBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Images and labels from which a whole batch is fetched by one index.
+    """Images, uint8 (N, C, H, W), and labels, int64 (N,), fetched a whole batch by one index.
 
     An ordinary DataLoader asks for `__getitems__`, so no sample is ever touched on its own.
     """
@@ -81,7 +81,7 @@ class LabelledImages(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         require_at_least("data.batch_size", batch_size, 1)
-        require_at_least("data.split_seed", split_seed, 0)
+        require_seed("data.split_seed", split_seed)
         if not 0 < val_fraction < 1:
             raise InputError(
                 f"data.val_fraction: expected a share between 0 and 1, got {val_fraction}"
@@ -113,12 +113,18 @@ class LabelledImages(LightningDataModule, ABC):
     def setup(self, stage: str | None = None) -> None:
         if stage != "test" and not hasattr(self, "train_set"):
             images, labels = self.read(train=True)
-            train, val = train_test_split(
-                torch.arange(len(labels)),
-                test_size=self.val_fraction,
-                stratify=labels,
-                random_state=self.split_seed,
-            )
+            try:
+                train, val = train_test_split(
+                    torch.arange(len(labels)),
+                    test_size=self.val_fraction,
+                    stratify=labels,
+                    random_state=self.split_seed,
+                )
+            except ValueError as error:
+                raise InputError(
+                    f"data.val_fraction: {self.val_fraction} of {len(labels)} training images "
+                    f"leaves a split without an image of some class ({error})"
+                ) from error
             self.train_set = IndexedBatches(self._threshold(images[train]), labels[train])
             self.val_set = IndexedBatches(self._fixed(images[val]), labels[val])
         if stage in ("test", None) and not hasattr(self, "test_set"):
@@ -140,8 +146,8 @@ class LabelledImages(LightningDataModule, ABC):
         """Scale, binarise and pair, on the device that the batch has reached."""
         images, labels = batch
         y = images.float() / (self.levels - 1)
-        if self.binarize == "dynamic" and self.trainer is not None and self.trainer.training:
-            y = torch.bernoulli(y)
+        if self.binarize == "dynamic":
+            y = torch.bernoulli(y)  # which leaves the pixels drawn for validation and test alone
         return self.condition(y, labels)
 
     def _loader(

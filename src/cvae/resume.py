@@ -1,0 +1,93 @@
+"""Going on with a run: in its folder, with its settings, from its last checkpoint."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning import Callback, LightningModule, Trainer
+
+from cvae.checkpoint import KEY, read
+from cvae.config import Config
+from cvae.errors import InputError
+
+_MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.download")
+
+
+def resumed(arguments: list[str]) -> list[str]:
+    """Return the arguments of a resumed run: those it was started with, then the new ones.
+
+    Raises:
+        InputError: If `resume=` names a folder that is not a run's.
+    """
+    folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return arguments
+    folder = Path(folders[-1].strip("'\"")).expanduser().absolute()
+    overrides = folder / ".hydra" / "overrides.yaml"
+    if not overrides.is_file() or not (folder / "checkpoints" / "last.ckpt").is_file():
+        raise InputError(
+            f"resume: '{folder}' is not the folder of a run with checkpoints; "
+            "expected one that cvae-train wrote"
+        )
+    # With ++ in the place of +, what was added may be given anew.
+    first = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in _list(overrides)]
+    _, checkpoint = read(folder, "last.ckpt")
+    if "root" in (data := checkpoint[KEY]["config"]["data"]):
+        first.append(f"data.root='{data['root']}'")
+    return [*first, *arguments, f"hydra.run.dir='{folder}'"]
+
+
+def _list(path: Path) -> list[str]:
+    overrides: list[str] = yaml.safe_load(path.read_text())
+    return overrides
+
+
+def require_same_settings(config: Config) -> None:
+    """Refuse settings that the checkpoint's own state would silently win over.
+
+    Raises:
+        InputError: Naming the first setting of a resumed run that differs from the run's own.
+    """
+    if config["resume"] is None:
+        return
+    _, checkpoint = read(config["resume"], "last.ckpt")
+    before, now = (_flat(c) for c in (checkpoint[KEY]["config"], config))
+    for name in {**before, **now}:
+        if name.startswith(_MAY_DIFFER) or before.get(name) == now.get(name):
+            continue
+        raise InputError(
+            f"{name}: a resumed run keeps its own, {before.get(name)}, but would get "
+            f"{now.get(name)}; only {', '.join(_MAY_DIFFER[1:])} may be given anew, "
+            "so start a new run"
+        )
+
+
+def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
+
+
+class MovedFolder(Callback):
+    """Tells restored callbacks where their files lie now, if the run's folder was moved.
+
+    Lightning's ModelCheckpoint stores absolute paths, and forgets which checkpoint was the best
+    when they are no longer its own.
+    """
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        now = str(Path(trainer.default_root_dir).absolute() / "checkpoints")
+        for state in checkpoint["callbacks"].values():
+            if "dirpath" in state:
+                state |= _moved(state, state["dirpath"], now)
+
+
+def _moved(value: Any, before: str, now: str) -> Any:
+    if isinstance(value, dict):
+        return {_moved(k, before, now): _moved(v, before, now) for k, v in value.items()}
+    return value.replace(before, now, 1) if isinstance(value, str) else value
