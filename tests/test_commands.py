@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,12 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
             assert len(log.Scalars(f"{split}/{name}")) == 2
     assert {"train/beta", "lr-Adam"} <= set(tags["scalars"])
     assert {"pictures/prior_samples", "pictures/reconstructions"} <= set(tags["images"])
-    assert "kl_per_dimension" in tags["histograms"]
+    histogram = log.Histograms("kl_per_dimension")[-1].histogram_value
+    assert histogram.num == 8
+    assert histogram.max > 0
+    picture = log.Images("pictures/reconstructions")[-1].encoded_image_string
+    binary, mean = np.split(np.asarray(Image.open(BytesIO(picture)).convert("L"))[12:-12, -500:], 2)
+    assert len(np.unique(binary)) <= 3 < 20 < len(np.unique(mean))  # ink, paper and gap, or greys
     final = log.Scalars("test/elbo")
     assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
     assert any("hparams" in tag for tag in log.summary_metadata)
