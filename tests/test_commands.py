@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 import cvae
 from conftest import SHORT, composed
@@ -80,7 +81,15 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
     assert len(np.unique(binary)) <= 3 < 20 < len(np.unique(mean))  # ink, paper and gap, or greys
     final = log.Scalars("test/elbo")
     assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
-    assert any("hparams" in tag for tag in log.summary_metadata)
+    (settings,) = [
+        plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+        for tag, metadata in log.summary_metadata.items()
+        if tag == "_hparams_/session_start_info"
+    ]
+    shown = settings.session_start_info.hparams
+    assert shown["nats_of"].string_value == "mass"
+    assert shown["latent_dim"].number_value == 8
+    assert shown["prior"].string_value == "GaussianPrior"
 
 
 def test_checkpoints_are_plain_data(run_dir: Path) -> None:

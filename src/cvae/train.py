@@ -113,7 +113,10 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     metrics = {name: value.item() for name, value in tester.callback_metrics.items()}
 
     _, progress = checkpoint.read(run_dir, "last.ckpt")
-    logger.log_hyperparams(settings(config), metrics, step=progress["global_step"])
+    nats_of = model.generator.likelihood.nats_of  # a sweep may hold both, and must not rank them
+    logger.log_hyperparams(
+        settings(config) | {"nats_of": nats_of}, metrics, step=progress["global_step"]
+    )
     logger.finalize("success")
     panel = grid(model.cpu(), None, 8, torch.Generator().manual_seed(config["seed"]))
     (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))

@@ -1,7 +1,7 @@
 """The abstract likelihood."""
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -18,10 +18,13 @@ class Likelihood(ConditionalDistribution):
         y_shape: Shape of one target.
 
     Attributes:
+        nats_of: Whether log-probabilities are those of a "mass" or of a "density"; the two can
+            not be compared.
         support: The set that one pixel's values lie in.
         params_per_pixel: How many numbers P the generator has to give for each pixel.
     """
 
+    nats_of: Literal["mass", "density"]
     support: Support
     params_per_pixel: int = 1
 

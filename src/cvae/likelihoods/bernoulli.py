@@ -14,6 +14,7 @@ class BernoulliLikelihood(Likelihood):
     .. math:: \log p(y \mid f) = \sum_i y_i \log s(f_i) + (1 - y_i) \log(1 - s(f_i))
     """
 
+    nats_of = "mass"
     support = Support.BINARY
 
     def forward(self, params: Tensor) -> Distribution:

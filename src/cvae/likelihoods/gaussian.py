@@ -37,6 +37,7 @@ class GaussianLikelihood(Likelihood):
         InputError: If `scale` is a number that is not positive, or another word.
     """
 
+    nats_of = "density"
     support = Support.REAL
     fixed_scale: Tensor
 
