@@ -25,7 +25,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 
 setup: $(VENV)/.done ## Install the package and its tools into .venv
 
-train: setup ## Train on the embedded digits, under a minute; ARGS="data=mnist latent_dim=32" for more
+train: setup ## Train on the embedded digits, half a minute; ARGS="data=mnist latent_dim=32" for more
 	@$(BIN)/cvae-train $(ARGS)
 
 sweep: setup ## Twelve runs: prior x likelihood x latent size
@@ -38,10 +38,10 @@ test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior"
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## Check style and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
+	@$(BIN)/ruff check src tests && $(BIN)/ruff format --check --quiet src tests && $(BIN)/mypy
 
 format: setup ## Put the code into the house's format
-	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet src tests ; $(BIN)/ruff format --quiet src tests
 
 clean: ## Remove what was installed and cached; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -154,12 +154,24 @@ def test_a_resumed_run_keeps_its_settings(call, tmp_path: Path) -> None:
     for argument, name in (
         ("latent_dim=5", "latent_dim: a resumed run keeps its own, 8, but would get 5"),
         ("optimizer.lr=0.1", "optimizer.lr: a resumed run keeps its own"),
+        ("trainer.max_epochs=0", "trainer.max_epochs: the run already has 1 epochs, got 0"),
         ("trainer.max_epochs=9", "scheduler.T_max: a resumed run keeps its own, 1,"),
     ):
         status, _, err = call(train.main, "resume=run", argument)
         assert (status, err.count("\n")) == (2, 1)
         assert name in err
     assert (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text() == before
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(call, tmp_path: Path) -> None:
+    rough = ["optimizer.lr=0.03", "callbacks.early_stopping.patience=1", "trainer.max_epochs=30"]
+    line = ["network.width=16", "~callbacks.progress", "hydra.run.dir=run"]
+    assert call(train.main, *rough, *line)[0] == 0
+    stopped = json.loads(Path("run/metrics.json").read_text())["epochs"]
+    assert stopped < 30
+    again = ["resume=run", "callbacks.early_stopping.patience=100"]
+    assert call(train.main, *again)[0] == 0
+    assert json.loads(Path("run/metrics.json").read_text())["epochs"] == 30
 
 
 def test_a_moved_run_still_knows_its_best_checkpoint(call, tmp_path: Path) -> None:
@@ -311,8 +323,8 @@ def test_bad_requests_for_samples_end_in_one_line(call, run_dir: Path, tmp_path:
     ok = f"checkpoint={run_dir}"
     for arguments, expected in (
         ([], "checkpoint: required but missing; give checkpoint="),
-        (["checkpoint=nowhere.ckpt"], "'nowhere.ckpt' does not exist"),
-        (["checkpoint=."], "best.ckpt' does not exist"),
+        (["checkpoint=nowhere.ckpt"], "'nowhere.ckpt' is not a file"),
+        (["checkpoint=."], "'.' is not the folder of a run"),
         (["checkpoint=foreign.ckpt"], "written by another program"),
         (["checkpoint=cut.ckpt"], "cut.ckpt' is damaged"),
         (["checkpoint=text.ckpt"], "text.ckpt' is damaged"),

@@ -180,6 +180,8 @@ MESSAGES = [
     ),
     (["hydra.run.dir=/dev/null/run"], ["/dev/null/run", "Not a directory"]),
     (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
+    (["prior=standard,gaussian"], ["Ambiguous value", "several values need -m"]),
+    (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
     (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
     (["latent_dim={2"], ["latent_dim={2", "key=value"]),
     (["-m", "latent_dim=2,0"], ["latent_dim: expected at least 1, got 0"]),

@@ -108,9 +108,13 @@ def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
     """
     path = Path(path).expanduser()
     candidate = path / "checkpoints" / name if path.is_dir() else path
+    if path.is_dir() and not candidate.is_file():
+        raise InputError(
+            f"checkpoint: '{path}' is not the folder of a run, it has no checkpoints/{name}"
+        )
     if not candidate.is_file():
         raise InputError(
-            f"checkpoint: '{candidate}' does not exist; expected a file written by cvae-train, "
+            f"checkpoint: '{candidate}' is not a file; expected one written by cvae-train, "
             "or the folder of a run"
         )
     return candidate

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import hydra
@@ -107,13 +108,14 @@ def output_file(path: str, suffix: str) -> Path:
 
     Raises:
         InputError: If the name does not end in `suffix`, or is a folder's.
-        OSError: If the folder cannot be made.
+        OSError: If the folder cannot be made or written to.
     """
     file = Path(path).expanduser()
     if file.suffix.lower() != suffix or file.is_dir():
         raise InputError(f"out: expected a file name ending in {suffix}, got '{path}'")
     file.parent.mkdir(parents=True, exist_ok=True)
-    return file
+    with TemporaryFile(dir=file.parent):  # refused now, rather than after the work
+        return file
 
 
 def show(metrics: Mapping[str, float]) -> None:

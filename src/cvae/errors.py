@@ -7,6 +7,9 @@ The commands print it on standard error and exit with status 2; in Python it is 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MANY = 30
+"""Names that no longer fit into one line."""
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used; the message is one line that says how to mend it."""
@@ -14,10 +17,10 @@ class InputError(ValueError):
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return `"; did you mean 'gaussian'?"` for the nearest candidate, else the candidates."""
-    known = sorted(name for name in candidates if not name.startswith("_"))
-    if matches := get_close_matches(word, known, n=1):
-        return f"; did you mean '{matches[0]}'?"
-    return f"; known are {', '.join(known)}" if known else ""
+    known = {name.lower(): name for name in sorted(candidates) if not name.startswith("_")}
+    if matches := get_close_matches(word.lower(), known, n=1):
+        return f"; did you mean '{known[matches[0]]}'?"
+    return f"; known are {', '.join(known.values())}" if 0 < len(known) < _MANY else ""
 
 
 def require_seed(name: str, value: int) -> None:

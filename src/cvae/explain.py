@@ -47,6 +47,9 @@ def explain(error: Exception) -> str | None:
             return f"{str(error).rpartition('full_key: ')[2]}: {cause}"
         case MissingMandatoryValue():
             return f"{error.full_key}: required but missing; give {error.full_key}=VALUE"
+        case HydraException() if str(error).startswith("Ambiguous value"):
+            first_line, _, _ = str(error).partition("\n")
+            return f"{first_line}; several values need -m, for a sweep"
         case HydraException() | OmegaConfBaseException() | MisconfigurationException():
             return str(error).partition("\n")[0]
         case OSError(filename=filename, strerror=reason) if filename and reason:

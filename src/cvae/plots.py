@@ -38,7 +38,7 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
             top, left = r * (height + _GAP), c * (width + _GAP)
             canvas[:, top : top + height, left : left + width] = tiles[r, c]
 
-    margin_left = 12 + 7 * max((len(name) for name in rows), default=0)
+    margin_left = 12 + 9 * max((len(name) for name in rows), default=0)
     margin_top = 12 + (18 if columns else 0)
     total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
     figure = Figure(figsize=(total_w / _DPI, total_h / _DPI), dpi=_DPI)

@@ -11,7 +11,8 @@ from cvae.checkpoint import KEY, read
 from cvae.config import Config
 from cvae.errors import InputError
 
-_MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.download")
+_PATIENCE = "callbacks.early_stopping.patience"
+_MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.download", _PATIENCE)
 
 
 def resumed(arguments: list[str]) -> list[str]:
@@ -52,6 +53,9 @@ def require_same_settings(config: Config) -> None:
     if config["resume"] is None:
         return
     _, checkpoint = read(config["resume"], "last.ckpt")
+    epochs, wanted = checkpoint["epoch"] + 1, config["trainer"]["max_epochs"]
+    if 0 <= wanted < epochs:
+        raise InputError(f"trainer.max_epochs: the run already has {epochs} epochs, got {wanted}")
     before, now = (_flat(c) for c in (checkpoint[KEY]["config"], config))
     for name in {**before, **now}:
         if name.startswith(_MAY_DIFFER) or before.get(name) == now.get(name):
@@ -71,11 +75,11 @@ def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-class MovedFolder(Callback):
-    """Tells restored callbacks where their files lie now, if the run's folder was moved.
+class Restored(Callback):
+    """Brings the stored state of Lightning's callbacks up to date before they take it.
 
-    Lightning's ModelCheckpoint stores absolute paths, and forgets which checkpoint was the best
-    when they are no longer its own.
+    ModelCheckpoint stores absolute paths, and forgets which checkpoint was the best when the run's
+    folder was moved. EarlyStopping stores its patience, which may have been given anew.
     """
 
     def on_load_checkpoint(
@@ -85,6 +89,9 @@ class MovedFolder(Callback):
         for state in checkpoint["callbacks"].values():
             if "dirpath" in state:
                 state |= _moved(state, state["dirpath"], now)
+        for callback in trainer.early_stopping_callbacks:
+            if callback is not None and callback.state_key in checkpoint["callbacks"]:
+                checkpoint["callbacks"][callback.state_key]["patience"] = callback.patience
 
 
 def _moved(value: Any, before: str, now: str) -> Any:

@@ -22,7 +22,7 @@ from cvae.config import Config, build_datamodule, build_model, with_absolute_pat
 from cvae.errors import InputError, require_seed
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
-from cvae.resume import MovedFolder, require_same_settings, resumed
+from cvae.resume import Restored, require_same_settings, resumed
 
 
 def check(config: Config) -> None:
@@ -97,7 +97,7 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     provenance = Provenance(config, datamodule.image_shape, datamodule.num_classes)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
-        callbacks=[provenance, MovedFolder(), *instantiate(config["callbacks"]).values()],
+        callbacks=[provenance, Restored(), *instantiate(config["callbacks"]).values()],
         default_root_dir=run_dir,
     )
     last = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
