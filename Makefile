@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep tensorboard test lint format clean
+.PHONY: help setup train sweep experiments tensorboard test lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,15 @@ train: setup ## Train on the embedded digits, half a minute; ARGS="data=mnist la
 sweep: setup ## Twelve runs: prior x likelihood x latent size
 	@$(BIN)/cvae-train -m prior=standard,gaussian likelihood=bernoulli,gaussian latent_dim=2,8,32 $(ARGS)
 
+experiments: setup ## Train, evaluate and tabulate every experiment, an hour; ARGS="data.root=DIR"
+	@for file in experiments/experiment/*.yaml; do \
+	  name=$$(basename $$file .yaml); run=outputs/experiments/$$name; \
+	  test -f $$run/metrics.json || \
+	    $(BIN)/cvae-train experiment=$$name hydra.run.dir=$$run $(ARGS) || exit; \
+	  grep -q judge/ $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run || exit; \
+	done
+	@$(BIN)/python experiments/table.py outputs/experiments/*
+
 tensorboard: setup ## Look at the curves of all runs and sweeps
 	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)
 
@@ -38,10 +48,10 @@ test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior"
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## Check style and types
-	@$(BIN)/ruff check src tests && $(BIN)/ruff format --check --quiet src tests && $(BIN)/mypy
+	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy
 
 format: setup ## Put the code into the house's format
-	@$(BIN)/ruff check --fix --quiet src tests ; $(BIN)/ruff format --quiet src tests
+	@$(BIN)/ruff check --fix --quiet $(CODE) ; $(BIN)/ruff format --quiet $(CODE)
 
 clean: ## Remove what was installed and cached; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -25,8 +25,9 @@ TORCHVISION = {c.__name__: c for c in mnist.MNIST.__subclasses__()} | {"MNIST": 
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judges: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(judges.parents[1]))
 
 
 def composed(*overrides: str) -> Config:
@@ -46,6 +47,12 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = composed("network.width=64", "trainer.max_epochs=2", "~callbacks.progress")
     train(config, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the judges of all tests are kept."""
+    return tmp_path_factory.mktemp("cache") / "cvae" / "judges"
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +76,7 @@ def idx_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = root / name / "raw"
         folder.mkdir(parents=True)
         for images_name, labels_name, count in (
-            (cls.files[0], cls.files[1], 200),
+            (cls.files[0], cls.files[1], 1200),
             (cls.files[2], cls.files[3], 50),
         ):
             labels = np.arange(count, dtype=np.uint8) % 10

@@ -14,7 +14,9 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import cvae
 from conftest import SHORT, composed
-from cvae import evaluate, sample, train
+from cvae import evaluate, evaluation, sample, train
+from cvae.conditions import LabelCondition
+from cvae.config import single_device_trainer
 from cvae.data.digits import Digits
 from cvae.errors import InputError
 
@@ -79,7 +81,7 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
     picture = log.Images("pictures/reconstructions")[-1].encoded_image_string
     binary, mean = np.split(np.asarray(Image.open(BytesIO(picture)).convert("L"))[12:-12, -500:], 2)
     assert len(np.unique(binary)) <= 3 < 20 < len(np.unique(mean))  # ink, paper and gap, or greys
-    final = log.Scalars("test/elbo")
+    final = log.Scalars("test_mass/elbo")
     assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
     (settings,) = [
         plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
@@ -102,7 +104,8 @@ def test_checkpoints_are_plain_data(run_dir: Path) -> None:
 
 
 def test_the_reloaded_model_is_the_trained_one(run_dir: Path, metrics: dict[str, float]) -> None:
-    again = evaluate.evaluate(cvae.load(run_dir), cvae.datamodule(run_dir), samples=1)
+    trainer = single_device_trainer(composed()["trainer"])(enable_progress_bar=False)
+    again = evaluation.test(cvae.load(run_dir), cvae.datamodule(run_dir), trainer)
     assert again["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
     assert again["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.2)  # z is drawn anew
 
@@ -194,7 +197,7 @@ def test_pictures_leave_the_training_as_it_is(tmp_path: Path) -> None:
         config = composed(
             *SHORT, "trainer.max_epochs=3", f"callbacks.snapshots.every_n_epochs={every}"
         )
-        return train.train(config, tmp_path / str(every))["test/kl"]
+        return train.train(config, tmp_path / str(every))[1]["test/kl"]
 
     assert run(1) == run(3)
 
@@ -207,7 +210,7 @@ def test_the_data_are_found_from_another_folder(
     run = f"hydra.run.dir={tmp_path / 'run'}"
     assert call(train.main, "data=mnist", root, "data.download=false", *SHORT, run)[0] == 0
     monkeypatch.chdir(tmp_path)
-    assert call(evaluate.main, "checkpoint=run", "samples=2")[0] == 0
+    assert call(evaluate.main, "checkpoint=run", "samples=2", "images=0")[0] == 0
     assert call(train.main, "resume=run", "trainer.max_epochs=2")[0] == 0
 
 
@@ -223,7 +226,7 @@ def test_two_processes_share_the_batches_and_one_reports(call, tmp_path: Path) -
 
 def test_the_same_seed_gives_the_same_metrics(tmp_path: Path) -> None:
     def run(name: str, seed: int) -> dict[str, float]:
-        found = train.train(composed(*SHORT, f"seed={seed}"), tmp_path / name)
+        _, found = train.train(composed(*SHORT, f"seed={seed}"), tmp_path / name)
         return {key: value for key, value in found.items() if key != "seconds"}
 
     assert run("a", 3) == run("b", 3) != run("c", 4)
@@ -400,18 +403,83 @@ def test_a_checkpoint_of_another_version_is_told_with_the_versions(
 
 
 def test_evaluation_writes_a_flat_file_with_a_tighter_bound(call, run_dir: Path) -> None:
-    status, out, _ = call(evaluate.main, f"checkpoint={run_dir}", "samples=50", "out=deep/e.json")
+    line = [f"checkpoint={run_dir / 'checkpoints' / 'best.ckpt'}", "images=0", "out=deep/e.json"]
+    status, out, _ = call(evaluate.main, *line, "samples=50")
     found = json.loads(Path("deep/e.json").read_text())
     assert status == 0
     assert "test/nll" in out
     assert found["samples"] == 50
     assert found["test/nll"] < -found["test/elbo"] + 0.05
+    assert all(isinstance(value, int | float) for value in found.values())
+    assert not (run_dir / "latent.png").exists()  # a checkpoint's own folder is left alone
+
+
+def test_an_evaluation_goes_into_the_run_s_folder(call, tmp_path: Path) -> None:
+    assert call(train.main, *SHORT_LINE)[0] == 0
+    before = json.loads(Path("run/metrics.json").read_text())
+    line = ["checkpoint=run", "samples=3", "images=20"]
+    status, out, _ = call(evaluate.main, *line)
+    assert status == 0
+    after = json.loads(Path("run/metrics.json").read_text())
+    assert before.keys() < after.keys()
+    assert after["seconds"] == before["seconds"]
+    new = ("test/nll", "judge/accuracy_grey_images", "consistency/mean_image", "distance/frechet")
+    log = events(tmp_path / "run")
+    for name in new:
+        assert name in out
+        (point,) = log.Scalars(name.replace("test/", "test_mass/"))
+        assert point.value == pytest.approx(after[name])
+        assert point.step == 1
+    assert {"latent/plane", "latent/kl_per_dimension"} <= set(log.Tags()["images"])
+    assert Image.open("run/latent.png").size[0] > 500
+    # The projector: a sprite with the 360 test images, a row of z and a digit for each.
+    (tensors,) = Path("run").rglob("tensors.tsv")
+    assert np.loadtxt(tensors).shape == (360, 8)
+    assert Image.open(tensors.with_name("sprite.png")).size == (19 * 8, 19 * 8)
+    assert (tensors.with_name("metadata.tsv")).read_text().split() == [
+        str(label) for label in _labels()
+    ]
+    assert call(evaluate.main, *line)[0] == 0  # again: nothing is listed twice
+    assert Path("run/projector_config.pbtxt").read_text().count("embeddings {") == 1
+
+
+def _labels() -> list[int]:
+    data = Digits(LabelCondition)
+    data.setup("test")
+    return data.test_set.labels.tolist()
+
+
+def test_a_cross_entropy_is_never_called_a_log_likelihood(call, tmp_path: Path) -> None:
+    assert call(train.main, *SHORT_LINE, "likelihood=cross_entropy")[0] == 0
+    status, out, _ = call(evaluate.main, "checkpoint=run", "samples=20", "images=0")
+    found = json.loads(Path("run/metrics.json").read_text())
+    tags = events(tmp_path / "run").Tags()["scalars"]
+    assert status == 0
+    assert not [name for name in [*tags, *found, *out.split()] if "log_likelihood" in name]
+    grey = found["test/negative_cross_entropy"] - found["test/kl"]
+    assert found["test/elbo"] == pytest.approx(grey)
+    # What it is worth on binary pixels is a mass, and bounded by its own ELBO.
+    assert found["test/nll"] < -found["test/binarized_elbo"] + 0.1
+    assert {"test_mass/nll", "test_mass/binarized_elbo", "test_cross_entropy/elbo"} <= set(tags)
+    assert "test_mass/elbo" not in tags
+
+
+def test_a_posterior_that_never_moved_is_told_in_a_sentence(call) -> None:
+    # A KL term that weighs a thousand nats leaves the posterior nowhere else to go.
+    line = [*SHORT_LINE, "prior=standard", "objective.beta=1000", "optimizer.lr=0.01"]
+    line[line.index("trainer.max_epochs=1")] = "trainer.max_epochs=30"
+    status, out, _ = call(train.main, *line, "latent_dim=2")
+    assert status == 0
+    assert "The posterior has fallen onto the prior" in out
 
 
 def test_evaluation_tells_bad_requests(call, run_dir: Path) -> None:
     for argument, expected in (
         ("samples=0", "samples: expected at least 1, got 0"),
-        ("device=warp", "device: 'warp' cannot be used"),
+        ("images=-1", "images: expected at least 0, got -1"),
+        ("trainer=warp", "trainer: no such option 'warp'"),
+        ("trainer.accelerator=abacus", "abacus"),
+        ("trainer.precision=16-true", "trainer.precision: expected 32-true"),
         ("data.rot=x", "data.rot: no such key; did you mean 'root'?"),
         ("data.root=x", "data.root: no such setting of this data"),
         ("seed=-1", "seed: expected a whole number"),

@@ -49,6 +49,15 @@ def test_bernoulli_is_the_cross_entropy_summed_over_pixels() -> None:
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-5)
 
 
+def test_a_cross_entropy_is_the_expected_log_likelihood_of_images_binarised_at_random() -> None:
+    logits, grey = torch.randn(1, 1, 2, 4), torch.rand(1, 2, 4)
+    images = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).view(-1, 1, 2, 4)
+    chance = (images * grey + (1 - images) * (1 - grey)).prod(-1).prod(-1).squeeze(-1)
+    expected = chance @ BernoulliLikelihood((1, 2, 4))(logits).log_prob(images)
+    got = BUILDERS["cross_entropy"]((1, 2, 4))(logits).log_prob(grey)
+    assert got.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("builder", DENSITIES.values(), ids=DENSITIES)
 def test_densities_integrate_to_one_with_every_scale(builder: partial) -> None:
     integrates_to_one(builder)

@@ -1,4 +1,6 @@
-"""What a run shows while it trains."""
+"""What a run shows while it trains, and measures while it is tested."""
+
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -9,6 +11,7 @@ from torch.distributions import Independent
 from cvae.batch import Batch
 from cvae.distributions import drawing_from
 from cvae.errors import require_at_least
+from cvae.metrics import ImportanceSampledNLL
 from cvae.module import CVAE
 from cvae.objectives import kl_or_estimate
 from cvae.pictures import grid
@@ -38,9 +41,10 @@ class Snapshots(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
+            assert isinstance(pl_module, CVAE)
             curves = {
                 name: ["Multiline", [f"train/{name}", f"val/{name}"]]
-                for name in ("elbo", "log_likelihood", "kl")
+                for name in ("elbo", pl_module.generator.likelihood.log_prob_is, "kl")
             }
             writer = trainer.logger.experiment  # type: ignore[union-attr]
             writer.add_custom_scalars({"training and validation, nats per image": curves})
@@ -75,6 +79,39 @@ class Snapshots(Callback):
         moved = images.to(model.device), labels.to(model.device)
         batch: Batch = datamodule.on_after_batch_transfer(moved)
         return batch
+
+
+class ImportanceSampling(Callback):
+    """Logs the importance-sampled NLL of the test split, and how far it may be trusted.
+
+    Args:
+        samples: Draws of z for each image.
+
+    Raises:
+        InputError: If `samples` is below 1.
+    """
+
+    def __init__(self, samples: int) -> None:
+        require_at_least("samples", samples, 1)
+        self.nll = ImportanceSampledNLL(samples)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.nll.to(pl_module.device).reset()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        assert isinstance(pl_module, CVAE)
+        self.nll.update(pl_module.estimate(*batch, self.nll.samples))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        pl_module.log_dict({f"test/{name}": value for name, value in self.nll.compute().items()})
 
 
 def _canvas(figure: Figure) -> Figure:

@@ -19,6 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -26,9 +28,20 @@ from rich.table import Table
 from cvae.config import SCHEMAS, Config, check_root, find
 from cvae.errors import InputError
 from cvae.explain import explain
+from cvae.metrics import latent_verdict
+from cvae.module import CVAE, KL_PER_DIMENSION
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
+
+
+_COMPARE = {
+    "mass": "of a mass over binary pixels: compare with masses of the same images alone",
+    "density": "of a density over grey pixels: compare with densities of the same images alone",
+    "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
+    "of binarised images, and is none of grey ones; nll and binarized_elbo are of binarised ones",
+}
+"""What the nats may be compared with, by what they are of."""
 
 
 def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[], None]]:
@@ -53,7 +66,7 @@ def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[
             # Hydra would report errors in several lines of its own; with this it lets them through.
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")
             logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", module="lightning|torchmetrics")
             with telling_errors(config_name):
                 hydra.main(
                     version_base="1.3", config_path=str(find("conf")), config_name=config_name
@@ -118,13 +131,58 @@ def output_file(path: str, suffix: str) -> Path:
         return file
 
 
-def show(metrics: Mapping[str, float]) -> None:
-    """Print the metrics of the test split as a table."""
-    table = Table("metric", "value", title="test split, nats per image")
+def show(metrics: Mapping[str, float], model: CVAE) -> None:
+    """Print the metrics of a model's test split as a table, and what has to be said of them."""
+    nats_of = model.generator.likelihood.nats_of
+    table = Table(
+        "metric", "value", title="test split", caption=f"nats per image, {_COMPARE[nats_of]}"
+    )
     table.columns[1].justify = "right"
+    part = "test"
+    kl = sorted(value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION))
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+        if name.startswith(KL_PER_DIMENSION):
+            continue
+        if name.rpartition("/")[0] != part:
+            part = name.rpartition("/")[0]
+            table.add_section()
+        table.add_row(name, _formatted(name, value))
+        if name == "test/kl" and kl:
+            spread = f"{kl[-1]:.2f} / {kl[len(kl) // 2]:.2f} / {kl[0]:.2f}"
+            table.add_row("  of one dimension: most / median / least", spread)
     Console().print(table)
+    latent_dim = model.generator.latent_dim
+    verdict = latent_verdict(metrics["test/kl"], int(metrics["test/active_units"]), latent_dim)
+    if verdict is not None:
+        print(verdict)
+
+
+def _formatted(name: str, value: float) -> str:
+    match name.partition("/")[0]:
+        case "judge" | "consistency":
+            return f"{value:.2%}"
+        case "distance":
+            return f"{value:.4f}"
+    return f"{value:.2f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
+
+
+@contextmanager
+def telling(part: str, way_out: str = "") -> Iterator[None]:
+    """Name the part of the configuration that could not be built."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
+        raise InputError(f"{part}: {error}{way_out}") from error
+
+
+def require_precision(trainer: Trainer) -> None:
+    """Raise an `InputError` for a precision that weights and losses are not kept in."""
+    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
+        raise InputError(
+            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
+        )
 
 
 def plain(config: DictConfig) -> Config:

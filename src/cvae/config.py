@@ -19,6 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.utils import instantiate
+from lightning import Trainer
 from omegaconf import MISSING, OmegaConf
 from typeguard import TypeCheckError, check_type
 
@@ -80,8 +81,10 @@ class EvaluateSchema:
 
     checkpoint: str = MISSING
     samples: int = MISSING
+    images: int = MISSING
+    judges: str = MISSING
     seed: int = MISSING
-    device: str = MISSING
+    trainer: Any = MISSING
     out: str | None = None
     data: EvaluateData = MISSING
 
@@ -229,10 +232,19 @@ def build_datamodule(config: Config, **changes: Any) -> LabelledImages:
     for key in changes:
         if key not in known:
             raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
-    datamodule: LabelledImages = instantiate(
-        {**config["data"], **changes}, condition=instantiate(config["condition"])
-    )
+    condition = instantiate(config["condition"])
+    datamodule: LabelledImages = instantiate(config["data"], **{"condition": condition, **changes})
     return datamodule
+
+
+def single_device_trainer(options: Config) -> Callable[..., Trainer]:
+    """Return a builder of trainers on one device, which write nothing unless told to.
+
+    Several processes would repeat images to share a split evenly.
+    """
+    one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    return instantiate(options, **one, **silent, _partial_=True)
 
 
 def with_absolute_paths(config: Config) -> Config:

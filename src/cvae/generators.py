@@ -34,6 +34,7 @@ class Generator(ConditionalDistribution):
     ) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 1)
+        self.latent_dim = latent_dim
         self.likelihood = likelihood(y_shape)
         out_shape = (self.likelihood.params_per_pixel, *y_shape)
         self.network = network([x_shape, (latent_dim,)], out_shape)

@@ -21,13 +21,16 @@ from cvae.conditions import Condition
 from cvae.distributions import ConditionalDistribution, drawing_from
 from cvae.errors import require_at_least
 from cvae.generators import Generator
-from cvae.metrics import MeanTerms
-from cvae.objectives import ELBO, Objective, Terms, log_importance_weights
+from cvae.metrics import LatentUse, MeanTerms
+from cvae.objectives import ELBO, Estimate, Objective, Terms, log_importance_weights
 
 _ROWS = 8192
 """Decoded images held at a time while estimating log p(y|x); bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
+
+KL_PER_DIMENSION = "test/kl_per_dimension"
+"""What the KL of each latent dimension is logged under, with its number."""
 
 
 class CVAE(LightningModule):
@@ -63,7 +66,9 @@ class CVAE(LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.beta = 1.0
-        self.means = nn.ModuleDict({f"{split}_means": MeanTerms() for split in _SPLITS})
+        log_prob_is = generator.likelihood.log_prob_is
+        self.means = nn.ModuleDict({f"{split}_means": MeanTerms(log_prob_is) for split in _SPLITS})
+        self.latent_use = LatentUse(generator.latent_dim)
 
     # -- inference -------------------------------------------------------------------------------
 
@@ -110,9 +115,13 @@ class CVAE(LightningModule):
         """Return the mean image, (B, *y_shape), at the posterior's mean of z."""
         return self._pixels(self.generator(x, self.posterior(x, y).mean), mean=True)
 
-    @torch.no_grad()
     def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
-        """Estimate log p(y|x) by importance sampling from the posterior, in nats, (B,).
+        """Return the importance-sampled estimate of log p(y|x) in nats, (B,), as `estimate`."""
+        return self.estimate(x, y, samples).log_prob
+
+    @torch.no_grad()
+    def estimate(self, x: Tensor, y: Tensor, samples: int = 1000) -> Estimate:
+        """Estimate log p(y|x) by importance sampling from the posterior.
 
         The estimate is low on average and rises to log p(y|x) with the number of samples (Burda,
         Grosse & Salakhutdinov 2016, theorem 1). Samples are streamed through in chunks.
@@ -125,11 +134,12 @@ class CVAE(LightningModule):
         require_at_least("samples", samples, 1)
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
         chunk = max(1, _ROWS // len(y))
-        total = torch.full((len(y),), -math.inf, device=y.device)
+        total = squares = torch.full((len(y),), -math.inf, device=y.device)
         for done in range(0, samples, chunk):
             weights = log_importance_weights(q, p, decode, y, min(chunk, samples - done))
             total = torch.logaddexp(total, weights.logsumexp(0))
-        return total - math.log(samples)
+            squares = torch.logaddexp(squares, (2 * weights).logsumexp(0))
+        return Estimate(total - math.log(samples), (2 * total - squares).exp())
 
     @staticmethod
     def _pixels(distribution: Distribution, mean: bool) -> Tensor:
@@ -163,6 +173,8 @@ class CVAE(LightningModule):
         q, p = self.posterior(x, y), self.prior(x)
         terms = self.objective(q, p, partial(self.generator, x), y, beta)
         self._means(split).update(terms.loss, terms.log_likelihood, terms.kl)
+        if split == "test":
+            self.latent_use.update(q, p)
         return terms
 
     def on_train_epoch_end(self) -> None:
@@ -174,6 +186,12 @@ class CVAE(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self._log_means("test")
+        use = self.latent_use.compute()
+        self.log("test/active_units", use["active_units"].float())
+        if use["kl_per_dimension"].isfinite().all():
+            for index, kl in enumerate(use["kl_per_dimension"]):
+                self.log(f"{KL_PER_DIMENSION}/{index}", kl)
+        self.latent_use.reset()
 
     def _log_means(self, split: str) -> None:
         # Logged once per epoch: logging at every step would cost as much as the step itself.

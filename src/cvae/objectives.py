@@ -15,6 +15,7 @@ network, no image and no configuration, and it never sums over pixels: the distr
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -102,6 +103,19 @@ def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
         return kl_divergence(q, p)
     except NotImplementedError:
         return q.log_prob(z) - p.log_prob(z)
+
+
+class Estimate(NamedTuple):
+    """Importance-sampled estimates for B images.
+
+    Attributes:
+        log_prob: log p(y|x) in nats, (B,).
+        effective_samples: (sum w)^2 / sum w^2, (B,), from 1, where a single draw of z carries the
+            whole estimate, to the number of draws (Kong 1992).
+    """
+
+    log_prob: Tensor
+    effective_samples: Tensor
 
 
 def log_importance_weights(

@@ -1,7 +1,7 @@
 """Looks into a model: from a model to labelled images, ready to be drawn.
 
-Every function takes a model, the digits asked for (None for every class), a number n, and a source
-of randomness, and returns a `Panel`.
+The functions of `PLOTS` take a model, the digits asked for (None for every class), a number n,
+and a source of randomness, and return a `Panel`.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from torch.distributions import Normal
 from cvae.distributions import drawing_from
 from cvae.errors import InputError
 from cvae.module import CVAE
+from cvae.plots import Plane
 
 _UNCONDITIONAL_COLUMNS = 10
 
@@ -95,6 +96,46 @@ PLOTS: dict[str, Callable[[CVAE, Digits, int, torch.Generator], Panel]] = {
     "traversal": traversal,
     "manifold": manifold,
 }
+
+
+@torch.no_grad()
+def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, num_classes: int) -> Plane:
+    """Lay the posterior means of images over the prior, coloured by class.
+
+    A two-dimensional z is shown as it is, a larger one along the two directions in which the
+    posterior means vary most (their principal components).
+
+    Args:
+        model: A trained model.
+        x: Conditions (B, *x_shape).
+        y: Targets (B, *y_shape).
+        classes: Class of each image, (B,).
+        num_classes: Number of classes.
+
+    Raises:
+        InputError: If z is one-dimensional.
+    """
+    means = model.posterior(x, y).mean.cpu()
+    if means.shape[1] == 1:
+        raise InputError("latent_dim: a plane needs at least 2 dimensions of z, this model has 1")
+    if means.shape[1] == 2:
+        origin, directions, axes = torch.zeros(2), torch.eye(2), ("z0", "z1")
+    else:
+        origin = means.mean(0)
+        directions = torch.linalg.svd(means - origin, full_matrices=False).Vh[:2]
+        axes = ("first principal direction of z", "second principal direction of z")
+    prior = model.prior(model.encode(None))
+    centres, variances = prior.mean.cpu(), prior.variance.cpu()
+    if (centres == centres[0]).all() and (variances == variances[0]).all():
+        centres, variances = centres[:1], variances[:1]  # a prior that x does not move
+    return Plane(
+        (means - origin) @ directions.T,
+        classes.cpu(),
+        [str(label) for label in range(num_classes)],
+        axes,
+        (centres - origin) @ directions.T,
+        (directions * variances.unsqueeze(1)) @ directions.T,
+    )
 
 
 def _one(model: CVAE, digits: Digits) -> Tensor:

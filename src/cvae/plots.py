@@ -4,11 +4,16 @@ Figures are made without pyplot, so that they need no display and keep no global
 tensors give the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import NamedTuple
 
 import torch
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse
 from torch import Tensor
 
 _DPI = 100
@@ -65,6 +70,84 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
     axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], columns)
     axes.set_yticks([r * (height + _GAP) + height / 2 for r in range(len(rows))], rows)
     return figure
+
+
+class Plane(NamedTuple):
+    """Points of a plane with their classes, and an ellipse for each class or a single one.
+
+    `points` (N, 2), `classes` (N,), `names` of the classes and of both axes; `centres` (E, 2) and
+    `covariances` (E, 2, 2) of E Gaussians.
+    """
+
+    points: Tensor
+    classes: Tensor
+    names: Sequence[str]
+    axes: tuple[str, str]
+    centres: Tensor
+    covariances: Tensor
+
+
+def latent_planes(planes: Mapping[str, Plane]) -> Figure:
+    """Return planes side by side under their titles, ellipses at two standard deviations."""
+    figure = Figure(figsize=(5.6 * len(planes) + 0.9, 5.9), dpi=_DPI, layout="constrained")
+    names = max((plane.names for plane in planes.values()), key=len)
+    colours = _colours(len(names))
+    for index, (title, plane) in enumerate(planes.items()):
+        axes = figure.add_subplot(1, len(planes), index + 1)
+        points = [colours[label] for label in plane.classes]
+        axes.scatter(plane.points[:, 0], plane.points[:, 1], c=points, s=4, alpha=0.5, lw=0)
+        single = len(plane.centres) == 1
+        for colour, centre, covariance in zip(
+            ["black"] if single else colours, plane.centres, plane.covariances, strict=True
+        ):
+            if not single:  # a dark line below, so that a colour stands out from its own points
+                axes.add_patch(_ellipse(centre, covariance, "black", 3.4))
+            axes.add_patch(_ellipse(centre, covariance, colour, 1.8))
+        axes.set_title(title)
+        axes.set_xlabel(plane.axes[0])
+        axes.set_ylabel(plane.axes[1])
+        axes.set_aspect("equal", adjustable="datalim")
+    marks = [
+        Line2D([], [], ls="", marker="o", color=colour, label=name)
+        for name, colour in zip(names, colours, strict=True)
+    ]
+    figure.legend(handles=marks, loc="outside right center", frameon=False)
+    return figure
+
+
+def _ellipse(centre: Tensor, covariance: Tensor, colour: str, line: float) -> Ellipse:
+    variances, directions = torch.linalg.eigh(covariance)
+    width, height = (4 * variances.sqrt()).tolist()
+    angle = torch.rad2deg(torch.atan2(directions[1, 0], directions[0, 0])).item()
+    return Ellipse(
+        (centre[0].item(), centre[1].item()),
+        width,
+        height,
+        angle=angle,
+        fill=False,
+        ec=colour,
+        lw=line,
+    )
+
+
+def bars(values: Tensor, label: str) -> Figure:
+    """Return a bar for each value, (N,), tallest first, the number of the value below each."""
+    order = values.argsort(descending=True)
+    figure = Figure(figsize=(8, 3), dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.bar(range(len(order)), values[order].numpy(), width=0.8)
+    step = -(-len(order) // 40)
+    axes.set_xticks(range(0, len(order), step), order[::step].tolist(), fontsize=7)
+    axes.set_xlabel("latent dimension")
+    axes.set_ylabel(label)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _colours(count: int) -> list[str]:
+    if count <= 10:
+        return [to_hex(colormaps["tab10"](index)) for index in range(count)]
+    return [to_hex(colormaps["hsv"](index / count)) for index in range(count)]
 
 
 def png(figure: Figure) -> bytes:

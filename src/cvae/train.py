@@ -3,23 +3,28 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from cvae import checkpoint
 from cvae import config as configuration
 from cvae.checkpoint import Provenance
-from cvae.cli import command, show, telling_errors
-from cvae.config import Config, build_datamodule, build_model, with_absolute_paths
+from cvae.cli import command, require_precision, show, telling, telling_errors
+from cvae.config import (
+    Config,
+    build_datamodule,
+    build_model,
+    single_device_trainer,
+    with_absolute_paths,
+)
 from cvae.errors import InputError, require_seed
+from cvae.evaluation import by_kind, test
+from cvae.module import CVAE
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
 from cvae.resume import Restored, require_same_settings, resumed
@@ -51,22 +56,8 @@ def check(config: Config) -> None:
     datamodule.setup("fit")
 
 
-@contextmanager
-def telling(part: str, way_out: str = "") -> Iterator[None]:
-    """Name the part of the configuration that could not be built."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-        raise InputError(f"{part}: {error}{way_out}") from error
-
-
 def _check_trainer(trainer: Trainer, options: Config) -> None:
-    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
-        raise InputError(
-            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
-        )
+    require_precision(trainer)
     if trainer.max_epochs == 0 or options.get("fast_dev_run"):
         raise InputError(
             "trainer: nothing would be trained and saved; for a short run use "
@@ -80,8 +71,8 @@ def _check_trainer(trainer: Trainer, options: Config) -> None:
         )
 
 
-def train(config: Config, run_dir: Path) -> dict[str, float]:
-    """Train, test and write the run folder; return the metrics by name.
+def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
+    """Train, test and write the run folder; return the best model and its metrics by name.
 
     Args:
         config: The resolved configuration.
@@ -103,26 +94,24 @@ def train(config: Config, run_dir: Path) -> dict[str, float]:
     last = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
     trainer.fit(model, datamodule, ckpt_path=last, weights_only=True)
 
-    # One process and the whole split: several would repeat images to share them evenly.
     model = checkpoint.load(run_dir)
-    tester: Trainer = instantiate(config["trainer"], devices=1, num_nodes=1, strategy="auto")(
-        logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
+    tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     seed_everything(config["seed"], workers=True, verbose=False)
-    tester.test(model, datamodule, verbose=False)
-    metrics = {name: value.item() for name, value in tester.callback_metrics.items()}
+    metrics = test(model, datamodule, tester)
 
     _, progress = checkpoint.read(run_dir, "last.ckpt")
-    nats_of = model.generator.likelihood.nats_of  # a sweep may hold both, and must not rank them
+    nats_of = model.generator.likelihood.nats_of
     logger.log_hyperparams(
-        settings(config) | {"nats_of": nats_of}, metrics, step=progress["global_step"]
+        settings(config) | {"nats_of": nats_of},
+        by_kind(metrics, nats_of),
+        step=progress["global_step"],
     )
     logger.finalize("success")
     panel = grid(model.cpu(), None, 8, torch.Generator().manual_seed(config["seed"]))
     (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))
     metrics |= {"epochs": progress["epoch"] + 1, "seconds": round(time.monotonic() - started, 1)}
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
+    return model, metrics
 
 
 def settings(config: Config) -> dict[str, str | float]:
@@ -143,7 +132,8 @@ def settings(config: Config) -> dict[str, str | float]:
 @command("train")
 def _train(config: Config) -> None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    show(train(config, run_dir))
+    model, metrics = train(config, run_dir)
+    show(metrics, model)
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
         print(run_dir / name)
     print(f"curves: tensorboard --logdir {run_dir}")

@@ -10,6 +10,8 @@ from cvae.batch import Shape, Support
 from cvae.distributions import ConditionalDistribution
 from cvae.errors import InputError
 
+NatsOf = Literal["mass", "density", "cross_entropy"]
+
 
 class Likelihood(ConditionalDistribution):
     """Reads parameters per pixel as a distribution over all of y.
@@ -18,13 +20,15 @@ class Likelihood(ConditionalDistribution):
         y_shape: Shape of one target.
 
     Attributes:
-        nats_of: Whether log-probabilities are those of a "mass" or of a "density"; the two can
-            not be compared.
+        nats_of: What the log-probabilities of the pixels trained on are those of: a "mass", a
+            "density", or a "cross_entropy", which is neither. No two of them can be compared.
+        log_prob_is: The name that their mean is logged under.
         support: The set that one pixel's values lie in.
         params_per_pixel: How many numbers P the generator has to give for each pixel.
     """
 
-    nats_of: Literal["mass", "density"]
+    nats_of: NatsOf
+    log_prob_is: str = "log_likelihood"
     support: Support
     params_per_pixel: int = 1
 
@@ -46,7 +50,8 @@ class Likelihood(ConditionalDistribution):
             raise InputError(
                 f"likelihood: {type(self).__name__} is a distribution over {_PIXELS[self.support]} "
                 f"pixels, but the data module serves {_PIXELS[served]} pixels; set "
-                "data.binarize=dynamic or threshold, or choose likelihood=gaussian"
+                "data.binarize=dynamic or threshold, or choose likelihood=gaussian, or "
+                "likelihood=cross_entropy for the bound that it is"
             )
 
 

@@ -5,7 +5,7 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 from cvae.batch import Support
 from cvae.distributions import full_precision
-from cvae.likelihoods.base import Likelihood
+from cvae.likelihoods.base import Likelihood, NatsOf
 
 
 class BernoulliLikelihood(Likelihood):
@@ -14,7 +14,7 @@ class BernoulliLikelihood(Likelihood):
     .. math:: \log p(y \mid f) = \sum_i y_i \log s(f_i) + (1 - y_i) \log(1 - s(f_i))
     """
 
-    nats_of = "mass"
+    nats_of: NatsOf = "mass"
     support = Support.BINARY
 
     def forward(self, params: Tensor) -> Distribution:

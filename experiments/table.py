@@ -1,0 +1,200 @@
+"""Write `experiments/README.md`: a row per experiment, from the runs' own files.
+
+    python experiments/table.py RUN_DIR ...
+
+takes down each finished and evaluated run in `results/NAME.json`, with its pictures in `figures/`,
+and writes the tables of all that has been taken down, and `references.yaml`, into `page.md`'s text.
+"""
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import cvae
+from cvae import checkpoint
+from cvae.checkpoint import KEY
+from cvae.config import Config
+from cvae.errors import InputError
+from cvae.evaluation import test_split
+from cvae.pictures import latent_plane
+from cvae.plots import latent_planes, png
+
+HERE = Path(__file__).parent
+PLANES = {"creatis_learned_prior": "p(z|x) learned", "creatis_standard_prior": "p(z|x) = N(0, I)"}
+PIXELS = {"none": "grey pixels", "dynamic": "binarised", "threshold": "split at half grey"}
+KINDS = {
+    "mass": "nats of a mass",
+    "density": "nats of a density",
+    "cross_entropy": "cross-entropy, in nats",
+}
+FIGURES = {
+    "test/loss": ("−ELBO", ".2f"),
+    "test/binarized_elbo": ("ELBO of binarised images", ".2f"),
+    "test/nll": ("NLL", ".2f"),
+    "consistency/mean_image": ("class consistency, mean image", ".1%"),
+    "consistency/sampled_pixels": ("class consistency, sampled pixels", ".1%"),
+    "judge/accuracy_grey_images": ("judge on real grey images", ".2%"),
+    "judge/accuracy_pixels_as_served": ("judge on real binarised images", ".2%"),
+    "distance/frechet": ("Fréchet distance", ".2f"),
+    "distance/kernel": ("kernel distance", ".4f"),
+    "distance/spread": ("distance of within-class spread", ".3f"),
+    "test/active_units": ("active units", ".0f"),
+}
+"""What is told of each run, by the name in its metrics.json."""
+
+
+def record(run_dir: Path) -> str:
+    """Take down a run, its command, settings, metrics and samples; return its experiment's name.
+
+    Raises:
+        InputError: If the run is not a finished, evaluated run of an experiment.
+    """
+    try:
+        metrics = json.loads((run_dir / "metrics.json").read_text())
+        overrides = yaml.safe_load((run_dir / ".hydra" / "overrides.yaml").read_text())
+    except OSError as error:
+        raise InputError(f"'{run_dir}' is not the folder of a finished run: {error}") from error
+    names = [o.removeprefix("experiment=") for o in overrides if o.startswith("experiment=")]
+    if not names or "test/nll" not in metrics:
+        raise InputError(
+            f"'{run_dir}' is not an evaluated run of an experiment; "
+            f"run cvae-train experiment=NAME, then cvae-evaluate checkpoint={run_dir}"
+        )
+    _, contents = checkpoint.read(run_dir)
+    config = contents[KEY]["config"]
+    shown = ["data.root=DIR" if o.startswith("data.root=") else o for o in overrides]
+    model = cvae.load(run_dir)
+    data = config["data"]["_target_"].rpartition(".")[2]
+    kept = {
+        "command": shlex.join(["cvae-train", *shown]),
+        "compare": [model.generator.likelihood.nats_of, data, config["data"]["binarize"]],
+        "settings": settings(config),
+        "machine": f"{os.cpu_count()} cores",
+        "metrics": metrics,
+    }
+    (HERE / "results").mkdir(exist_ok=True)
+    (HERE / "results" / f"{names[-1]}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (HERE / "figures" / f"{names[-1]}.png").write_bytes((run_dir / "samples.png").read_bytes())
+    return names[-1]
+
+
+def settings(config: Config) -> str:
+    """Return what a run was made of, in a line."""
+
+    def name(group: str) -> str:
+        return config[group]["_target_"].rpartition(".")[2]
+
+    network, objective, data = config["network"], config["objective"], config["data"]
+    activation = network["activation"]["_target_"].rpartition(".")[2]
+    parts = [
+        name("prior"),
+        name("likelihood"),
+        f"{config['latent_dim']} latents",
+        f"{name('network')} {network['depth']} × {network['width']} {activation}",
+        f"β = {objective['beta']:g} after {objective['warmup_epochs']:g} epochs",
+        f"{name('optimizer')} {config['optimizer']['lr']:g}",
+        name("scheduler"),
+        f"batch {data['batch_size']}",
+        f"{config['trainer']['max_epochs']} epochs",
+        f"{config['trainer']['precision']}",
+        f"seed {config['seed']}",
+    ]
+    return ", ".join(parts)
+
+
+def draw_planes(runs: dict[str, Path]) -> None:
+    """Draw the latent planes of the first document's two ways of modelling p(z|x) side by side."""
+    planes = {}
+    for name, title in PLANES.items():
+        data = cvae.datamodule(runs[name])
+        x, y, labels = (part[:3000] for part in test_split(data))
+        planes[title] = latent_plane(cvae.load(runs[name]), x, y, labels, data.num_classes)
+    (HERE / "figures" / "creatis_latent_planes.png").write_bytes(png(latent_planes(planes)))
+
+
+def table(records: dict[str, Any], references: dict[str, Any]) -> str:
+    """Return a table for each kind of nats, data and pixels: only within one may they be ranked."""
+    lines = []
+    for kind in sorted({tuple(record["compare"]) for record in records.values()}):
+        nats_of, data, pixels = kind
+        lines += [
+            f"## {data}, {PIXELS[pixels]}: {KINDS[nats_of]}",
+            "",
+            "| experiment | what it is; *its settings* | command and time | figures | samples |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        of_kind = {name: r for name, r in records.items() if tuple(r["compare"]) == kind}
+        for name in sorted(of_kind, key=lambda name: of_kind[name]["metrics"]["test/nll"]):
+            lines.append(row(name, of_kind[name], references.get(name, {})))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def row(name: str, record: dict[str, Any], references: dict[str, Any]) -> str:
+    """Return an experiment's row."""
+    metrics = record["metrics"]
+    minutes, seconds = divmod(round(metrics["seconds"]), 60)
+    cells = (
+        f"`{name}`",
+        f"{about(name)}<br>*{record['settings']}*",
+        f"`{record['command']}`<br>{minutes} min {seconds:02} s, {record['machine']}",
+        "<br>".join(
+            told(metric, metrics, references.get(metric, {}))
+            for metric in FIGURES
+            if metric in metrics
+        ),
+        f'<img src="figures/{name}.png" width="240" alt="Samples of {name}">',
+    )
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def told(metric: str, metrics: dict[str, float], held_against: dict[str, Any]) -> str:
+    """Return a figure beside its reference, and whether what was to be reached is reached."""
+    title, form = FIGURES[metric]
+    value = metrics[metric]
+    text = f"{title} **{value:{form}}**"
+    if metric == "test/nll":
+        text += f" ± {metrics['test/nll_standard_error']:.2f}, {metrics['samples']:,} samples"
+    if f"{metric}_floor" in metrics:
+        text += f" (between halves of the real images {metrics[f'{metric}_floor']:{form}})"
+    if "reference" in held_against:
+        text += f"; {held_against['reference']}"
+    if "reach" in held_against:
+        low, high = held_against["reach"]
+        wanted = " and ".join(
+            f"{sign} {bound:{form}}"
+            for sign, bound in (("≥", low), ("≤", high))
+            if bound is not None
+        )
+        reached = (low is None or value >= low) and (high is None or value <= high)
+        text += f"; to reach {wanted}: {'reached' if reached else '**falls short**'}"
+    return text
+
+
+def about(name: str) -> str:
+    """Return what an experiment's own file says of it."""
+    lines = (HERE / "experiment" / f"{name}.yaml").read_text().splitlines()
+    return " ".join(line[2:] for line in lines[1:] if line.startswith("# "))
+
+
+def main(run_dirs: list[Path]) -> None:
+    """Take down the runs, and write the page of all that have been taken down."""
+    runs = {record(run_dir): run_dir for run_dir in run_dirs}
+    if PLANES.keys() <= runs.keys():
+        draw_planes(runs)
+    records = {f.stem: json.loads(f.read_text()) for f in sorted((HERE / "results").glob("*.json"))}
+    page = (HERE / "page.md").read_text()
+    references = yaml.safe_load((HERE / "references.yaml").read_text())
+    (HERE / "README.md").write_text(page.replace("{tables}", table(records, references)))
+
+
+if __name__ == "__main__":
+    try:
+        main([Path(argument) for argument in sys.argv[1:]])
+    except InputError as error:
+        sys.exit(f"table.py: {error}")

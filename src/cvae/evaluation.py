@@ -1,0 +1,183 @@
+"""How good a model is: the bounds on its test split, and its images in the eyes of a judge.
+
+Every function gives a flat dictionary of numbers by name.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from cvae.data.base import LabelledImages
+from cvae.judge import Judge
+from cvae.metrics import SpreadDistance
+from cvae.module import CVAE, KL_PER_DIMENSION
+
+_CHUNK = 1000
+"""Images that a network sees at a time."""
+_OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo")
+_SUBSET = 1000
+"""Images in each of the kernel distance's subsets, as Bińkowski et al. 2018 have it."""
+
+
+def test(model: CVAE, data: LabelledImages, trainer: Trainer) -> dict[str, float]:
+    """Return what the model, and the trainer's callbacks, log of the test split."""
+    trainer.test(model, data, verbose=False)
+    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+
+
+def by_kind(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:
+    """Return the metrics under names in which only what may be compared shares one.
+
+    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that no table or chart that goes
+    by names ranks a density against a mass. What a model trained by cross-entropy is worth on
+    binarised pixels is of a mass. KL per dimension, and settings, are left out.
+    """
+    named = {}
+    for name, value in metrics.items():
+        if name.startswith(KL_PER_DIMENSION) or "/" not in name:
+            continue
+        binary = nats_of == "cross_entropy" and name.startswith(_OF_BINARY_PIXELS)
+        kind = "mass" if binary else nats_of
+        named[name.replace("test/", f"test_{kind}/", 1)] = value
+    return named
+
+
+class Split(NamedTuple):
+    """A whole split: conditions x (N, *x_shape), targets y (N, *y_shape), labels (N,)."""
+
+    x: Tensor
+    y: Tensor
+    labels: Tensor
+
+
+def test_split(data: LabelledImages) -> Split:
+    """Return the test split as it is served, with its labels."""
+    data.prepare_data()
+    data.setup("test")
+    batches = [data.on_after_batch_transfer(batch) for batch in data.test_dataloader()]
+    x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    return Split(x, y, data.test_set.labels)
+
+
+def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]:
+    """Return the judge's accuracy on real test images: what consistency is to be held against.
+
+    Args:
+        judge: A trained judge, in evaluation mode.
+        served: The test split with the pixels that the model was trained on.
+        grey: The same with its grey levels.
+    """
+    return {
+        f"judge/accuracy_{name}": _accuracy(judge, split.y, split.labels)
+        for name, split in (("grey_images", grey), ("pixels_as_served", served))
+    }
+
+
+@torch.no_grad()
+def class_consistency(
+    model: CVAE, judge: Judge, per_class: int, generator: torch.Generator
+) -> dict[str, float]:
+    """Return the share of prior samples that the judge takes for the class asked for.
+
+    Both figures are of the same draws of z: `mean_image` of the likelihood's mean, and
+    `sampled_pixels` of a draw of every pixel. Empty for a model that cannot be asked for a class.
+
+    Args:
+        model: A trained model, on the judge's device.
+        judge: A trained judge.
+        per_class: Number of draws for each class.
+        generator: Source of randomness.
+    """
+    classes = len(model.condition.names(None))
+    if not classes:
+        return {}
+    right = {"mean_image": 0, "sampled_pixels": 0}
+    labels = torch.arange(classes, device=model.device)
+    for n in _chunks(per_class, max(1, _CHUNK // classes)):
+        state = generator.get_state()
+        for name in right:
+            generator.set_state(state)
+            images = model.sample(None, n, generator, mean=name == "mean_image")
+            found = judge.classes(images.flatten(0, 1)).view(n, classes)
+            right[name] += int((found == labels).sum())
+    return {f"consistency/{name}": count / (per_class * classes) for name, count in right.items()}
+
+
+@torch.no_grad()
+def distances(
+    model: CVAE, judge: Judge, served: Split, generator: torch.Generator
+) -> dict[str, float]:
+    """Return distances between real and generated images in the judge's features.
+
+    The test split is dealt into two halves with the same classes. The generated images, with every
+    pixel drawn, are of the second half's conditions, and are held against the first half; the floor
+    is the second half itself in their place. So both have the same number of images of every class.
+
+    `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
+    of Bińkowski et al. 2018 (unbiased, and so below zero now and then), `spread` that of
+    `SpreadDistance`.
+    """
+    dealt = served.labels.argsort(stable=True)  # class by class, to one half and to the other
+    first, second = (Split(*(part[dealt[start::2]] for part in served)) for start in (0, 1))
+    generated = torch.cat(
+        [model.sample(x.to(model.device), 1, generator)[0].cpu() for x in second.x.split(_CHUNK)]
+    )
+    classes = [split.labels for split in (first, second)]
+    if not model.condition.names(None):  # what has not been asked for a class has none
+        classes = [torch.zeros_like(labels) for labels in classes]
+    real = _features(judge, first.y)
+    found: dict[str, float] = {}
+    for suffix, images in (("", generated), ("_floor", second.y)):
+        measured = feature_distances(real, _features(judge, images), *classes)
+        found |= {f"distance/{name}{suffix}": value for name, value in measured.items()}
+    return found
+
+
+def feature_distances(
+    real: Tensor, generated: Tensor, real_classes: Tensor, generated_classes: Tensor
+) -> dict[str, float]:
+    """Return the Fréchet, kernel and spread distances between features (N, F) of classes (N,)."""
+    features = _Taken(real.shape[1])
+    frechet = FrechetInceptionDistance(feature=features)
+    size = min(_SUBSET, len(real) // 2, len(generated) // 2)
+    kernel = KernelInceptionDistance(feature=features, subset_size=size)
+    num_classes = int(torch.cat((real_classes, generated_classes)).max()) + 1
+    spread = SpreadDistance(features.num_features, num_classes)
+    for part, classes, is_real in (
+        (real, real_classes, True),
+        (generated, generated_classes, False),
+    ):
+        frechet.update(part, real=is_real)
+        kernel.update(part, real=is_real)
+        spread.update(part, classes, real=is_real)
+    return {
+        "frechet": frechet.compute().item(),
+        "kernel": kernel.compute()[0].item(),
+        "spread": spread.compute().item(),
+    }
+
+
+class _Taken(nn.Identity):
+    """Features that have been taken already, for metrics that would take them themselves."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+
+def _features(judge: Judge, images: Tensor) -> Tensor:
+    return torch.cat([judge.features(part.to(judge.device)).cpu() for part in images.split(_CHUNK)])
+
+
+def _accuracy(judge: Judge, images: Tensor, labels: Tensor) -> float:
+    found = [judge.classes(part.to(judge.device)).cpu() for part in images.split(_CHUNK)]
+    return (torch.cat(found) == labels).float().mean().item()
+
+
+def _chunks(total: int, size: int) -> list[int]:
+    return [min(size, total - done) for done in range(0, total, size)]

@@ -1,0 +1,100 @@
+"""The table of experiments is what the runs left, and ranks only what may be compared."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import SHORT
+from cvae import evaluate, train
+from cvae.config import find
+from cvae.errors import InputError
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+spec = importlib.util.spec_from_file_location("table", EXPERIMENTS / "table.py")
+assert spec is not None
+assert spec.loader is not None
+table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(table)
+
+
+def taken_down(nats_of: str, nll: float) -> dict:
+    metrics = {"seconds": 61.0, "test/nll": nll, "test/nll_standard_error": 0.1, "samples": 10}
+    return {
+        "command": "cvae-train",
+        "compare": [nats_of, "MNIST", "dynamic" if nats_of == "mass" else "none"],
+        "settings": "",
+        "machine": "2 cores",
+        "metrics": metrics,
+    }
+
+
+@pytest.fixture
+def _described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "about", lambda name: "")
+
+
+@pytest.mark.usefixtures("_described")
+def test_densities_are_never_ranked_against_masses() -> None:
+    records = {
+        "density": taken_down("density", -700.0),
+        "good": taken_down("mass", 80.0),
+        "bad": taken_down("mass", 90.0),
+        "grey": taken_down("cross_entropy", 85.0),
+    }
+    parts = re.split("^## ", table.table(records, {}), flags=re.MULTILINE)[1:]
+    rows = [re.findall(r"^\| `(\w+)`", part, re.MULTILINE) for part in parts]
+    assert sorted(rows) == [["density"], ["good", "bad"], ["grey"]]  # best first
+
+
+@pytest.mark.parametrize(
+    ("reach", "said"),
+    [
+        ([None, 80.0], "≤ 80.00: **falls short**"),
+        ([None, 81.0], "≤ 81.00: reached"),
+        ([80.5, None], "≥ 80.50: reached"),
+        ([80.7, 80.9], "≥ 80.70 and ≤ 80.90: **falls short**"),
+    ],
+)
+def test_it_is_said_whether_a_figure_is_reached(reach: list, said: str) -> None:
+    metrics = taken_down("mass", 80.6)["metrics"]
+    assert table.told("test/nll", metrics, {"reach": reach}).endswith(f"to reach {said}")
+
+
+def test_the_page_is_what_the_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = {}
+    monkeypatch.setattr(Path, "write_text", lambda path, text: written.setdefault(path.name, text))
+    table.main([])
+    assert written == {"README.md": (EXPERIMENTS / "README.md").read_text()}
+
+
+def test_every_experiment_has_its_row_and_its_picture() -> None:
+    page = (EXPERIMENTS / "README.md").read_text()
+    for path in (find("experiments") / "experiment").glob("*.yaml"):
+        assert f"| `{path.stem}` |" in page
+    for picture in re.findall(r"figures/\w+\.png", page):
+        assert (EXPERIMENTS / picture).is_file()
+
+
+def test_a_run_is_taken_down_from_its_own_files(
+    call, tmp_path: Path, idx_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "figures").mkdir()
+    monkeypatch.setattr(table, "HERE", tmp_path)
+    run = ["experiment=mnist", f"data.root={idx_root}", *SHORT, "hydra.run.dir=run"]
+    assert call(train.main, *run)[0] == 0
+    with pytest.raises(InputError, match="not an evaluated run"):
+        table.record(tmp_path / "run")
+    assert call(evaluate.main, "checkpoint=run", "samples=2", "images=0")[0] == 0
+    assert table.record(tmp_path / "run") == "mnist"
+    kept = json.loads((tmp_path / "results" / "mnist.json").read_text())
+    assert kept["metrics"] == json.loads(Path("run/metrics.json").read_text())
+    assert kept["compare"] == ["mass", "MNIST", "dynamic"]
+    assert str(idx_root) not in json.dumps(kept)
+    assert "experiment=mnist data.root=DIR" in kept["command"]
+    assert "GaussianPrior, BernoulliLikelihood, 32 latents, MLP 2 × 16 ReLU" in kept["settings"]
+    assert (tmp_path / "figures" / "mnist.png").is_file()
+    with pytest.raises(InputError, match="not the folder of a finished run"):
+        table.record(tmp_path)
