@@ -144,7 +144,7 @@ def test_arguments_out_of_range_are_refused(options, message: str) -> None:
 def test_files_are_read_upright_with_their_labels(name: str, idx_root: Path) -> None:
     data = TORCHVISION[name](LabelCondition, root=str(idx_root), download=False)
     data.prepare_data()
-    for train, count in ((True, 200), (False, 50)):
+    for train, count in ((True, 1200), (False, 50)):
         images, labels = data.read(train)
         assert images.shape == (count, 1, 28, 28)
         corner = images[:, 0, 1, 0] if name == "EMNIST" else images[:, 0, 0, 1]
