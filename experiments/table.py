@@ -7,7 +7,6 @@ and writes the tables of all that has been taken down, and `references.yaml`, in
 """
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -20,26 +19,31 @@ from cvae import checkpoint
 from cvae.checkpoint import KEY
 from cvae.config import Config
 from cvae.errors import InputError
-from cvae.evaluation import test_split
+from cvae.measures import test_split
 from cvae.pictures import latent_plane
 from cvae.plots import latent_planes, png
 
 HERE = Path(__file__).parent
 PLANES = {"creatis_learned_prior": "p(z|x) learned", "creatis_standard_prior": "p(z|x) = N(0, I)"}
+PRIVATE = ("resume=", "logger.", "~callbacks.progress")
+"""Overrides that have no effect on the figures."""
+UNSAID = ("network", "root", "download", "fused", "factor", "T_max", "split_seed")
+"""Settings that stand elsewhere in the line, or have no effect on the figures."""
 PIXELS = {"none": "grey pixels", "dynamic": "binarised", "threshold": "split at half grey"}
 KINDS = {
     "mass": "nats of a mass",
     "density": "nats of a density",
-    "cross_entropy": "cross-entropy, in nats",
+    "cross_entropy": "nats of a cross-entropy; NLL of binarised images",
 }
 FIGURES = {
     "test/loss": ("−ELBO", ".2f"),
     "test/binarized_elbo": ("ELBO of binarised images", ".2f"),
     "test/nll": ("NLL", ".2f"),
+    "test/effective_samples": ("effective samples", ".0f"),
     "consistency/mean_image": ("class consistency, mean image", ".1%"),
     "consistency/sampled_pixels": ("class consistency, sampled pixels", ".1%"),
     "judge/accuracy_grey_images": ("judge on real grey images", ".2%"),
-    "judge/accuracy_pixels_as_served": ("judge on real binarised images", ".2%"),
+    "judge/accuracy_pixels_as_served": ("judge on real images as served", ".2%"),
     "distance/frechet": ("Fréchet distance", ".2f"),
     "distance/kernel": ("kernel distance", ".4f"),
     "distance/spread": ("distance of within-class spread", ".3f"),
@@ -67,14 +71,13 @@ def record(run_dir: Path) -> str:
         )
     _, contents = checkpoint.read(run_dir)
     config = contents[KEY]["config"]
+    nats_of = cvae.load(run_dir).generator.likelihood.nats_of
     shown = ["data.root=DIR" if o.startswith("data.root=") else o for o in overrides]
-    model = cvae.load(run_dir)
-    data = config["data"]["_target_"].rpartition(".")[2]
     kept = {
-        "command": shlex.join(["cvae-train", *shown]),
-        "compare": [model.generator.likelihood.nats_of, data, config["data"]["binarize"]],
+        "command": shlex.join(["cvae-train", *(o for o in shown if not o.startswith(PRIVATE))]),
+        "compare": [nats_of, config["data"]["_target_"].rpartition(".")[2], pixels(config)],
         "settings": settings(config),
-        "machine": f"{os.cpu_count()} cores",
+        "machine": contents[KEY]["machine"],
         "metrics": metrics,
     }
     (HERE / "results").mkdir(exist_ok=True)
@@ -83,28 +86,34 @@ def record(run_dir: Path) -> str:
     return names[-1]
 
 
+def pixels(config: Config) -> str:
+    """Return how the pixels of a configuration's data are served."""
+    return PIXELS[config["data"]["binarize"]]
+
+
 def settings(config: Config) -> str:
     """Return what a run was made of, in a line."""
+    groups = ("condition", "prior", "posterior", "likelihood", "network", "objective", "data")
+    parts = [called(config[group]) for group in (*groups, "optimizer", "scheduler")]
+    trainer = config["trainer"]
+    numbers = {
+        "latent_dim": config["latent_dim"],
+        "max_epochs": trainer["max_epochs"],
+        "precision": trainer["precision"],
+        "seed": config["seed"],
+    }
+    return ", ".join(parts + [f"{name}={value}" for name, value in numbers.items()])
 
-    def name(group: str) -> str:
-        return config[group]["_target_"].rpartition(".")[2]
 
-    network, objective, data = config["network"], config["objective"], config["data"]
-    activation = network["activation"]["_target_"].rpartition(".")[2]
-    parts = [
-        name("prior"),
-        name("likelihood"),
-        f"{config['latent_dim']} latents",
-        f"{name('network')} {network['depth']} × {network['width']} {activation}",
-        f"β = {objective['beta']:g} after {objective['warmup_epochs']:g} epochs",
-        f"{name('optimizer')} {config['optimizer']['lr']:g}",
-        name("scheduler"),
-        f"batch {data['batch_size']}",
-        f"{config['trainer']['max_epochs']} epochs",
-        f"{config['trainer']['precision']}",
-        f"seed {config['seed']}",
+def called(node: Config) -> str:
+    """Return a node as the call that it is: the class with its numbers and words."""
+    arguments = [
+        f"{name}={called(value) if isinstance(value, dict) else value}"
+        for name, value in node.items()
+        if name[0] != "_" and name not in UNSAID
     ]
-    return ", ".join(parts)
+    name = node["_target_"].rpartition(".")[2]
+    return f"{name}({', '.join(arguments)})" if arguments else name
 
 
 def draw_planes(runs: dict[str, Path]) -> None:
@@ -123,7 +132,7 @@ def table(records: dict[str, Any], references: dict[str, Any]) -> str:
     for kind in sorted({tuple(record["compare"]) for record in records.values()}):
         nats_of, data, pixels = kind
         lines += [
-            f"## {data}, {PIXELS[pixels]}: {KINDS[nats_of]}",
+            f"## {data}, {pixels}: {KINDS[nats_of]}",
             "",
             "| experiment | what it is; *its settings* | command and time | figures | samples |",
             "| --- | --- | --- | --- | --- |",

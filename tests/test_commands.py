@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import cvae
 from conftest import SHORT, composed
-from cvae import evaluate, evaluation, sample, train
+from cvae import evaluate, measures, sample, train
 from cvae.conditions import LabelCondition
 from cvae.config import single_device_trainer
 from cvae.data.digits import Digits
@@ -105,7 +105,7 @@ def test_checkpoints_are_plain_data(run_dir: Path) -> None:
 
 def test_the_reloaded_model_is_the_trained_one(run_dir: Path, metrics: dict[str, float]) -> None:
     trainer = single_device_trainer(composed()["trainer"])(enable_progress_bar=False)
-    again = evaluation.test(cvae.load(run_dir), cvae.datamodule(run_dir), trainer)
+    again = measures.test(cvae.load(run_dir), cvae.datamodule(run_dir), trainer)
     assert again["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
     assert again["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.2)  # z is drawn anew
 
@@ -427,7 +427,7 @@ def test_an_evaluation_goes_into_the_run_s_folder(call, tmp_path: Path) -> None:
     log = events(tmp_path / "run")
     for name in new:
         assert name in out
-        (point,) = log.Scalars(name.replace("test/", "test_mass/"))
+        (point,) = log.Scalars(name.replace("/", "_mass/"))
         assert point.value == pytest.approx(after[name])
         assert point.step == 1
     assert {"latent/plane", "latent/kl_per_dimension"} <= set(log.Tags()["images"])
@@ -439,8 +439,29 @@ def test_an_evaluation_goes_into_the_run_s_folder(call, tmp_path: Path) -> None:
     assert (tensors.with_name("metadata.tsv")).read_text().split() == [
         str(label) for label in _labels()
     ]
-    assert call(evaluate.main, *line)[0] == 0  # again: nothing is listed twice
+    # Again, without a judge: nothing is listed twice, and nothing is left of the first time.
+    status, out, err = call(evaluate.main, "checkpoint=run", "samples=3", "images=0")
+    assert (status, err) == (0, "")
+    assert "warning" not in out
     assert Path("run/projector_config.pbtxt").read_text().count("embeddings {") == 1
+    assert "judge" not in Path("run/metrics.json").read_text()
+
+
+def test_an_evaluation_that_could_not_be_kept_is_refused_before_the_work(
+    call, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    status, _, err = call(evaluate.main, f"checkpoint={run_dir}", f"judges={tmp_path}/file/judges")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "Not a directory" in err
+
+    def refuse(path: str, suffix: str) -> Path:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(evaluate, "output_file", refuse)
+    status, _, err = call(evaluate.main, f"checkpoint={run_dir}", "images=0")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "cannot be written to; to leave the run as it is, give" in err
 
 
 def _labels() -> list[int]:
@@ -449,9 +470,13 @@ def _labels() -> list[int]:
     return data.test_set.labels.tolist()
 
 
-def test_a_cross_entropy_is_never_called_a_log_likelihood(call, tmp_path: Path) -> None:
-    assert call(train.main, *SHORT_LINE, "likelihood=cross_entropy")[0] == 0
-    status, out, _ = call(evaluate.main, "checkpoint=run", "samples=20", "images=0")
+def test_a_cross_entropy_is_never_called_a_log_likelihood(
+    call, judges: Path, tmp_path: Path
+) -> None:
+    line = [*SHORT_LINE, "likelihood=cross_entropy", "data.val_fraction=0.2"]
+    assert call(train.main, *line)[0] == 0
+    status, out, _ = call(evaluate.main, "checkpoint=run", "samples=20", "images=5")
+    assert len(list(judges.glob("Digits-*"))) == 1  # the judge is that of every other split
     found = json.loads(Path("run/metrics.json").read_text())
     tags = events(tmp_path / "run").Tags()["scalars"]
     assert status == 0
@@ -461,6 +486,8 @@ def test_a_cross_entropy_is_never_called_a_log_likelihood(call, tmp_path: Path) 
     # What it is worth on binary pixels is a mass, and bounded by its own ELBO.
     assert found["test/nll"] < -found["test/binarized_elbo"] + 0.1
     assert {"test_mass/nll", "test_mass/binarized_elbo", "test_cross_entropy/elbo"} <= set(tags)
+    # The judge sees binarised images too, which it knows less well than grey ones.
+    assert found["judge/accuracy_pixels_as_served"] < found["judge/accuracy_grey_images"]
     assert "test_mass/elbo" not in tags
 
 

@@ -24,7 +24,7 @@ def taken_down(nats_of: str, nll: float) -> dict:
     metrics = {"seconds": 61.0, "test/nll": nll, "test/nll_standard_error": 0.1, "samples": 10}
     return {
         "command": "cvae-train",
-        "compare": [nats_of, "MNIST", "dynamic" if nats_of == "mass" else "none"],
+        "compare": [nats_of, "MNIST", "binarised" if nats_of == "mass" else "grey pixels"],
         "settings": "",
         "machine": "2 cores",
         "metrics": metrics,
@@ -70,6 +70,13 @@ def test_the_page_is_what_the_results_give(monkeypatch: pytest.MonkeyPatch) -> N
     assert written == {"README.md": (EXPERIMENTS / "README.md").read_text()}
 
 
+def test_what_is_held_against_a_reference_is_shown() -> None:
+    references = table.yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
+    for name, held_against in references.items():
+        assert (EXPERIMENTS / "experiment" / f"{name}.yaml").is_file()
+        assert held_against.keys() <= table.FIGURES.keys()
+
+
 def test_every_experiment_has_its_row_and_its_picture() -> None:
     page = (EXPERIMENTS / "README.md").read_text()
     for path in (find("experiments") / "experiment").glob("*.yaml"):
@@ -91,10 +98,12 @@ def test_a_run_is_taken_down_from_its_own_files(
     assert table.record(tmp_path / "run") == "mnist"
     kept = json.loads((tmp_path / "results" / "mnist.json").read_text())
     assert kept["metrics"] == json.loads(Path("run/metrics.json").read_text())
-    assert kept["compare"] == ["mass", "MNIST", "dynamic"]
+    assert kept["compare"] == ["mass", "MNIST", "binarised"]
+    assert kept["machine"].endswith("CPU cores")
     assert str(idx_root) not in json.dumps(kept)
     assert "experiment=mnist data.root=DIR" in kept["command"]
-    assert "GaussianPrior, BernoulliLikelihood, 32 latents, MLP 2 × 16 ReLU" in kept["settings"]
+    for part in ("GaussianPrior", "MLP(width=16, depth=2, activation=ReLU)", "latent_dim=32"):
+        assert part in kept["settings"]
     assert (tmp_path / "figures" / "mnist.png").is_file()
     with pytest.raises(InputError, match="not the folder of a finished run"):
         table.record(tmp_path)

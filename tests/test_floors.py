@@ -13,7 +13,7 @@ FLOORS = [
     {"generators", "metrics"},
     {"module", "data"},
     {"pictures", "config", "judge"},
-    {"callbacks", "checkpoint", "explain", "evaluation"},
+    {"callbacks", "checkpoint", "explain", "measures"},
     {"cli", "resume"},
     {"train", "sample", "evaluate"},
 ]

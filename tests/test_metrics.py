@@ -8,10 +8,21 @@ import pytest
 import torch
 from scipy import stats
 from torch import nn
-from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import (
+    AffineTransform,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    TransformedDistribution,
+    kl_divergence,
+)
 
 from cvae.conditions import LabelCondition, NoCondition
-from cvae.evaluation import (
+from cvae.distributions import moments
+from cvae.errors import InputError
+from cvae.generators import Generator
+from cvae.likelihoods.bernoulli import BernoulliLikelihood
+from cvae.measures import (
     Split,
     by_kind,
     class_consistency,
@@ -25,8 +36,11 @@ from cvae.metrics import (
     SpreadDistance,
     latent_verdict,
 )
+from cvae.module import CVAE
 from cvae.objectives import Estimate
-from linear_gaussian import LinearGaussian
+from cvae.posteriors.gaussian import GaussianPosterior
+from cvae.priors.standard import StandardPrior
+from linear_gaussian import LinearGaussian, Map
 
 
 def normal(mean: torch.Tensor, scale: torch.Tensor) -> Independent:
@@ -64,6 +78,19 @@ def test_active_units_do_not_see_a_prior_that_shifts_and_stretches_z() -> None:
         normal(7 * x, stretch.expand(500, 3)),
     )
     assert plain.compute()["active_units"] == moved.compute()["active_units"] == 2
+
+
+def test_moments_of_a_flow_come_from_draws() -> None:
+    flow = TransformedDistribution(
+        normal(torch.zeros(3, 2), torch.ones(3, 2)), [AffineTransform(5.0, 2.0, event_dim=1)]
+    )
+    with pytest.raises(NotImplementedError):
+        _ = flow.mean
+    use = LatentUse(2)
+    use.update(flow, flow)  # what a flow prior is held against at the end of training
+    mean, stddev = moments(flow)
+    torch.testing.assert_close(mean, torch.full((3, 2), 5.0), atol=0.3, rtol=0)
+    torch.testing.assert_close(stddev, torch.full((3, 2), 2.0), atol=0.3, rtol=0)
 
 
 def test_without_a_product_over_dimensions_there_is_no_kl_of_one() -> None:
@@ -112,7 +139,6 @@ def test_from_the_exact_posterior_every_draw_counts_fully() -> None:
 def test_the_effective_sample_size_of_a_shifted_posterior_is_the_closed_form() -> None:
     # For w = N(0, 1) / N(d, 1) under N(d, 1): E[w]^2 / E[w^2] = exp(-d^2).
     shifted = LinearGaussian()
-    shifted.posterior_shift = 0.0
     q = shifted.model.posterior(shifted.x, shifted.y)
     scale = q.stddev[0]
     original = shifted.model.posterior
@@ -142,6 +168,40 @@ def test_the_sampling_error_is_the_spread_of_repeated_estimates() -> None:
     spread = np.std([run["nll"].item() for run in runs])
     claimed = np.mean([run["nll_sampling_error"].item() for run in runs])
     assert claimed == pytest.approx(spread, rel=0.2)
+
+
+def test_the_bias_is_how_far_the_estimate_is_too_high() -> None:
+    model = LinearGaussian()
+    model.posterior_shift = 0.5
+    torch.manual_seed(0)
+    nll = ImportanceSampledNLL(100)
+    for _ in range(3000):
+        nll.update(model.model.estimate(model.x, model.y, 100))
+    found = nll.compute()
+    bias = found["nll"].item() + model.exact().mean().item()
+    assert found["nll_bias"].item() == pytest.approx(bias, rel=0.2)
+    assert bias > 5 * found["nll_sampling_error"].item()  # or there is nothing to be seen here
+
+
+def test_equal_weights_give_numbers_in_single_precision() -> None:
+    # A collapsed posterior under a generator that ignores z, at the size of an image's log p(y|x).
+    y_shape = (1, 28, 28)
+    collapsed = Map(lambda x, y: torch.zeros(len(x), 2, 2))
+    model = CVAE(
+        LabelCondition(y_shape, 10),
+        StandardPrior((10,), 2),
+        GaussianPosterior((10,), y_shape, 2, lambda *_: collapsed),
+        Generator(
+            (10,), 2, y_shape, BernoulliLikelihood,
+            lambda *_: Map(lambda x, z: torch.full((*z.shape[:-1], 1, *y_shape), 0.37)),
+        ),
+    )  # fmt: skip
+    estimate = model.estimate(torch.eye(10), torch.rand(10, *y_shape).round(), 50)
+    torch.testing.assert_close(estimate.effective_samples, torch.full((10,), 50.0))
+    assert (estimate.effective_samples <= 50).all()
+    nll = ImportanceSampledNLL(50)
+    nll.update(estimate)
+    assert nll.compute()["nll_sampling_error"].isfinite()
 
 
 def test_uneven_batches_weigh_by_their_images() -> None:
@@ -206,7 +266,9 @@ def test_the_spread_distance_of_scaled_classes(factor: float, distance: float) -
     spread = SpreadDistance(3, 4)
     spread.update((centres + offsets).reshape(-1, 3), classes, real=True)
     spread.update((5 - centres + factor * offsets).reshape(-1, 3), classes, real=False)
-    assert spread.compute().item() == pytest.approx(distance, abs=1e-4)
+    found = spread.compute()
+    assert found["spread"].item() == pytest.approx(distance, abs=1e-4)
+    assert found["spread_ratio"].item() == pytest.approx(factor, abs=1e-4)
 
 
 # -- a judge -----------------------------------------------------------------------------------
@@ -267,6 +329,11 @@ def test_the_very_same_images_give_the_floor_itself() -> None:
     dealt = served.labels.argsort(stable=True)
     second = iter(served.y[dealt[1::2]].split(1000))
     found = distances(fake(lambda *_: next(second)[None]), Reader(), served, torch.Generator())
+    halves = [served.y[dealt[start::2]].flatten(1) for start in (0, 1)]
+    scale = halves[0].square().mean()  # of a feature's square: it sets the unit of the distance
+    labels = served.labels[dealt[::2]]
+    unscaled = feature_distances(*halves, labels, labels)["frechet"]
+    assert found["distance/frechet_floor"] == pytest.approx(unscaled / scale.item(), rel=1e-3)
     assert found["distance/frechet"] == pytest.approx(found["distance/frechet_floor"])
     assert found["distance/spread"] == pytest.approx(found["distance/spread_floor"])
 
@@ -303,6 +370,11 @@ def test_what_cannot_be_asked_for_a_class_has_no_consistency_but_a_distance() ->
     assert found["distance/spread"] == pytest.approx(0, abs=0.05)
 
 
+def test_too_few_test_images_are_told() -> None:
+    with pytest.raises(InputError, match=r"at least 40 test images.*got 30; set images=0"):
+        distances(fake(perfect), Reader(), real(30), torch.Generator())
+
+
 def test_the_judge_is_judged_on_real_images() -> None:
     grey = real(100)
     wrong = grey._replace(y=images_of((grey.labels + (torch.arange(100) < 25).long()) % 10))
@@ -325,6 +397,6 @@ def test_no_two_kinds_of_nats_share_a_name() -> None:
     assert kinds["mass"] & kinds["cross_entropy"] == {
         "test_mass/nll", "test_mass/nll_standard_error", "test_mass/binarized_elbo",
     }  # fmt: skip
-    assert by_kind({"test/kl_per_dimension/3": 1.0, "seconds": 2.0, "judge/a": 3.0}, "mass") == {
-        "judge/a": 3.0
-    }
+    others = {"test/kl_per_dimension/3": 1.0, "seconds": 2.0, "distance/a": 3.0}
+    assert by_kind(others, "density") == {"distance_density/a": 3.0}
+    assert by_kind(others, "cross_entropy") == by_kind(others, "mass") == {"distance_mass/a": 3.0}

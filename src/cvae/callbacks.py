@@ -6,14 +6,13 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch.distributions import Independent
 
 from cvae.batch import Batch
 from cvae.distributions import drawing_from
 from cvae.errors import require_at_least
 from cvae.metrics import ImportanceSampledNLL
 from cvae.module import CVAE
-from cvae.objectives import kl_or_estimate
+from cvae.objectives import kl_per_dimension
 from cvae.pictures import grid
 from cvae.plots import image_grid
 
@@ -68,8 +67,8 @@ class Snapshots(Callback):
         pair = torch.stack((y, pl_module.reconstruct(x, y)))[:, :_COLUMNS]
         figure = image_grid(pair, rows=("image", "reconstruction"))
         writer.add_figure("pictures/reconstructions", _canvas(figure), step)
-        if isinstance(q, Independent) and isinstance(p, Independent):
-            kl = kl_or_estimate(q.base_dist, p.base_dist, q.sample())
+        kl = kl_per_dimension(q, p)
+        if kl is not None:
             writer.add_histogram("kl_per_dimension", kl.mean(0), step)
 
     @staticmethod

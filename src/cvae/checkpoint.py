@@ -5,6 +5,7 @@ nothing else is needed to rebuild the model. It is always read with `weights_onl
 classes of this package and of torch.nn are built from what it says.
 """
 
+import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ class Provenance(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[KEY] = self.contents
+        checkpoint[KEY] = {**self.contents, "machine": _machine(trainer)}
 
 
 def load(path: str | Path) -> CVAE:
@@ -178,6 +179,13 @@ def _require_plain(value: object) -> None:
         raise InputError(f"checkpoint: its settings hold a {type(value).__name__}, not plain data")
     elif isinstance(value, str) and "${" in value:  # it was stored resolved, and would be again
         raise InputError(f"checkpoint: its settings hold an interpolation, {value!r}")
+
+
+def _machine(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"{os.cpu_count()} CPU cores"
 
 
 @contextmanager

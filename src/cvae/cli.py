@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -37,9 +38,9 @@ USAGE_ERROR = 2
 
 _COMPARE = {
     "mass": "of a mass over binary pixels: compare with masses of the same images alone",
-    "density": "of a density over grey pixels: compare with densities of the same images alone",
+    "density": "of a density over pixels: compare with densities of the same images alone",
     "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
-    "of binarised images, and is none of grey ones; nll and binarized_elbo are of binarised ones",
+    "of binarised images, and is none of grey ones; an evaluation's nll is of binarised ones",
 }
 """What the nats may be compared with, by what they are of."""
 
@@ -139,7 +140,7 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
     )
     table.columns[1].justify = "right"
     part = "test"
-    kl = sorted(value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION))
+    kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
     for name, value in metrics.items():
         if name.startswith(KL_PER_DIMENSION):
             continue
@@ -148,7 +149,7 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
             table.add_section()
         table.add_row(name, _formatted(name, value))
         if name == "test/kl" and kl:
-            spread = f"{kl[-1]:.2f} / {kl[len(kl) // 2]:.2f} / {kl[0]:.2f}"
+            spread = f"{max(kl):.2f} / {median(kl):.2f} / {min(kl):.2f}"
             table.add_row("  of one dimension: most / median / least", spread)
     Console().print(table)
     latent_dim = model.generator.latent_dim

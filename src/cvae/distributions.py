@@ -19,6 +19,8 @@ from cvae.batch import Shape
 from cvae.errors import require_at_least
 from cvae.nets import Network
 
+_DRAWS = 1000
+
 
 class ConditionalDistribution(nn.Module, ABC):
     """A module that maps conditions to a distribution."""
@@ -64,6 +66,18 @@ def independent_normal(mean: Tensor, scale: Tensor, event_dims: int = 1) -> Dist
     """
     normal = Normal(mean, scale, validate_args=False)
     return Independent(normal, event_dims, validate_args=False)
+
+
+def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, (..., *event_shape) each.
+
+    In closed form where torch has it, else from draws, as for a flow.
+    """
+    try:
+        return distribution.mean, distribution.stddev
+    except NotImplementedError:
+        draws = distribution.sample(torch.Size([_DRAWS]))
+        return draws.mean(0), draws.std(0)
 
 
 def full_precision(parameters: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """`cvae-evaluate`: how good a trained model is on its test split."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,16 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cvae import checkpoint
 from cvae import config as configuration
+from cvae.batch import Support
 from cvae.callbacks import ImportanceSampling
 from cvae.cli import command, output_file, require_precision, show, telling
 from cvae.conditions import LabelCondition
 from cvae.config import Config
 from cvae.data.base import LabelledImages
-from cvae.errors import require_at_least, require_seed
-from cvae.evaluation import (
+from cvae.distributions import moments
+from cvae.errors import InputError, require_at_least, require_seed
+from cvae.judge import Judge, judge_of
+from cvae.measures import (
     Split,
     by_kind,
     class_consistency,
@@ -27,7 +31,6 @@ from cvae.evaluation import (
     test,
     test_split,
 )
-from cvae.judge import judge_of
 from cvae.module import CVAE, KL_PER_DIMENSION
 from cvae.pictures import latent_plane
 from cvae.plots import bars, latent_planes, png
@@ -37,6 +40,8 @@ _SHOWN = 2000
 
 _JUDGE_DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
 """However a run was trained, so that all runs on the same data have the same judge."""
+
+_EVALUATION = ("test/", "judge/", "consistency/", "distance/", "samples", "images")
 
 Data = Callable[..., LabelledImages]
 """The data that the model was trained on, with changes."""
@@ -52,42 +57,51 @@ def bounds(
     it.
     """
     progress, sampling = RichProgressBar(leave=False), ImportanceSampling(samples)
-    if model.generator.likelihood.nats_of != "cross_entropy":
-        return test(model, data(), trainer(callbacks=[progress, sampling]))
-    metrics = test(model, data(), trainer(callbacks=[progress]))
-    binary = test(model, data(binarize="dynamic"), trainer(callbacks=[progress, sampling]))
+    served, scored = data(), in_scored_pixels(model, data)
+    if scored.binarize == served.binarize:
+        return test(model, served, trainer(callbacks=[progress, sampling]))
+    metrics = test(model, served, trainer(callbacks=[progress]))
+    binary = test(model, scored, trainer(callbacks=[progress, sampling]))
     metrics["test/binarized_elbo"] = binary["test/elbo"]
     return metrics | {key: value for key, value in binary.items() if key not in metrics}
 
 
+def in_scored_pixels(model: CVAE, data: Data) -> LabelledImages:
+    """Return the data in pixels that the generator is a distribution over."""
+    served = data()
+    crossed = model.generator.likelihood.nats_of == "cross_entropy"
+    return data(binarize="dynamic") if crossed and served.support > Support.BINARY else served
+
+
 def judgement(
-    model: CVAE, data: Data, served: Split, trainer: Callable[..., Trainer], config: Config
+    model: CVAE, judge: Judge, served: Split, grey: Split, images: int, seed: int
 ) -> dict[str, float]:
-    """Return what a judge says of generated images; the judge is trained if there is none yet."""
-    labelled = data(condition=LabelCondition, binarize="none", **_JUDGE_DATA)
-    judge, folder = judge_of(labelled, Path(config["judges"]).expanduser(), trainer)
-    print(f"judge: {folder}")
-    device = trainer().strategy.root_device
-    model, judge = model.to(device), judge.to(device)
-    generator = torch.Generator().manual_seed(config["seed"])
+    """Return what a judge says of real and of generated images."""
+    generator = torch.Generator().manual_seed(seed)
     return {
-        **judged_reality(judge, served, test_split(labelled)),
-        **class_consistency(model, judge, config["images"], generator),
+        **judged_reality(judge, served, grey),
+        **class_consistency(model, judge, images, generator),
         **distances(model, judge, served, generator),
     }
 
 
-def write(run_dir: Path, model: CVAE, served: Split, metrics: Mapping[str, float]) -> None:
-    """Add an evaluation to a run's folder: its metrics.json, its TensorBoard, and latent.png."""
+@torch.no_grad()
+def write(run_dir: Path, model: CVAE, data: LabelledImages, metrics: Mapping[str, float]) -> None:
+    """Add an evaluation to a run's folder: its metrics.json, its TensorBoard, and latent.png.
+
+    What an earlier evaluation has left is replaced.
+    """
     file = run_dir / "metrics.json"
-    merged = (json.loads(file.read_text()) if file.is_file() else {}) | dict(metrics)
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    kept = {name: value for name, value in before.items() if not name.startswith(_EVALUATION)}
     fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(merged, indent=2) + "\n")
+    fresh.write_text(json.dumps(kept | dict(metrics), indent=2) + "\n")
     fresh.replace(file)
 
     _, contents = checkpoint.read(run_dir)
-    x, y, labels = (part[:_SHOWN] for part in served)
+    x, y, labels = (part[:_SHOWN] for part in test_split(data))
     (run_dir / "projector_config.pbtxt").unlink(missing_ok=True)  # it would be appended to
+    shutil.rmtree(run_dir / "00000", ignore_errors=True)
     with SummaryWriter(str(run_dir)) as writer:
         step = contents["global_step"]
         for name, value in by_kind(metrics, model.generator.likelihood.nats_of).items():
@@ -95,8 +109,9 @@ def write(run_dir: Path, model: CVAE, served: Split, metrics: Mapping[str, float
         kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
         if kl:
             writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)
-        means = model.posterior(x, y).mean.detach()
-        writer.add_embedding(means, labels.tolist(), 1 - y, tag="posterior_means")
+        means, _ = moments(model.posterior(x, y))
+        sprites = 1 - y if y.shape[1] == 1 else y  # ink on paper, as everywhere
+        writer.add_embedding(means, labels.tolist(), sprites, tag="posterior_means")
         if means.shape[1] > 1:
             plane = latent_plane(model, x, y, labels, contents[checkpoint.KEY]["num_classes"])
             title = "posterior means of test images, and the prior at two standard deviations"
@@ -107,36 +122,50 @@ def write(run_dir: Path, model: CVAE, served: Split, metrics: Mapping[str, float
 @command("evaluate")
 def main(config: Config) -> None:
     """Run `cvae-evaluate`."""
+    # What is wrong is said now, rather than after the work.
     configuration.check(config)
     require_at_least("samples", config["samples"], 1)
     require_at_least("images", config["images"], 0)
     require_seed("seed", config["seed"])
+    trainer = configuration.single_device_trainer(config["trainer"])
+    with telling("trainer", "; trainer=cpu runs everywhere"):
+        require_precision(trainer())
     changes = {key: value for key, value in config["data"].items() if value is not None}
     data = partial(checkpoint.datamodule, config["checkpoint"], **changes)
-    trainer = configuration.single_device_trainer(config["trainer"])
-    with telling("trainer", "; trainer=cpu runs everywhere"):  # now, rather than after the work
-        require_precision(trainer())
     data()
     model = checkpoint.load(config["checkpoint"])
     path = Path(config["checkpoint"]).expanduser()
     run_dir = path if path.is_dir() else None
-    outputs = [out for out in (config["out"], run_dir and str(run_dir / "metrics.json")) if out]
-    files = [output_file(out, ".json") for out in outputs]
+    out = None if config["out"] is None else output_file(config["out"], ".json")
+    if run_dir is not None:
+        try:
+            output_file(str(run_dir / "metrics.json"), ".json")
+        except OSError as error:
+            raise InputError(
+                f"checkpoint: the folder '{run_dir}' cannot be written to; to leave the run as it "
+                f"is, give {run_dir / 'checkpoints' / 'best.ckpt'} itself"
+            ) from error
+    judge, grey = None, data(condition=LabelCondition, binarize="none", **_JUDGE_DATA)
+    if config["images"]:
+        cache = Path(config["judges"]).expanduser()
+        judge, folder = judge_of(grey, cache, config["trainer"]["accelerator"])
+        print(f"judge: {folder}")
 
     seed_everything(config["seed"], verbose=False)
-    metrics = bounds(model, data, trainer, config["samples"])
-    nats_of = model.generator.likelihood.nats_of
-    served = test_split(data(binarize="dynamic") if nats_of == "cross_entropy" else data())
-    if config["images"]:
-        metrics |= judgement(model, data, served, trainer, config)
-    metrics |= {"samples": config["samples"], "images": config["images"]}
+    metrics = bounds(model, data, trainer, config["samples"]) | {"samples": config["samples"]}
+    if judge is not None:
+        device = trainer().strategy.root_device
+        split, images = test_split(in_scored_pixels(model, data)), config["images"]
+        model, judge = model.to(device), judge.to(device)
+        metrics |= judgement(model, judge, split, test_split(grey), images, config["seed"])
+        metrics |= {"images": images}
     show(metrics, model)
-    if config["out"] is not None:
-        files[0].write_text(json.dumps(metrics, indent=2) + "\n")
+    if out is not None:
+        out.write_text(json.dumps(metrics, indent=2) + "\n")
+        print(out)
     if run_dir is not None:
-        write(run_dir, model.cpu(), served, metrics)
-    for file in files:
-        print(file)
+        write(run_dir, model.cpu(), data(), metrics)
+        print(run_dir / "metrics.json")
 
 
 if __name__ == "__main__":

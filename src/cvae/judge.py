@@ -8,13 +8,13 @@ import hashlib
 import json
 import math
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from filelock import FileLock
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -105,30 +105,28 @@ class Judge(LightningModule):
         }
 
 
-def judge_of(
-    data: LabelledImages, cache: Path, trainer: Callable[..., Trainer]
-) -> tuple[Judge, Path]:
+def judge_of(data: LabelledImages, cache: Path, accelerator: str) -> tuple[Judge, Path]:
     """Return the judge of a data set, trained if need be, and the folder that it is kept in.
 
     Args:
         data: Grey images with their labels as conditions; the training split is trained on.
         cache: Folder of all judges; each lies in one named after the images that it was trained on.
-        trainer: Builder of a single-device trainer.
+        accelerator: What to train on, as Lightning names it.
 
     Raises:
         InputError: If what the cache holds is damaged.
+        OSError: If the judge has to be trained, and the cache cannot be written to.
     """
     data.prepare_data()
     data.setup()
     with drawing_from(torch.Generator().manual_seed(0), torch.device("cpu")):
         judge = Judge(data.image_shape, data.num_classes)
         folder = cache / f"{type(data).__name__}-{_fingerprint(judge, data)}"
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / ".lock"):  # the jobs of a sweep share it
-            if not folder.is_dir():
-                with TemporaryDirectory(dir=cache) as scratch:
-                    _train(judge, data, Path(scratch) / "judge", trainer)
-                    Path(scratch, "judge").rename(folder)
+        if not folder.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(cache / ".lock"):  # several evaluations may need it at once
+                if not folder.is_dir():
+                    _train_into(folder, judge, data, accelerator)
     try:
         weights = torch.load(folder / "judge.pt", weights_only=True, map_location="cpu")
         judge.load_state_dict(weights)
@@ -139,27 +137,34 @@ def judge_of(
     return judge.eval(), folder
 
 
-def _train(
-    judge: Judge, data: LabelledImages, folder: Path, trainer: Callable[..., Trainer]
-) -> None:
-    run = trainer(
-        max_epochs=-1,
-        max_steps=_STEPS,
-        limit_val_batches=0,
-        logger=TensorBoardLogger(folder.parent, name=folder.name, version=""),
-        enable_checkpointing=False,
-        default_root_dir=folder,
-    )
-    run.fit(judge, data)
-    run.test(judge, data, verbose=False)
-    metrics = {name: value.item() for name, value in run.callback_metrics.items()}
-    torch.save(judge.state_dict(), folder / "judge.pt")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+def _train_into(folder: Path, judge: Judge, data: LabelledImages, accelerator: str) -> None:
+    print(f"training a judge of {type(data).__name__}, once, for {folder}")
+    with TemporaryDirectory(dir=folder.parent) as scratch:
+        # A trainer of its own: the judge that is kept must not depend on how a model is evaluated.
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_epochs=math.ceil(_STEPS / len(data.train_dataloader())),
+            max_steps=_STEPS,
+            limit_val_batches=0,
+            logger=TensorBoardLogger(scratch, name=folder.name, version=""),
+            callbacks=[RichProgressBar(leave=False)],
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(judge, data)
+        trainer.test(judge, data, verbose=False)
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        made = Path(scratch, folder.name)
+        torch.save(judge.state_dict(), made / "judge.pt")
+        (made / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        made.rename(folder)
 
 
 def _fingerprint(judge: Judge, data: LabelledImages) -> str:
     """Return a name for this judge of these training images."""
-    digest = hashlib.sha256(f"{judge} {_STEPS} {data.batch_size} {data.levels}".encode())
+    recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.levels}"
+    digest = hashlib.sha256(recipe.encode())
     for tensor in (data.train_set.images, data.train_set.labels):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 from torchmetrics import Metric
 
-from cvae.objectives import Estimate, kl_or_estimate
+from cvae.distributions import moments
+from cvae.objectives import Estimate, kl_per_dimension
 
 ACTIVE = 0.01
 """Variance above which a latent dimension is in use (Burda, Grosse & Salakhutdinov 2016)."""
@@ -80,11 +81,10 @@ class LatentUse(Metric):
 
         KL per dimension is NaN where one of the two is not a product over dimensions.
         """
-        if isinstance(q, Independent) and isinstance(p, Independent):
-            self.kl += kl_or_estimate(q.base_dist, p.base_dist, q.sample()).sum(0)
-        else:
-            self.kl += torch.nan
-        moved = ((q.mean - p.mean) / p.stddev).double()
+        kl = kl_per_dimension(q, p)
+        self.kl += torch.nan if kl is None else kl.sum(0)
+        mean, stddev = moments(p)
+        moved = ((moments(q)[0] - mean) / stddev).double()
         self.mean += moved.sum(0)
         self.square += moved.square().sum(0)
         self.images += len(moved)
@@ -154,8 +154,10 @@ class ImportanceSampledNLL(Metric):
         """Return numbers by name, () each.
 
         `nll`; `nll_standard_error`, of the mean over images drawn at random; `nll_sampling_error`,
-        the part of it that comes from drawing z (the delta method's 1/ESS - 1/K for each image);
-        `effective_samples`, the mean over images of (sum w)^2 / sum w^2, from 1 to K.
+        the part of it that comes from drawing z; `nll_bias`, by how much K draws of z leave the NLL
+        too high; `effective_samples`, the mean over images of (sum w)^2 / sum w^2, from 1 to K.
+        Sampling error and bias are the delta method's, from a variance of 1/ESS - 1/K for each
+        image's estimate: they are too small where ESS is near 1.
         """
         mean = self.total / self.images
         spread = (self.square / self.images - mean.square()).clamp(min=0)
@@ -163,6 +165,7 @@ class ImportanceSampledNLL(Metric):
             "nll": mean.float(),
             "nll_standard_error": (spread / (self.images - 1)).sqrt().float(),
             "nll_sampling_error": (self.variance.sqrt() / self.images).float(),
+            "nll_bias": (self.variance / (2 * self.images)).float(),
             "effective_samples": (self.effective / self.images).float(),
         }
 
@@ -170,7 +173,8 @@ class ImportanceSampledNLL(Metric):
 class SpreadDistance(Metric):
     r"""How far the generated images' spread within a class is from the real ones'.
 
-    .. math:: \frac1C \sum_c \left|\frac{s_c^\mathrm{generated}}{s_c^\mathrm{real}} - 1\right|,
+    .. math:: \frac1C \sum_c \left|r_c - 1\right|,
+        \quad r_c = s_c^\mathrm{generated} / s_c^\mathrm{real},
         \quad s_c^2 = \mathbb{E}\,\lVert f - \bar f_c \rVert^2
 
     with f an image's features. 0: as diverse as the real ones; 1: one and the same image again and
@@ -200,12 +204,18 @@ class SpreadDistance(Metric):
         self.square[int(real)].index_add_(0, classes, features.square().sum(1))
         self.images[int(real)].index_add_(0, classes, torch.ones_like(features[:, 0]))
 
-    def compute(self) -> Tensor:
-        """Return the mean over the classes seen on both sides, ()."""
+    def compute(self) -> dict[str, Tensor]:
+        """Return `spread`, the distance, and `spread_ratio`, the mean of r, which has its sign.
+
+        Over the classes with two images or more on both sides, () each.
+        """
         mean = self.total / self.images.unsqueeze(-1)
         spread = (self.square / self.images - mean.square().sum(-1)).clamp(min=0).sqrt()
-        seen = (self.images > 0).all(0)
-        return (spread[0] / spread[1] - 1).abs()[seen].mean().float()
+        ratio = (spread[0] / spread[1])[(self.images > 1).all(0)]
+        return {
+            "spread": (ratio - 1).abs().mean().float(),
+            "spread_ratio": ratio.mean().float(),
+        }
 
 
 def _zeros(*shape: int) -> Tensor:

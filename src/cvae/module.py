@@ -134,12 +134,14 @@ class CVAE(LightningModule):
         require_at_least("samples", samples, 1)
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
         chunk = max(1, _ROWS // len(y))
-        total = squares = torch.full((len(y),), -math.inf, device=y.device)
+        # In float64: the number of effective samples is a small difference of large logarithms.
+        total = squares = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
         for done in range(0, samples, chunk):
-            weights = log_importance_weights(q, p, decode, y, min(chunk, samples - done))
+            weights = log_importance_weights(q, p, decode, y, min(chunk, samples - done)).double()
             total = torch.logaddexp(total, weights.logsumexp(0))
             squares = torch.logaddexp(squares, (2 * weights).logsumexp(0))
-        return Estimate(total - math.log(samples), (2 * total - squares).exp())
+        effective = (2 * total - squares).exp().clamp(1, samples)
+        return Estimate((total - math.log(samples)).to(y.dtype), effective.to(y.dtype))
 
     @staticmethod
     def _pixels(distribution: Distribution, mean: bool) -> Tensor:

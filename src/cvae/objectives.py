@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
 from cvae.errors import require_at_least
 
@@ -92,6 +92,16 @@ class ELBO(Objective):
         log_likelihood = decode(z).log_prob(y)
         kl = kl_or_estimate(q, p, z)
         return Terms((beta * kl - log_likelihood).mean(), log_likelihood, kl)
+
+
+def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
+    """Return the part of KL(q || p) that each dimension of z has, (B, L), in nats.
+
+    None where one of the two is not a product over dimensions, and there are no such parts.
+    """
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        return None
+    return kl_or_estimate(q.base_dist, p.base_dist, q.sample())
 
 
 def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:

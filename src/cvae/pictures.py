@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from cvae.distributions import drawing_from
+from cvae.distributions import drawing_from, moments
 from cvae.errors import InputError
 from cvae.module import CVAE
 from cvae.plots import Plane
@@ -60,10 +60,10 @@ def traversal(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -
     of its mean, in n steps: a row per dimension, for one digit.
     """
     x = _one(model, digits)
-    prior = model.prior(x)
+    mean, stddev = moments(model.prior(x))
     steps = torch.linspace(-2, 2, n, device=x.device)
-    offsets = torch.eye(prior.event_shape[0], device=x.device).unsqueeze(1) * steps.view(n, 1)
-    images = model.decode(x, (prior.mean + prior.stddev * offsets).unsqueeze(-2)).squeeze(2)
+    offsets = torch.eye(mean.shape[-1], device=x.device).unsqueeze(1) * steps.view(n, 1)
+    images = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
     rows = [f"z{i}" for i in range(len(images))]
     return Panel(images, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
 
@@ -76,16 +76,16 @@ def manifold(model: CVAE, digits: Digits, n: int, generator: torch.Generator) ->
         InputError: If z is not two-dimensional.
     """
     x = _one(model, digits)
-    prior = model.prior(x)
-    if prior.event_shape[0] != 2:
+    mean, stddev = moments(model.prior(x))
+    if mean.shape[-1] != 2:
         raise InputError(
             "plot: 'manifold' draws the plane of a two-dimensional z, but this model has "
-            f"latent_dim={prior.event_shape[0]}; train with latent_dim=2, or ask for plot=traversal"
+            f"latent_dim={mean.shape[-1]}; train with latent_dim=2, or ask for plot=traversal"
         )
     quantiles = torch.linspace(0.02, 0.98, n, device=x.device)
     steps = Normal(0.0, 1.0).icdf(quantiles)
     plane = torch.cartesian_prod(steps, steps).view(n, n, 2).flip(0, -1)
-    images = model.decode(x, (prior.mean + prior.stddev * plane).unsqueeze(-2)).squeeze(2)
+    images = model.decode(x, (mean + stddev * plane).unsqueeze(-2)).squeeze(2)
     names = [f"{quantile:.0%}" for quantile in quantiles.tolist()]
     return Panel(images, names, names[::-1])
 
@@ -115,7 +115,7 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, num_classes
     Raises:
         InputError: If z is one-dimensional.
     """
-    means = model.posterior(x, y).mean.cpu()
+    means = moments(model.posterior(x, y))[0].cpu()
     if means.shape[1] == 1:
         raise InputError("latent_dim: a plane needs at least 2 dimensions of z, this model has 1")
     if means.shape[1] == 2:
@@ -125,7 +125,8 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, num_classes
         directions = torch.linalg.svd(means - origin, full_matrices=False).Vh[:2]
         axes = ("first principal direction of z", "second principal direction of z")
     prior = model.prior(model.encode(None))
-    centres, variances = prior.mean.cpu(), prior.variance.cpu()
+    centres, scales = (part.cpu() for part in moments(prior))
+    variances = scales.square()
     if (centres == centres[0]).all() and (variances == variances[0]).all():
         centres, variances = centres[:1], variances[:1]  # a prior that x does not move
     return Plane(

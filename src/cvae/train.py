@@ -23,7 +23,7 @@ from cvae.config import (
     with_absolute_paths,
 )
 from cvae.errors import InputError, require_seed
-from cvae.evaluation import by_kind, test
+from cvae.measures import by_kind, test
 from cvae.module import CVAE
 from cvae.pictures import grid
 from cvae.plots import image_grid, png

@@ -13,6 +13,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from cvae.data.base import LabelledImages
+from cvae.errors import InputError
 from cvae.judge import Judge
 from cvae.metrics import SpreadDistance
 from cvae.module import CVAE, KL_PER_DIMENSION
@@ -20,6 +21,7 @@ from cvae.module import CVAE, KL_PER_DIMENSION
 _CHUNK = 1000
 """Images that a network sees at a time."""
 _OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo")
+_FEWEST = 40
 _SUBSET = 1000
 """Images in each of the kernel distance's subsets, as Bińkowski et al. 2018 have it."""
 
@@ -33,17 +35,19 @@ def test(model: CVAE, data: LabelledImages, trainer: Trainer) -> dict[str, float
 def by_kind(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:
     """Return the metrics under names in which only what may be compared shares one.
 
-    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that no table or chart that goes
-    by names ranks a density against a mass. What a model trained by cross-entropy is worth on
-    binarised pixels is of a mass. KL per dimension, and settings, are left out.
+    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that no table that goes by names
+    ranks a density against a mass, nor distances between binary images against those between grey
+    ones. What a model trained by cross-entropy is worth on binarised pixels is of a mass. KL per
+    dimension, and settings, are left out.
     """
     named = {}
     for name, value in metrics.items():
-        if name.startswith(KL_PER_DIMENSION) or "/" not in name:
+        part, _, rest = name.partition("/")
+        if name.startswith(KL_PER_DIMENSION) or not rest:
             continue
-        binary = nats_of == "cross_entropy" and name.startswith(_OF_BINARY_PIXELS)
-        kind = "mass" if binary else nats_of
-        named[name.replace("test/", f"test_{kind}/", 1)] = value
+        binary = part != "test" or name.startswith(_OF_BINARY_PIXELS)
+        kind = "mass" if nats_of == "cross_entropy" and binary else nats_of
+        named[f"{part}_{kind}/{rest}"] = value
     return named
 
 
@@ -117,11 +121,20 @@ def distances(
     The test split is dealt into two halves with the same classes. The generated images, with every
     pixel drawn, are of the second half's conditions, and are held against the first half; the floor
     is the second half itself in their place. So both have the same number of images of every class.
+    Features are scaled so that a real one's mean square is 1.
 
     `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
     of Bińkowski et al. 2018 (unbiased, and so below zero now and then), `spread` that of
     `SpreadDistance`.
+
+    Raises:
+        InputError: If the split is too small to be halved.
     """
+    if len(served.y) < _FEWEST:
+        raise InputError(
+            f"images: a judge needs at least {_FEWEST} test images to measure distances, "
+            f"got {len(served.y)}; set images=0"
+        )
     dealt = served.labels.argsort(stable=True)  # class by class, to one half and to the other
     first, second = (Split(*(part[dealt[start::2]] for part in served)) for start in (0, 1))
     generated = torch.cat(
@@ -131,9 +144,10 @@ def distances(
     if not model.condition.names(None):  # what has not been asked for a class has none
         classes = [torch.zeros_like(labels) for labels in classes]
     real = _features(judge, first.y)
+    scale = real.square().mean().sqrt()
     found: dict[str, float] = {}
     for suffix, images in (("", generated), ("_floor", second.y)):
-        measured = feature_distances(real, _features(judge, images), *classes)
+        measured = feature_distances(real / scale, _features(judge, images) / scale, *classes)
         found |= {f"distance/{name}{suffix}": value for name, value in measured.items()}
     return found
 
@@ -158,7 +172,7 @@ def feature_distances(
     return {
         "frechet": frechet.compute().item(),
         "kernel": kernel.compute()[0].item(),
-        "spread": spread.compute().item(),
+        **{name: value.item() for name, value in spread.compute().items()},
     }
 
 
