@@ -77,7 +77,7 @@ def record(run_dir: Path) -> str:
         "command": shlex.join(["cvae-train", *(o for o in shown if not o.startswith(PRIVATE))]),
         "compare": [nats_of, config["data"]["_target_"].rpartition(".")[2], pixels(config)],
         "settings": settings(config),
-        "machine": contents[KEY]["machine"],
+        "machine": contents[KEY].get("machine", "machine not recorded"),
         "metrics": metrics,
     }
     (HERE / "results").mkdir(exist_ok=True)
