@@ -95,14 +95,14 @@ def latent_planes(planes: Mapping[str, Plane]) -> Figure:
     for index, (title, plane) in enumerate(planes.items()):
         axes = figure.add_subplot(1, len(planes), index + 1)
         points = [colours[label] for label in plane.classes]
-        axes.scatter(plane.points[:, 0], plane.points[:, 1], c=points, s=4, alpha=0.5, lw=0)
+        axes.scatter(plane.points[:, 0], plane.points[:, 1], c=points, s=8, alpha=0.6, lw=0)
         single = len(plane.centres) == 1
         for colour, centre, covariance in zip(
             ["black"] if single else colours, plane.centres, plane.covariances, strict=True
         ):
             if not single:  # a dark line below, so that a colour stands out from its own points
-                axes.add_patch(_ellipse(centre, covariance, "black", 3.4))
-            axes.add_patch(_ellipse(centre, covariance, colour, 1.8))
+                axes.add_patch(_ellipse(centre, covariance, "black", 2.8))
+            axes.add_patch(_ellipse(centre, covariance, colour, 1.6))
         axes.set_title(title)
         axes.set_xlabel(plane.axes[0])
         axes.set_ylabel(plane.axes[1])
