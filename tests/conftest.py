@@ -79,7 +79,7 @@ def idx_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (cls.files[0], cls.files[1], 1200),
             (cls.files[2], cls.files[3], 50),
         ):
-            labels = np.arange(count, dtype=np.uint8) % 10
+            labels = (np.arange(count) % 10).astype(np.uint8)
             images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
             images[:, 0, 1] = labels  # top row, second column, before any transposition
             write_idx(folder / images_name, images)

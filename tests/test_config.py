@@ -125,7 +125,10 @@ MESSAGES = [
     (["latnt_dim=2"], ["latnt_dim: no such key", "'latent_dim'"]),
     (["priors=gaussian"], ["priors: no such key", "'prior'"]),
     (["prior=gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
-    (["likelihood=zzz"], ["likelihood: no such option 'zzz'", "known are bernoulli, gaussian"]),
+    (
+        ["likelihood=zzz"],
+        ["likelihood: no such option 'zzz'", "bernoulli, cross_entropy, gaussian"],
+    ),
     (["experiment=mnits"], ["experiment: no such option 'mnits'", "'mnist'"]),
     (["optimizer.learning_rate=1"], ["optimizer.learning_rate: no such key", "known are", "lr"]),
     (["+optimizer.weight_decai=1"], ["optimizer.weight_decai: torch.optim.Adam", "weight_decay"]),
