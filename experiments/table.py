@@ -72,10 +72,11 @@ def record(run_dir: Path) -> str:
     _, contents = checkpoint.read(run_dir)
     config = contents[KEY]["config"]
     nats_of = cvae.load(run_dir).generator.likelihood.nats_of
+    data, pixels = config["data"]["_target_"].rpartition(".")[2], PIXELS[config["data"]["binarize"]]
     shown = ["data.root=DIR" if o.startswith("data.root=") else o for o in overrides]
     kept = {
         "command": shlex.join(["cvae-train", *(o for o in shown if not o.startswith(PRIVATE))]),
-        "compare": [nats_of, config["data"]["_target_"].rpartition(".")[2], pixels(config)],
+        "compare": [nats_of, data, pixels],
         "settings": settings(config),
         "machine": contents[KEY].get("machine", "machine not recorded"),
         "metrics": metrics,
@@ -84,11 +85,6 @@ def record(run_dir: Path) -> str:
     (HERE / "results" / f"{names[-1]}.json").write_text(json.dumps(kept, indent=1) + "\n")
     (HERE / "figures" / f"{names[-1]}.png").write_bytes((run_dir / "samples.png").read_bytes())
     return names[-1]
-
-
-def pixels(config: Config) -> str:
-    """Return how the pixels of a configuration's data are served."""
-    return PIXELS[config["data"]["binarize"]]
 
 
 def settings(config: Config) -> str:
