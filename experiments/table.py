@@ -7,6 +7,7 @@ and writes the tables of all that has been taken down, and `references.yaml`, in
 """
 
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -25,9 +26,11 @@ from cvae.plots import latent_planes, png
 
 HERE = Path(__file__).parent
 PLANES = {"creatis_learned_prior": "p(z|x) learned", "creatis_standard_prior": "p(z|x) = N(0, I)"}
+LATENT_SHOWN = {"annotators"}
+"""Experiments whose latent space is shown on the page."""
 PRIVATE = ("resume=", "logger.", "~callbacks.progress")
 """Overrides that have no effect on the figures."""
-UNSAID = ("network", "root", "download", "fused", "factor", "T_max", "split_seed")
+UNSAID = ("network", "root", "path", "download", "fused", "factor", "T_max", "split_seed")
 """Settings that stand elsewhere in the line, or have no effect on the figures."""
 PIXELS = {"none": "grey pixels", "dynamic": "binarised", "threshold": "split at half grey"}
 KINDS = {
@@ -48,6 +51,11 @@ FIGURES = {
     "distance/kernel": ("kernel distance", ".4f"),
     "distance/spread": ("distance of within-class spread", ".3f"),
     "test/active_units": ("active units", ".0f"),
+    "references/ged": ("GED²", ".4f"),
+    "references/between": ("E d(S, Y)", ".4f"),
+    "references/among_samples": ("E d(S, S′)", ".4f"),
+    "references/among_references": ("E d(Y, Y′)", ".4f"),
+    "references/matched_iou": ("matched IoU", ".4f"),
 }
 """What is told of each run, by the name in its metrics.json."""
 
@@ -71,8 +79,11 @@ def record(run_dir: Path) -> str:
         )
     _, contents = checkpoint.read(run_dir)
     config = contents[KEY]["config"]
-    nats_of = cvae.load(run_dir).generator.likelihood.nats_of
+    model, sizes = cvae.load(run_dir), checkpoint.stored_sizes(contents[KEY])
+    nats_of = model.generator.likelihood.nats_of
     data, pixels = config["data"]["_target_"].rpartition(".")[2], PIXELS[config["data"]["binarize"]]
+    if model.condition.y_shape != sizes.image_shape:
+        pixels += f", {math.prod(model.condition.y_shape)} of {math.prod(sizes.image_shape)} hidden"
     shown = ["data.root=DIR" if o.startswith("data.root=") else o for o in overrides]
     kept = {
         "command": shlex.join(["cvae-train", *(o for o in shown if not o.startswith(PRIVATE))]),
@@ -117,8 +128,8 @@ def draw_planes(runs: dict[str, Path]) -> None:
     planes = {}
     for name, title in PLANES.items():
         data = cvae.datamodule(runs[name])
-        x, y, labels = (part[:3000] for part in test_split(data))
-        planes[title] = latent_plane(cvae.load(runs[name]), x, y, labels, data.num_classes)
+        x, y, _, labels = (part[:3000] for part in test_split(data))
+        planes[title] = latent_plane(cvae.load(runs[name]), x, y, labels, data.sizes)
     (HERE / "figures" / "creatis_latent_planes.png").write_bytes(png(latent_planes(planes)))
 
 
@@ -163,10 +174,15 @@ def told(metric: str, metrics: dict[str, float], held_against: dict[str, Any]) -
     title, form = FIGURES[metric]
     value = metrics[metric]
     text = f"{title} **{value:{form}}**"
+    if metric == "references/ged":
+        text += f", {metrics['references/draws']:.0f} samples"
     if metric == "test/nll":
         text += f" ± {metrics['test/nll_standard_error']:.2f}, {metrics['samples']:,} samples"
     if f"{metric}_floor" in metrics:
         text += f" (between halves of the real images {metrics[f'{metric}_floor']:{form}})"
+    redrawn = metric.replace("references/", "references_redrawn/")
+    if redrawn != metric:
+        text += f" (true process {metrics[redrawn]:{form}})"
     if "reference" in held_against:
         text += f"; {held_against['reference']}"
     if "reach" in held_against:
@@ -192,6 +208,11 @@ def main(run_dirs: list[Path]) -> None:
     runs = {record(run_dir): run_dir for run_dir in run_dirs}
     if PLANES.keys() <= runs.keys():
         draw_planes(runs)
+    for name in runs.keys() & LATENT_SHOWN:
+        picture = runs[name] / "latent.png"
+        if not picture.is_file():
+            raise InputError(f"'{picture}' is missing; run cvae-evaluate checkpoint={runs[name]}")
+        (HERE / "figures" / f"{name}_latent.png").write_bytes(picture.read_bytes())
     records = {f.stem: json.loads(f.read_text()) for f in sorted((HERE / "results").glob("*.json"))}
     page = (HERE / "page.md").read_text()
     references = yaml.safe_load((HERE / "references.yaml").read_text())

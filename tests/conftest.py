@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from cvae.cli import plain
 from cvae.config import Config, find
@@ -88,6 +89,29 @@ def idx_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             else:
                 write_idx(folder / labels_name, labels)
     return root
+
+
+@pytest.fixture(scope="session")
+def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of 9x7 pixels in two folders of thirty, as a user would have them."""
+    root = tmp_path_factory.mktemp("folder")
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (root / name).mkdir()
+        for index in range(30):
+            pixels = rng.integers(0, 256, (9, 7), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{index:02}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def arrays_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of sixty grey images of 9x7 pixels, three numbers x and a class with each."""
+    path = tmp_path_factory.mktemp("arrays") / "own.npz"
+    rng = np.random.default_rng(0)
+    numbers = rng.standard_normal((60, 3)).astype(np.float32)
+    np.savez(path, x=numbers, y=rng.random((60, 9, 7)), labels=np.arange(60) % 3)
+    return path
 
 
 @pytest.fixture(scope="session")

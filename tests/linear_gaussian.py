@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
+from cvae.batch import Sizes
 from cvae.conditions import LabelCondition
 from cvae.generators import Generator
 from cvae.likelihoods.gaussian import GaussianLikelihood
@@ -44,7 +45,7 @@ class LinearGaussian:
         self.u, self.b = torch.randn(6, X).double(), torch.randn(6).double()
         self.posterior_shift = 0.0
         self.model = CVAE(
-            LabelCondition(Y_SHAPE, X),
+            LabelCondition(Sizes(Y_SHAPE, X)),
             GaussianPrior((X,), L, lambda *_: Map(self._prior)),
             GaussianPosterior((X,), Y_SHAPE, L, lambda *_: Map(self._posterior)),
             Generator(

@@ -332,13 +332,16 @@ def test_bad_requests_for_samples_end_in_one_line(call, run_dir: Path, tmp_path:
         (["checkpoint=cut.ckpt"], "cut.ckpt' is damaged"),
         (["checkpoint=text.ckpt"], "text.ckpt' is damaged"),
         (["checkpoint=empty.ckpt"], "empty.ckpt' is damaged"),
-        ([ok, "digits=20a8"], "digits: expected digits such as digits=2018, got '20a8'"),
-        ([ok, "digits=''"], "digits: expected digits such as"),
-        ([ok, "digits=-1"], "digits: expected digits such as"),
+        (
+            [ok, "digits=20a8"],
+            "digits: no class is called '20a8'; known are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
+        ([ok, "digits=''"], "digits: no class is called ''"),
+        ([ok, "digits=-1"], "digits: no class is called '-1'"),
         ([ok, "n=0"], "n: expected at least 1, got 0"),
         ([ok, "n=many"], "n: expected int, got 'many'"),
         ([ok, "plot=manifold", "digits=7"], "latent_dim=8"),
-        ([ok, "plot=traversal", "digits=77"], "draws one digit, got 2"),
+        ([ok, "plot=traversal", "digits=77"], "is of one condition, got 2"),
         ([ok, "plot=travesral"], "did you mean 'traversal'?"),
         ([ok, "plot=traversal", "digits=7", "mean=false"], "mean: only plot=grid"),
         ([ok, "seed=-1"], "seed: expected a whole number"),
@@ -467,7 +470,7 @@ def test_an_evaluation_that_could_not_be_kept_is_refused_before_the_work(
 def _labels() -> list[int]:
     data = Digits(LabelCondition)
     data.setup("test")
-    return data.test_set.labels.tolist()
+    return data.test_set.items.labels.tolist()
 
 
 def test_a_cross_entropy_is_never_called_a_log_likelihood(
@@ -523,4 +526,4 @@ def test_the_same_data_come_back_with_changes(run_dir: Path) -> None:
     data.setup()
     same = cvae.datamodule(run_dir)
     same.setup()
-    assert torch.equal(data.val_set.images, same.val_set.images)
+    assert torch.equal(data.val_set.items.images, same.val_set.items.images)

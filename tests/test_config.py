@@ -1,5 +1,6 @@
 """Every option of every group goes through one contract; what is misspelt is told in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cvae import config as configuration
 from cvae import train as training
 from cvae.config import find
 from cvae.errors import InputError
+from cvae.measures import examples
 from cvae.pictures import grid
 
 GROUPS = sorted(path.name for path in find("conf").iterdir() if path.is_dir())
@@ -18,9 +20,22 @@ EVERY_OPTION = [(group, name) for group in GROUPS for name in options(group)]
 EXPERIMENTS = sorted(p.stem for p in (find("experiments") / "experiment").glob("*.yaml"))
 
 
-def data_overrides(overrides: list[str], idx_root: Path) -> list[str]:
-    config = composed(*overrides)
-    return [f"data.root={idx_root}", "data.download=false"] if "root" in config["data"] else []
+@pytest.fixture
+def data_overrides(
+    idx_root: Path, folder_root: Path, arrays_path: Path
+) -> Callable[[list[str]], list[str]]:
+    """Where the data of a configuration lie."""
+
+    def found(overrides: list[str]) -> list[str]:
+        if "data=arrays" in overrides:
+            return [f"data.path={arrays_path}"]
+        if "data=folder" in overrides:
+            return [f"data.root={folder_root}"]
+        if "root" in composed(*overrides)["data"]:
+            return [f"data.root={idx_root}", "data.download=false"]
+        return []
+
+    return found
 
 
 def keeps_the_contract(overrides: list[str], folder: Path) -> None:
@@ -31,24 +46,28 @@ def keeps_the_contract(overrides: list[str], folder: Path) -> None:
     model = cvae.load(folder)
     log_prob = metrics[f"test/{model.generator.likelihood.log_prob_is}"]
     assert metrics["test/elbo"] == pytest.approx(log_prob - metrics["test/kl"])
-    digits = [2, 0, 1, 8] if model.condition.names(None) else None
-    images = model.sample(digits, 3, torch.Generator().manual_seed(0))
-    assert images.shape == (3, len(digits or [0]), *model.condition.y_shape)
+    data = cvae.datamodule(folder, batch_size=12)
+    wanted = examples(data) if model.condition.needs_examples else None
+    images = model.sample(wanted, 3, torch.Generator().manual_seed(0))
+    assert images.shape == (3, len(model.encode(wanted)), *data.sizes.image_shape)
     assert torch.isfinite(images).all()
     assert images.std() > 0
     assert torch.equal(
-        images, cvae.load(folder).sample(digits, 3, torch.Generator().manual_seed(0))
+        images, cvae.load(folder).sample(wanted, 3, torch.Generator().manual_seed(0))
     )
-    assert grid(model, digits, 2, torch.Generator()).images.shape[:2] == (2, 4 if digits else 10)
-    x, y = next(iter_batches(cvae.datamodule(folder, batch_size=16)))
+    panel = grid(model, wanted, 2, torch.Generator())
+    shown = model.condition.shown(model.encode(wanted)) is not None
+    assert panel.images.shape[0] == 2 + shown
+    assert (panel.rows[:1] == ["x"]) == shown
+    x, y = next(iter_batches(data))
     for distribution, event_shape in (
         (model.prior(x), (config["latent_dim"],)),
         (model.posterior(x, y), (config["latent_dim"],)),
         (model.generator(x, model.prior(x).sample()), model.condition.y_shape),
     ):
-        assert distribution.batch_shape == (16,)
+        assert distribution.batch_shape == (12,)
         assert distribution.event_shape == event_shape
-    assert model.log_prob(x, y, 5).shape == (16,)
+    assert model.log_prob(x, y, 5).shape == (12,)
 
 
 def iter_batches(data):
@@ -60,22 +79,26 @@ def iter_batches(data):
 
 @pytest.mark.parametrize(("group", "name"), EVERY_OPTION, ids=map("=".join, EVERY_OPTION))
 def test_every_option_keeps_the_contract(
-    group: str, name: str, idx_root: Path, tmp_path: Path
+    group: str, name: str, data_overrides: Callable[[list[str]], list[str]], tmp_path: Path
 ) -> None:
     if (group, name) == ("trainer", "gpu") and not torch.cuda.is_available():
         with pytest.raises(InputError, match="trainer: No supported gpu backend"):
             training.check(composed("trainer=gpu"))
         pytest.skip("no GPU here; asking for one was refused as it should be")
     chosen = [f"{group}={name}", *SHORT]
+    if group == "condition" and name in ("image", "label_and_image"):
+        chosen.append("data=annotators")
     if (group, name) == ("trainer", "ddp"):
         chosen.append("trainer.accelerator=cpu")
-    keeps_the_contract(chosen + data_overrides(chosen, idx_root), tmp_path)
+    keeps_the_contract(chosen + data_overrides(chosen), tmp_path)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_keeps_the_contract(name: str, idx_root: Path, tmp_path: Path) -> None:
+def test_every_experiment_keeps_the_contract(
+    name: str, data_overrides: Callable[[list[str]], list[str]], tmp_path: Path
+) -> None:
     chosen = [f"experiment={name}", *SHORT]
-    keeps_the_contract(chosen + data_overrides(chosen, idx_root), tmp_path)
+    keeps_the_contract(chosen + data_overrides(chosen), tmp_path)
 
 
 @pytest.mark.parametrize("scale", ["0.5", "learned", "per_pixel"])
@@ -87,6 +110,23 @@ def test_the_gaussian_likelihood_s_scales_keep_the_contract(
     keeps_the_contract([*chosen, *SHORT], tmp_path)
 
 
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("prior", ["standard", "gaussian"])
+def test_a_deterministic_network_keeps_the_contract(
+    network: str, prior: str, tmp_path: Path
+) -> None:
+    keeps_the_contract(
+        ["latent_dim=0", f"network={network}", f"prior={prior}", *SHORT], tmp_path / "run"
+    )
+    model, data = cvae.load(tmp_path / "run"), cvae.datamodule(tmp_path / "run")
+    x, y = next(iter_batches(data))
+    # Nothing to infer: the estimate of log p(y|x) is that log-probability itself.
+    known = model.generator(x, torch.empty(len(x), 0)).log_prob(y)
+    torch.testing.assert_close(model.log_prob(x, y, 3), known)
+    first, second = model.sample(list(range(10)), 2, mean=True)
+    assert torch.equal(first, second)
+
+
 def test_the_likelihood_chooses_the_pixels_and_the_command_line_has_the_last_word() -> None:
     assert composed("likelihood=bernoulli")["data"]["binarize"] == "dynamic"
     assert composed("likelihood=gaussian")["data"]["binarize"] == "none"
@@ -96,7 +136,7 @@ def test_the_likelihood_chooses_the_pixels_and_the_command_line_has_the_last_wor
 def test_shared_facts_reach_what_is_built() -> None:
     config = composed("latent_dim=5", "network.width=24", "network.depth=1", "data=digits")
     data = configuration.build_datamodule(config)
-    model = configuration.build_model(config, data.image_shape, data.num_classes)
+    model = configuration.build_model(config, data.sizes)
     assert model.prior.network.layers[-2].out_features == 10
     assert model.posterior.network.layers[0].in_features == 64 + 10
     assert model.posterior.network.layers[0].out_features == 24
@@ -142,7 +182,7 @@ MESSAGES = [
     (["latent_dim=two"], ["latent_dim: expected int, got 'two'"]),
     (["latent_dim="], ["latent_dim: expected int, got ''"]),
     (["latent_dim=2.5"], ["latent_dim: expected int, got 2.5"]),
-    (["latent_dim=0"], ["latent_dim: expected at least 1, got 0"]),
+    (["latent_dim=-1"], ["latent_dim: expected at least 0, got -1"]),
     (["seed=null"], ["seed: expected int, got None"]),
     (["optimizer.lr=fast"], ["optimizer.lr: expected float", "got 'fast'"]),
     (["optimizer.lr=-1"], ["optimizer", "Invalid learning rate: -1"]),
@@ -159,11 +199,14 @@ MESSAGES = [
     (["seed=-1"], ["seed: expected a whole number from 0", "got -1"]),
     (["seed=99999999999"], ["seed: expected a whole number from 0"]),
     (["data.split_seed=99999999999"], ["data.split_seed: expected a whole number from 0"]),
-    (["data.val_fraction=0.001"], ["data.val_fraction: 0.001", "leaves a split without"]),
+    (
+        ["data.val_fraction=0.001"],
+        ["0.001 of 1437 images", "another data.val_fraction"],
+    ),
     (["network.activation=relu"], ["network.activation: expected a builder", "torch.nn.ELU"]),
     (["network.activation._target_=torch.relu"], ["network.activation._target_", "torch.nn."]),
     (["prior._target_=collections.OrderedDict"], ["prior", "belong into this package"]),
-    (["condition._target_=torch.nn.ReLU"], ["model: "]),
+    (["condition._target_=torch.nn.ReLU"], ["condition: expected a Condition, got a ReLU"]),
     (["network.width=wide"], ["network.width: expected int, got 'wide'"]),
     (["network.width=0"], ["network.width: expected at least 1, got 0"]),
     (["objective.beta=-1"], ["objective.beta: expected at least 0, got -1"]),
@@ -186,7 +229,7 @@ MESSAGES = [
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
     (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
     (["latent_dim={2"], ["latent_dim={2", "key=value"]),
-    (["-m", "latent_dim=2,0"], ["latent_dim: expected at least 1, got 0"]),
+    (["-m", "latent_dim=2,-1"], ["latent_dim: expected at least 0, got -1"]),
     (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
 ]
 

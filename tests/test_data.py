@@ -4,20 +4,27 @@ import multiprocessing
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import (
+    binary_dilation,
+    binary_erosion,
+    shift,
+)
 from sklearn.datasets import load_digits
 
 from conftest import TORCHVISION
 from cvae.batch import Support
-from cvae.conditions import LabelCondition, NoCondition
-from cvae.data.base import LabelledImages
+from cvae.conditions import GivenCondition, LabelCondition, NoCondition
+from cvae.data.annotators import Annotators, annotated
+from cvae.data.base import ImageData, labelled
 from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
 from cvae.errors import InputError
 
 
-def ready(data: LabelledImages) -> LabelledImages:
+def ready(data: ImageData) -> ImageData:
     data.prepare_data()
     data.setup()
     return data
@@ -31,7 +38,7 @@ def test_the_three_splits_hold_every_scan_once() -> None:
     data = ready(Digits(LabelCondition))
     splits = (data.train_set, data.val_set, data.test_set)
     assert [len(split) for split in splits] == [1293, 144, 360]
-    served = sorted(row for split in splits for row in rows(split.images))
+    served = sorted(row for split in splits for row in rows(split.items.images))
     expected = torch.from_numpy(load_digits().images).to(torch.uint8)
     assert served == sorted(rows(expected))
 
@@ -39,18 +46,18 @@ def test_the_three_splits_hold_every_scan_once() -> None:
 def test_splits_are_stratified() -> None:
     data = ready(Digits(LabelCondition))
     for split in (data.train_set, data.val_set, data.test_set):
-        counts = torch.bincount(split.labels) / len(split)
+        counts = torch.bincount(split.items.labels) / len(split)
         assert (counts - 0.1).abs().max() < 0.01
 
 
 def test_the_split_follows_its_seed_and_the_test_split_never_moves() -> None:
     first, same, other = (ready(Digits(LabelCondition, split_seed=s)) for s in (0, 0, 1))
-    assert torch.equal(first.val_set.images, same.val_set.images)
-    assert not torch.equal(first.val_set.images, other.val_set.images)
-    assert torch.equal(first.test_set.images, other.test_set.images)
+    assert torch.equal(first.val_set.items.images, same.val_set.items.images)
+    assert not torch.equal(first.val_set.items.images, other.val_set.items.images)
+    assert torch.equal(first.test_set.items.images, other.test_set.items.images)
 
 
-def batch(data: LabelledImages, training: bool = False):
+def batch(data: ImageData, training: bool = False):
     loader = data.train_dataloader() if training else data.val_dataloader()
     return data.on_after_batch_transfer(next(iter(loader)))
 
@@ -82,7 +89,7 @@ def test_grey_levels_span_zero_to_one() -> None:
 def test_dynamic_binarisation_draws_grey_levels_as_probabilities() -> None:
     data = ready(Digits(LabelCondition, batch_size=1293, binarize="dynamic"))
     assert data.support == Support.BINARY
-    images = data.train_set.images
+    images = data.train_set.items.images
     draws = torch.stack([batch_of(data, images) for _ in range(400)])
     assert set(draws.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(draws[0], draws[1])
@@ -90,8 +97,10 @@ def test_dynamic_binarisation_draws_grey_levels_as_probabilities() -> None:
     assert (draws.mean(0) - images / 16).abs().max() < 0.16  # 6 standard errors
 
 
-def batch_of(data: LabelledImages, images: torch.Tensor) -> torch.Tensor:
-    return data.on_after_batch_transfer((images, torch.zeros(len(images), dtype=torch.long))).y
+def batch_of(data: ImageData, images: torch.Tensor) -> torch.Tensor:
+    return data.on_after_batch_transfer(
+        labelled(images, torch.zeros(len(images), dtype=torch.long))
+    ).y
 
 
 def test_validation_and_test_pixels_are_drawn_once_for_every_run() -> None:
@@ -99,17 +108,17 @@ def test_validation_and_test_pixels_are_drawn_once_for_every_run() -> None:
     torch.manual_seed(99)
     assert torch.equal(batch(first).y, batch(second).y)
     assert set(batch(first).y.unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(first.test_set.images, second.test_set.images)
-    grey = ready(Digits(LabelCondition, binarize="none")).test_set.images
-    drawn = first.test_set.images.float() / 16
+    assert torch.equal(first.test_set.items.images, second.test_set.items.images)
+    grey = ready(Digits(LabelCondition, binarize="none")).test_set.items.images
+    drawn = first.test_set.items.images.float() / 16
     assert (drawn.mean() - grey.float().mean() / 16).abs() < 0.01
     assert torch.equal(drawn[grey == 0], torch.zeros_like(drawn[grey == 0]))
 
 
 def test_threshold_splits_the_grey_levels_in_the_middle() -> None:
     data = ready(Digits(LabelCondition, binarize="threshold"))
-    grey = ready(Digits(LabelCondition)).train_set.images
-    assert torch.equal(data.train_set.images == 16, grey > 8)
+    grey = ready(Digits(LabelCondition)).train_set.items.images
+    assert torch.equal(data.train_set.items.images == 16, grey > 8)
     assert data.support == Support.BINARY
 
 
@@ -117,7 +126,7 @@ def test_a_whole_batch_is_fetched_by_one_index() -> None:
     data = ready(Digits(LabelCondition, batch_size=64))
     with pytest.raises(NotImplementedError):  # nothing fetches one image on its own
         data.train_set[0]
-    images, labels = next(iter(data.train_dataloader()))
+    images, labels, _ = next(iter(data.train_dataloader()))
     assert images.dtype == torch.uint8
     assert labels.dtype == torch.int64
     assert len(images) == 64
@@ -145,7 +154,7 @@ def test_files_are_read_upright_with_their_labels(name: str, idx_root: Path) -> 
     data = TORCHVISION[name](LabelCondition, root=str(idx_root), download=False)
     data.prepare_data()
     for train, count in ((True, 1200), (False, 50)):
-        images, labels = data.read(train)
+        images, labels, _ = data.read(train)
         assert images.shape == (count, 1, 28, 28)
         corner = images[:, 0, 1, 0] if name == "EMNIST" else images[:, 0, 0, 1]
         assert labels.tolist() == corner.tolist() == [i % 10 for i in range(count)]
@@ -155,10 +164,10 @@ def test_the_real_mnist_has_its_known_sizes(mnist_root: Path) -> None:
     data = ready(MNIST(LabelCondition, root=str(mnist_root), download=False))
     assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [54000, 6000, 10000]
     # The counts of each digit in LeCun's test set.
-    assert torch.bincount(data.test_set.labels).tolist() == [
+    assert torch.bincount(data.test_set.items.labels).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
-    mean = torch.cat((data.train_set.images, data.val_set.images)).float().mean() / 255
+    mean = torch.cat((data.train_set.items.images, data.val_set.items.images)).float().mean() / 255
     assert mean.item() == pytest.approx(0.1307, abs=1e-4)
 
 
@@ -192,10 +201,10 @@ class Slow(MNIST):
     """Downloads from a folder, counting how often."""
 
     def open(self, root: Path, **options: bool):
-        if options.pop("download", False) and not (root / "Slow").exists():
+        if options.pop("download", False) and not (root / "MNIST").exists():
             with (self.root / "downloads").open("a") as log:
                 log.write("x")
-            shutil.copytree(self.root / "mirror" / "MNIST", root / "Slow")
+            shutil.copytree(self.root / "mirror" / "MNIST", root / "MNIST")
         return
 
 
@@ -213,13 +222,13 @@ def test_jobs_that_start_at_once_download_once(idx_root: Path, tmp_path: Path) -
         job.join()
     assert [job.exitcode for job in jobs] == [0] * 4
     assert (tmp_path / "downloads").read_text() == "x"
-    assert sorted(p.name for p in (tmp_path / "Slow" / "raw").iterdir()) == sorted(MNIST.files)
+    assert sorted(p.name for p in (tmp_path / "MNIST" / "raw").iterdir()) == sorted(MNIST.files)
 
 
 def test_an_interrupted_download_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
     class Breaking(MNIST):
         def open(self, root: Path, **options: bool):
-            folder = root / "Breaking" / "raw"
+            folder = root / "MNIST" / "raw"
             folder.mkdir(parents=True)
             (folder / self.files[0]).write_bytes(b"half")
             raise OSError("connection lost")
@@ -227,3 +236,72 @@ def test_an_interrupted_download_leaves_nothing_that_looks_whole(tmp_path: Path)
     with pytest.raises(InputError, match="connection lost"):
         Breaking(LabelCondition, root=str(tmp_path)).prepare_data()
     assert not list(tmp_path.rglob("*ubyte"))
+
+
+# -- annotators --------------------------------------------------------------------------------
+
+
+def test_each_annotator_has_a_habit() -> None:
+    strokes = torch.zeros(1, 1, 12, 12, dtype=torch.bool)
+    strokes[..., 3:8, 3:8] = True  # a square of 5 by 5
+    strokes[..., 10, 1:11] = True  # and a thin line
+    generous, sparing, shifted, thick = annotated(strokes)[:, 0, 0]
+
+    def box(mask: torch.Tensor) -> tuple[int, ...]:
+        rows, columns = mask[:9].nonzero().T
+        return rows.min().item(), rows.max().item(), columns.min().item(), columns.max().item()
+
+    assert box(generous) == (2, 8, 2, 8)
+    assert box(sparing) == (4, 7, 4, 7)
+    assert box(shifted) == (4, 8, 5, 9)
+    assert box(thick) == (3, 7, 3, 7)
+    assert generous[9:12].any(1).all()
+    assert not thick[9:].any()
+    assert shifted[11, 3:12].all()
+
+
+def test_every_image_comes_with_four_masks_on_one_side_of_the_split(mnist_root: Path) -> None:
+    data = ready(
+        Annotators(
+            GivenCondition, root=str(mnist_root), download=False, train_images=200, test_images=30
+        )
+    )
+    assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [720, 80, 120]
+    assert data.support == Support.BINARY
+    for split in (data.train_set, data.val_set, data.test_set):
+        assert split.items.labels.tolist() == list(range(4)) * (len(split) // 4)
+        given = split.items.given.unflatten(0, (-1, 4))
+        assert (given == given[:, :1]).all()
+        assert (split.items.images.unflatten(0, (-1, 4)).flatten(2).float().std(1) > 0).any(1).all()
+    x, y = data.on_after_batch_transfer(next(iter(data.test_dataloader())))
+    assert x.shape == (*y.shape[:1], 1, 28, 28)
+    assert 0 <= x.min() < x.max() <= 1
+    assert set(y.unique().tolist()) == {0, 1}
+    again = Annotators(
+        GivenCondition, root=str(mnist_root), download=False, train_images=200, test_images=30
+    )
+    again.setup("test")
+    assert torch.equal(again.test_set.items.given, data.test_set.items.given)
+
+
+def test_strokes_that_drown_in_noise_are_refused() -> None:
+    with pytest.raises(InputError, match=r"data\.noise: expected a number from 0 to below 0\.25"):
+        Annotators(GivenCondition, noise=0.3)
+
+
+def test_the_references_are_a_function_of_what_is_shown(mnist_root: Path) -> None:
+    # So that the four masks are all that can be drawn for an x, each with probability 1/4.
+    data = Annotators(GivenCondition, root=str(mnist_root), download=False, test_images=20)
+    items = data.read(train=False)
+    shown = items.given[::4, 0].numpy()
+    assert shown.min() < 20  # noise
+    assert shown.max() > 235
+    seen = shown > 127
+    masks = items.images.unflatten(0, (-1, 4))[:, :, 0].bool().numpy()
+    box, corner = np.ones((3, 3)), np.ones((2, 2))
+    for image, (generous, sparing, shifted, thick) in zip(seen, masks, strict=True):
+        assert (generous == binary_dilation(image, box)).all()
+        assert (sparing == binary_erosion(image, corner, border_value=1)).all()
+        assert (shifted == shift(image.astype(int), (1, 2), order=0)).all()
+        # scipy's own structure is the cross.
+        assert (thick == binary_dilation(binary_erosion(image, border_value=1))).all()

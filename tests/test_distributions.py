@@ -105,9 +105,9 @@ def test_drawing_from_a_generator_leaves_the_global_one_alone() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: StandardPrior(X, 0), "latent_dim: expected at least 1, got 0"),
-        (lambda: GaussianPrior(X, -1, MLP), "latent_dim: expected at least 1, got -1"),
-        (lambda: GaussianPosterior(X, Y, 0, MLP), "latent_dim: expected at least 1, got 0"),
+        (lambda: StandardPrior(X, -1), "latent_dim: expected at least 0, got -1"),
+        (lambda: GaussianPrior(X, -1, MLP), "latent_dim: expected at least 0, got -1"),
+        (lambda: GaussianPosterior(X, Y, -2, MLP), "latent_dim: expected at least 0, got -2"),
         (lambda: MLP([X], (2,), width=0), "network.width: expected at least 1, got 0"),
         (lambda: MLP([X], (2,), depth=-1), "network.depth: expected at least 0, got -1"),
     ],

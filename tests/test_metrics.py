@@ -17,7 +17,9 @@ from torch.distributions import (
     kl_divergence,
 )
 
+from cvae.batch import Sizes
 from cvae.conditions import LabelCondition, NoCondition
+from cvae.data.base import labelled
 from cvae.distributions import moments
 from cvae.errors import InputError
 from cvae.generators import Generator
@@ -30,12 +32,9 @@ from cvae.measures import (
     feature_distances,
     judged_reality,
 )
-from cvae.metrics import (
-    ImportanceSampledNLL,
-    LatentUse,
-    SpreadDistance,
-    latent_verdict,
-)
+from cvae.metrics.bounds import ImportanceSampledNLL
+from cvae.metrics.latent import LatentUse, latent_verdict
+from cvae.metrics.spread import SpreadDistance
 from cvae.module import CVAE
 from cvae.objectives import Estimate
 from cvae.posteriors.gaussian import GaussianPosterior
@@ -188,7 +187,7 @@ def test_equal_weights_give_numbers_in_single_precision() -> None:
     y_shape = (1, 28, 28)
     collapsed = Map(lambda x, y: torch.zeros(len(x), 2, 2))
     model = CVAE(
-        LabelCondition(y_shape, 10),
+        LabelCondition(Sizes(y_shape, 10)),
         StandardPrior((10,), 2),
         GaussianPosterior((10,), y_shape, 2, lambda *_: collapsed),
         Generator(
@@ -294,12 +293,16 @@ def images_of(labels: torch.Tensor) -> torch.Tensor:
 
 def real(count: int = 2000) -> Split:
     labels = torch.arange(count) % 10
-    return Split(*LabelCondition(SHAPE, 10)(images_of(labels), labels), labels)
+    x, y = LabelCondition(Sizes(SHAPE, 10))(labelled(images_of(labels), labels))
+    return Split(x, y, y, labels)
 
 
 def fake(sample, condition=LabelCondition) -> SimpleNamespace:
     return SimpleNamespace(
-        condition=condition(SHAPE, 10), device=torch.device("cpu"), sample=sample
+        condition=condition(Sizes(SHAPE, 10)),
+        encode=condition(Sizes(SHAPE, 10)).encode,
+        device=torch.device("cpu"),
+        sample=sample,
     )
 
 
@@ -327,9 +330,9 @@ def test_a_generator_of_real_images_is_always_right_and_reaches_the_floor() -> N
 def test_the_very_same_images_give_the_floor_itself() -> None:
     served = real()
     dealt = served.labels.argsort(stable=True)
-    second = iter(served.y[dealt[1::2]].split(1000))
+    second = iter(served.images[dealt[1::2]].split(1000))
     found = distances(fake(lambda *_: next(second)[None]), Reader(), served, torch.Generator())
-    halves = [served.y[dealt[start::2]].flatten(1) for start in (0, 1)]
+    halves = [served.images[dealt[start::2]].flatten(1) for start in (0, 1)]
     scale = halves[0].square().mean()  # of a feature's square: it sets the unit of the distance
     labels = served.labels[dealt[::2]]
     unscaled = feature_distances(*halves, labels, labels)["frechet"]
@@ -377,7 +380,7 @@ def test_too_few_test_images_are_told() -> None:
 
 def test_the_judge_is_judged_on_real_images() -> None:
     grey = real(100)
-    wrong = grey._replace(y=images_of((grey.labels + (torch.arange(100) < 25).long()) % 10))
+    wrong = grey._replace(images=images_of((grey.labels + (torch.arange(100) < 25).long()) % 10))
     assert judged_reality(Reader(), wrong, grey) == {
         "judge/accuracy_grey_images": 1.0,
         "judge/accuracy_pixels_as_served": 0.75,

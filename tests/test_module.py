@@ -8,8 +8,9 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from cvae.batch import Batch
+from cvae.batch import Batch, Sizes
 from cvae.conditions import LabelCondition, NoCondition
+from cvae.data.base import labelled
 from cvae.data.digits import Digits
 from cvae.errors import InputError
 from cvae.generators import Generator
@@ -30,7 +31,7 @@ def model(
     condition=LabelCondition, likelihood=BernoulliLikelihood, latent_dim=2, **options
 ) -> CVAE:
     torch.manual_seed(0)
-    made = condition(Y, 10)
+    made = condition(Sizes(Y, 10))
     return CVAE(
         made,
         GaussianPrior(made.x_shape, latent_dim, SMALL),
@@ -41,7 +42,8 @@ def model(
 
 
 def some_batch(count: int = 5) -> Batch:
-    return LabelCondition(Y, 10)(torch.rand(count, *Y).round(), torch.arange(count))
+    items = labelled(torch.rand(count, *Y).round(), torch.arange(count))
+    return LabelCondition(Sizes(Y, 10))(items)
 
 
 class Untouchable(nn.Module):
@@ -187,7 +189,7 @@ def test_streaming_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     cvae, batch = model(), some_batch()
     torch.manual_seed(0)
     whole = cvae.log_prob(*batch, 64)
-    monkeypatch.setattr("cvae.module._ROWS", 5 * 16)
+    monkeypatch.setattr("cvae.module._PIXELS", 16 * max(map(torch.numel, batch)))
     torch.manual_seed(0)
     torch.testing.assert_close(cvae.log_prob(*batch, 64), whole)
 

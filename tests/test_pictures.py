@@ -9,7 +9,9 @@ from matplotlib.patches import Ellipse
 from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
 
+from cvae.batch import Sizes
 from cvae.conditions import LabelCondition, NoCondition
+from cvae.data.base import labelled
 from cvae.errors import InputError
 from cvae.generators import Generator
 from cvae.likelihoods.bernoulli import BernoulliLikelihood
@@ -30,7 +32,7 @@ LEARNED = partial(GaussianPrior, network=SMALL)
 
 def made(latent_dim: int, prior=LEARNED, condition=LabelCondition) -> CVAE:
     torch.manual_seed(0)
-    x = condition(Y, 10)
+    x = condition(Sizes(Y, 10))
     return CVAE(
         x,
         prior(x.x_shape, latent_dim),
@@ -41,8 +43,8 @@ def made(latent_dim: int, prior=LEARNED, condition=LabelCondition) -> CVAE:
 
 def plane_of(model: CVAE) -> tuple[Plane, torch.Tensor]:
     labels = torch.arange(60) % 10
-    x, y = model.condition(torch.rand(60, *Y), labels)
-    return latent_plane(model, x, y, labels, 10), model.posterior(x, y).mean.detach()
+    x, y = model.condition(labelled(torch.rand(60, *Y), labels))
+    return latent_plane(model, x, y, labels, Sizes(Y, 10)), model.posterior(x, y).mean.detach()
 
 
 def test_two_dimensions_are_shown_as_they_are() -> None:

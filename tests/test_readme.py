@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import options
+from conftest import SHORT, composed, options
 from cvae.config import find
+from cvae.train import check, train
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -29,16 +30,27 @@ def test_the_python_example_runs(run_dir: Path) -> None:
     assert scope["nll"].shape == (16,)
 
 
-def test_the_prior_it_adds_keeps_the_contract_and_no_test_needs_editing(tmp_path: Path) -> None:
+def test_its_own_data_can_be_trained_on(tmp_path: Path) -> None:
+    exec(block("python", "np.savez"), {})
+    command = block("sh", "data.path=discs.npz").split()[1:]
+    config = composed(*command, *SHORT)
+    check(config)
+    _, metrics = train(config, tmp_path / "run")
+    assert metrics["test/elbo"] < 0
+
+
+def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path: Path) -> None:
     for folder in ("src", "conf", "experiments", "tests"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
     for name in ("pyproject.toml", "README.md", "Makefile"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    prior = tmp_path / "src" / "cvae" / "priors" / "laplace.py"
-    prior.write_text(block("python", "class LaplacePrior"))
-    (tmp_path / "conf" / "prior" / "laplace.yaml").write_text(block("yaml", "LaplacePrior"))
+    source, conf = tmp_path / "src" / "cvae", tmp_path / "conf"
+    (source / "priors" / "laplace.py").write_text(block("python", "class LaplacePrior"))
+    (conf / "prior" / "laplace.yaml").write_text(block("yaml", "LaplacePrior"))
+    (source / "nets" / "residual.py").write_text(block("python", "class ResidualMLP"))
+    (conf / "network" / "residual.yaml").write_text(block("yaml", "ResidualMLP"))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-k", "laplace", "tests"],
+        [sys.executable, "-m", "pytest", "-q", "-k", "laplace or residual", "tests"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
         capture_output=True,
@@ -46,7 +58,7 @@ def test_the_prior_it_adds_keeps_the_contract_and_no_test_needs_editing(tmp_path
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout  # a density, its KL, and the contract
+    assert "4 passed" in done.stdout  # a density, its KL, and two contracts
 
 
 @pytest.mark.parametrize("group", sorted(p.name for p in find("conf").iterdir() if p.is_dir()))

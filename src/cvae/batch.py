@@ -18,6 +18,35 @@ class Batch(NamedTuple):
     y: Tensor
 
 
+class Items(NamedTuple):
+    """N items of a data set, before a condition makes pairs of them.
+
+    `images` (N, C, H, W); `labels`, the class of each, (N,), all 0 where there are none; `given`,
+    the condition that comes with each, (N, *given_shape), empty where there is none.
+    """
+
+    images: Tensor
+    labels: Tensor
+    given: Tensor
+
+
+class Sizes(NamedTuple):
+    """What a data set's items are like: enough to build a model for them."""
+
+    image_shape: Shape
+    """(C, H, W) of the images."""
+    num_classes: int
+    """Number of classes that the labels count; 1 where there are none."""
+    given_shape: Shape = (0,)
+    """Shape of the condition that comes with each image; (0,) where there is none."""
+    class_names: tuple[str, ...] = ()
+    """Name of each class; none where their numbers are their names."""
+
+    def name(self, label: int) -> str:
+        """Return the name of a class."""
+        return self.class_names[label] if self.class_names else str(label)
+
+
 class Support(IntEnum):
     """The set that a pixel's values lie in, ordered by inclusion.
 

@@ -7,10 +7,10 @@ from lightning import Callback, LightningModule, Trainer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cvae.batch import Batch
+from cvae.batch import Batch, Items
 from cvae.distributions import drawing_from
 from cvae.errors import require_at_least
-from cvae.metrics import ImportanceSampledNLL
+from cvae.metrics.bounds import ImportanceSampledNLL
 from cvae.module import CVAE
 from cvae.objectives import kl_per_dimension
 from cvae.pictures import grid
@@ -59,23 +59,25 @@ class Snapshots(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, pl_module: CVAE) -> None:
+        condition = pl_module.condition
         x, y = self._validation_batch(trainer, pl_module)
         q, p = pl_module.posterior(x, y), pl_module.prior(x)
-        samples = grid(pl_module, None, _ROWS, torch.Generator().manual_seed(0))
+        wanted = x[:_COLUMNS] if condition.needs_examples else None
+        samples = grid(pl_module, wanted, _ROWS, torch.Generator().manual_seed(0))
         writer, step = trainer.logger.experiment, trainer.global_step  # type: ignore[union-attr]
         writer.add_figure("pictures/prior_samples", _canvas(image_grid(*samples)), step)
-        pair = torch.stack((y, pl_module.reconstruct(x, y)))[:, :_COLUMNS]
+        pair = torch.stack((condition.whole(x, y), pl_module.reconstruct(x, y)))[:, :_COLUMNS]
         figure = image_grid(pair, rows=("image", "reconstruction"))
         writer.add_figure("pictures/reconstructions", _canvas(figure), step)
         kl = kl_per_dimension(q, p)
-        if kl is not None:
+        if kl is not None and kl.numel():
             writer.add_histogram("kl_per_dimension", kl.mean(0), step)
 
     @staticmethod
     def _validation_batch(trainer: Trainer, model: CVAE) -> Batch:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        images, labels = next(iter(datamodule.val_dataloader()))
-        moved = images.to(model.device), labels.to(model.device)
+        items: Items = next(iter(datamodule.val_dataloader()))
+        moved = Items(*(part.to(model.device) for part in items))
         batch: Batch = datamodule.on_after_batch_transfer(moved)
         return batch
 

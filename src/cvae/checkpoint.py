@@ -19,9 +19,9 @@ import torch
 from hydra.errors import HydraException
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.batch import Shape
+from cvae.batch import Sizes
 from cvae.config import Config, build_datamodule, build_model, nodes
-from cvae.data.base import LabelledImages
+from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.module import CVAE
 
@@ -43,15 +43,16 @@ class Provenance(Callback):
 
     Args:
         config: The resolved configuration, plain data.
-        image_shape: (C, H, W) of the images.
-        num_classes: Number of classes.
+        sizes: What the data set's items are like.
     """
 
-    def __init__(self, config: Config, image_shape: Shape, num_classes: int) -> None:
+    def __init__(self, config: Config, sizes: Sizes) -> None:
         self.contents = {
             "config": config,
-            "image_shape": list(image_shape),
-            "num_classes": num_classes,
+            "image_shape": list(sizes.image_shape),
+            "num_classes": sizes.num_classes,
+            "given_shape": list(sizes.given_shape),
+            "class_names": list(sizes.class_names),
             "versions": {
                 "python": sys.version.split()[0],
                 **{name: version(name) for name in ("cvae", "torch", "lightning")},
@@ -79,12 +80,12 @@ def load(path: str | Path) -> CVAE:
         contents = checkpoint[KEY]
         config = {name: contents["config"][name] for name in (*_MODEL, "latent_dim")}
         require_buildable(config)
-        model = build_model(config, contents["image_shape"], contents["num_classes"])
+        model = build_model(config, stored_sizes(contents))
         model.load_state_dict(checkpoint["state_dict"])
     return model.eval()
 
 
-def datamodule(path: str | Path, **changes: Any) -> LabelledImages:
+def datamodule(path: str | Path, /, **changes: Any) -> ImageData:
     """Return the data that a run was trained on, with the same splits.
 
     Args:
@@ -99,6 +100,16 @@ def datamodule(path: str | Path, **changes: Any) -> LabelledImages:
         config = {name: checkpoint[KEY]["config"][name] for name in ("data", "condition")}
         require_buildable(config)
         return build_datamodule(config, **changes)
+
+
+def stored_sizes(contents: Config) -> Sizes:
+    """Return the sizes that a checkpoint's contents under `KEY` hold."""
+    return Sizes(
+        tuple(contents["image_shape"]),
+        contents["num_classes"],
+        tuple(contents.get("given_shape", (0,))),  # models asked by class alone may have none
+        tuple(contents.get("class_names", ())),
+    )
 
 
 def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
@@ -195,6 +206,8 @@ def _telling_versions(path: Path, checkpoint: dict[str, Any]) -> Iterator[None]:
     except InputError:
         raise
     except _MISFITS as error:
+        if isinstance(error.__cause__, InputError):  # told by a constructor that Hydra called
+            raise error.__cause__ from None
         versions = checkpoint[KEY].get("versions", {}) if isinstance(checkpoint[KEY], dict) else {}
         raise InputError(
             f"checkpoint: '{path}' does not fit this program ({str(error).partition(chr(10))[0]}); "

@@ -29,7 +29,7 @@ from rich.table import Table
 from cvae.config import SCHEMAS, Config, check_root, find
 from cvae.errors import InputError
 from cvae.explain import explain
-from cvae.metrics import latent_verdict
+from cvae.metrics.latent import latent_verdict
 from cvae.module import CVAE, KL_PER_DIMENSION
 
 USAGE_ERROR = 2
@@ -162,7 +162,7 @@ def _formatted(name: str, value: float) -> str:
     match name.partition("/")[0]:
         case "judge" | "consistency":
             return f"{value:.2%}"
-        case "distance":
+        case "distance" | "references" | "references_redrawn" if isinstance(value, float):
             return f"{value:.4f}"
     return f"{value:.2f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
 

@@ -23,8 +23,9 @@ from lightning import Trainer
 from omegaconf import MISSING, OmegaConf
 from typeguard import TypeCheckError, check_type
 
-from cvae.batch import Shape
-from cvae.data.base import LabelledImages
+from cvae.batch import Sizes
+from cvae.conditions import Condition
+from cvae.data.base import ImageData
 from cvae.errors import InputError, did_you_mean
 from cvae.generators import Generator
 from cvae.module import CVAE
@@ -55,6 +56,15 @@ class TrainSchema:
 
 
 @dataclass
+class DataChanges:
+    """Changes to the data that the run was trained on; null leaves them."""
+
+    root: str | None = None
+    path: str | None = None
+    batch_size: int | None = None
+
+
+@dataclass
 class SampleSchema:
     """The root of `conf/sample.yaml`."""
 
@@ -65,14 +75,7 @@ class SampleSchema:
     plot: str = MISSING
     mean: bool = MISSING
     out: str = MISSING
-
-
-@dataclass
-class EvaluateData:
-    """Changes to the data that the run was trained on; null leaves them."""
-
-    root: str | None = None
-    batch_size: int | None = None
+    data: DataChanges = MISSING
 
 
 @dataclass
@@ -86,7 +89,7 @@ class EvaluateSchema:
     seed: int = MISSING
     trainer: Any = MISSING
     out: str | None = None
-    data: EvaluateData = MISSING
+    data: DataChanges = MISSING
 
 
 def find(name: str) -> Path:
@@ -222,7 +225,7 @@ def arguments(target: Any) -> tuple[dict[str, Any], bool]:
 # -- building ----------------------------------------------------------------------------------
 
 
-def build_datamodule(config: Config, **changes: Any) -> LabelledImages:
+def build_datamodule(config: Config, **changes: Any) -> ImageData:
     """Return the data module of a configuration, its arguments changed by `changes`.
 
     Raises:
@@ -233,8 +236,13 @@ def build_datamodule(config: Config, **changes: Any) -> LabelledImages:
         if key not in known:
             raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
     condition = instantiate(config["condition"])
-    datamodule: LabelledImages = instantiate(config["data"], **{"condition": condition, **changes})
+    datamodule: ImageData = instantiate(config["data"], **{"condition": condition, **changes})
     return datamodule
+
+
+def changes(node: Config) -> Config:
+    """Return what a node changes: its keys that are not null."""
+    return {key: value for key, value in node.items() if value is not None}
 
 
 def single_device_trainer(options: Config) -> Callable[..., Trainer]:
@@ -247,25 +255,34 @@ def single_device_trainer(options: Config) -> Callable[..., Trainer]:
     return instantiate(options, **one, **silent, _partial_=True)
 
 
+PLACES = ("root", "path")
+"""Settings of data that say where they lie."""
+
+
 def with_absolute_paths(config: Config) -> Config:
-    """Return the configuration with `data.root` absolute, to be found from any other folder."""
+    """Return the configuration with the data's paths absolute, to be found from any folder."""
     data = dict(config["data"])
-    if "root" in data:
-        data["root"] = str(Path(data["root"]).expanduser().absolute())
+    for key in [key for key in PLACES if key in data]:
+        data[key] = str(Path(data[key]).expanduser().absolute())
     return {**config, "data": data}
 
 
-def build_model(config: Config, image_shape: Shape, num_classes: int) -> CVAE:
-    """Return the model of a configuration for images (C, H, W) of `num_classes` classes.
+def build_model(config: Config, sizes: Sizes) -> CVAE:
+    """Return the model of a configuration for the items of a data set.
 
     `optimizer` and `scheduler` may be left out where the model is not to be trained.
+
+    Raises:
+        InputError: If a part does not fit the data, or another part.
     """
 
     def built(group: str) -> Callable[..., Any]:
         builder: Callable[..., Any] = instantiate(config[group])
         return builder
 
-    condition = built("condition")(tuple(image_shape), num_classes)
+    condition = built("condition")(sizes)
+    if not isinstance(condition, Condition):
+        raise InputError(f"condition: expected a Condition, got a {type(condition).__name__}")
     x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
     training = {name: built(name) for name in ("optimizer", "scheduler") if name in config}
     return CVAE(

@@ -44,12 +44,12 @@ class DiagonalGaussian(ConditionalDistribution):
         network: Builder of the network.
 
     Raises:
-        InputError: If `latent_dim` is below 1.
+        InputError: If `latent_dim` is negative.
     """
 
     def __init__(self, in_shapes: Sequence[Shape], latent_dim: int, network: Network) -> None:
         super().__init__()
-        require_at_least("latent_dim", latent_dim, 1)
+        require_at_least("latent_dim", latent_dim, 0)
         self.network = network(in_shapes, (2, latent_dim))
 
     def forward(self, *conditions: Tensor) -> Distribution:

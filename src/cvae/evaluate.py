@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
+from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 
 from cvae import checkpoint
@@ -18,12 +20,14 @@ from cvae.callbacks import ImportanceSampling
 from cvae.cli import command, output_file, require_precision, show, telling
 from cvae.conditions import LabelCondition
 from cvae.config import Config
-from cvae.data.base import LabelledImages
+from cvae.data.base import ImageData
 from cvae.distributions import moments
 from cvae.errors import InputError, require_at_least, require_seed
 from cvae.judge import Judge, judge_of
 from cvae.measures import (
+    FEWEST,
     Split,
+    against_references,
     by_kind,
     class_consistency,
     distances,
@@ -41,9 +45,9 @@ _SHOWN = 2000
 _JUDGE_DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
 """However a run was trained, so that all runs on the same data have the same judge."""
 
-_EVALUATION = ("test/", "judge/", "consistency/", "distance/", "samples", "images")
+_EVALUATION = ("test/", "judge/", "consistency/", "distance/", "references", "samples", "images")
 
-Data = Callable[..., LabelledImages]
+Data = Callable[..., ImageData]
 """The data that the model was trained on, with changes."""
 
 
@@ -53,8 +57,8 @@ def bounds(
     """Return the ELBO with its terms, the importance-sampled NLL, and the use of the latent space.
 
     A cross-entropy on grey pixels is of no distribution; the NLL of such a model is that of its
-    Bernoulli on the test images binarised once, and `test/binarized_elbo` the bound that goes with
-    it.
+    Bernoulli on the test images binarised once, the part of them that is x as well, and
+    `test/binarized_elbo` the bound that goes with it.
     """
     progress, sampling = RichProgressBar(leave=False), ImportanceSampling(samples)
     served, scored = data(), in_scored_pixels(model, data)
@@ -66,7 +70,7 @@ def bounds(
     return metrics | {key: value for key, value in binary.items() if key not in metrics}
 
 
-def in_scored_pixels(model: CVAE, data: Data) -> LabelledImages:
+def in_scored_pixels(model: CVAE, data: Data) -> ImageData:
     """Return the data in pixels that the generator is a distribution over."""
     served = data()
     crossed = model.generator.likelihood.nats_of == "cross_entropy"
@@ -86,7 +90,7 @@ def judgement(
 
 
 @torch.no_grad()
-def write(run_dir: Path, model: CVAE, data: LabelledImages, metrics: Mapping[str, float]) -> None:
+def write(run_dir: Path, model: CVAE, data: ImageData, metrics: Mapping[str, float]) -> None:
     """Add an evaluation to a run's folder: its metrics.json, its TensorBoard, and latent.png.
 
     What an earlier evaluation has left is replaced.
@@ -99,7 +103,7 @@ def write(run_dir: Path, model: CVAE, data: LabelledImages, metrics: Mapping[str
     fresh.replace(file)
 
     _, contents = checkpoint.read(run_dir)
-    x, y, labels = (part[:_SHOWN] for part in test_split(data))
+    x, y, images, labels = (part[:_SHOWN] for part in test_split(data))
     (run_dir / "projector_config.pbtxt").unlink(missing_ok=True)  # it would be appended to
     shutil.rmtree(run_dir / "00000", ignore_errors=True)
     with SummaryWriter(str(run_dir)) as writer:
@@ -110,13 +114,31 @@ def write(run_dir: Path, model: CVAE, data: LabelledImages, metrics: Mapping[str
         if kl:
             writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)
         means, _ = moments(model.posterior(x, y))
-        sprites = 1 - y if y.shape[1] == 1 else y  # ink on paper, as everywhere
-        writer.add_embedding(means, labels.tolist(), sprites, tag="posterior_means")
+        sprites = _square(1 - images if images.shape[1] == 1 else images)  # ink, as everywhere
+        if means.shape[1] > 0:
+            writer.add_embedding(means, labels.tolist(), sprites, tag="posterior_means")
         if means.shape[1] > 1:
-            plane = latent_plane(model, x, y, labels, contents[checkpoint.KEY]["num_classes"])
-            title = "posterior means of test images, and the prior at two standard deviations"
+            plane = latent_plane(model, x, y, labels, data.sizes)
+            title = "posterior means of test images,\nand the prior at two standard deviations"
             (run_dir / "latent.png").write_bytes(png(latent_planes({title: plane})))
             writer.add_figure("latent/plane", latent_planes({title: plane}), step)
+
+
+def _why_no_judge(data: ImageData) -> str | None:
+    data.prepare_data()
+    data.setup("test")
+    if data.sizes.num_classes == 1:
+        return "these data have no classes that it could tell apart"
+    if len(data.test_set) < FEWEST:
+        return f"{len(data.test_set)} test images are too few, {FEWEST} are needed at least"
+    return None
+
+
+def _square(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) on a white square: the projector's sheet has room for no other."""
+    height, width = images.shape[2:]
+    size = max(height, width)
+    return pad(images, (0, size - width, 0, size - height), value=1.0)
 
 
 @command("evaluate")
@@ -130,9 +152,9 @@ def main(config: Config) -> None:
     trainer = configuration.single_device_trainer(config["trainer"])
     with telling("trainer", "; trainer=cpu runs everywhere"):
         require_precision(trainer())
-    changes = {key: value for key, value in config["data"].items() if value is not None}
+    changes = configuration.changes(config["data"])
     data = partial(checkpoint.datamodule, config["checkpoint"], **changes)
-    data()
+    why_no_judge = _why_no_judge(data())
     model = checkpoint.load(config["checkpoint"])
     path = Path(config["checkpoint"]).expanduser()
     run_dir = path if path.is_dir() else None
@@ -145,18 +167,24 @@ def main(config: Config) -> None:
                 f"checkpoint: the folder '{run_dir}' cannot be written to; to leave the run as it "
                 f"is, give {run_dir / 'checkpoints' / 'best.ckpt'} itself"
             ) from error
-    judge, grey = None, data(condition=LabelCondition, binarize="none", **_JUDGE_DATA)
-    if config["images"]:
+    judged: tuple[Judge, ImageData] | None = None
+    if config["images"] and why_no_judge:
+        print(f"no judge: {why_no_judge}")
+    elif config["images"]:
+        grey = data(condition=LabelCondition, binarize="none", **_JUDGE_DATA)
         cache = Path(config["judges"]).expanduser()
         judge, folder = judge_of(grey, cache, config["trainer"]["accelerator"])
         print(f"judge: {folder}")
+        judged = judge, grey
 
     seed_everything(config["seed"], verbose=False)
     metrics = bounds(model, data, trainer, config["samples"]) | {"samples": config["samples"]}
-    if judge is not None:
-        device = trainer().strategy.root_device
-        split, images = test_split(in_scored_pixels(model, data)), config["images"]
-        model, judge = model.to(device), judge.to(device)
+    device = trainer().strategy.root_device
+    split, images = test_split(in_scored_pixels(model, data)), config["images"]
+    model = model.to(device)
+    metrics |= against_references(model, split, torch.Generator().manual_seed(config["seed"]))
+    if judged is not None:
+        judge, grey = judged[0].to(device), judged[1]
         metrics |= judgement(model, judge, split, test_split(grey), images, config["seed"])
         metrics |= {"images": images}
     show(metrics, model)

@@ -1,4 +1,4 @@
-"""The generator p(y|x, z)."""
+"""The generator p(y|x, z); without a latent dimension, a deterministic network p(y|x)."""
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -15,13 +15,13 @@ class Generator(ConditionalDistribution):
 
     Args:
         x_shape: Shape of a condition.
-        latent_dim: Number of latent dimensions L.
+        latent_dim: Number of latent dimensions L; 0 is a deterministic network.
         y_shape: Shape of a target.
         likelihood: Builder of the likelihood, which says how many numbers a pixel needs.
         network: Builder of the network.
 
     Raises:
-        InputError: If `latent_dim` is below 1.
+        InputError: If `latent_dim` is negative.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Generator(ConditionalDistribution):
         network: Network,
     ) -> None:
         super().__init__()
-        require_at_least("latent_dim", latent_dim, 1)
+        require_at_least("latent_dim", latent_dim, 0)
         self.latent_dim = latent_dim
         self.likelihood = likelihood(y_shape)
         out_shape = (self.likelihood.params_per_pixel, *y_shape)

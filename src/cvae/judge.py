@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from cvae.batch import Batch, Shape
-from cvae.data.base import LabelledImages
+from cvae.data.base import ImageData
 from cvae.distributions import drawing_from
 from cvae.errors import InputError
 
@@ -105,7 +105,7 @@ class Judge(LightningModule):
         }
 
 
-def judge_of(data: LabelledImages, cache: Path, accelerator: str) -> tuple[Judge, Path]:
+def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Path]:
     """Return the judge of a data set, trained if need be, and the folder that it is kept in.
 
     Args:
@@ -120,7 +120,7 @@ def judge_of(data: LabelledImages, cache: Path, accelerator: str) -> tuple[Judge
     data.prepare_data()
     data.setup()
     with drawing_from(torch.Generator().manual_seed(0), torch.device("cpu")):
-        judge = Judge(data.image_shape, data.num_classes)
+        judge = Judge(data.sizes.image_shape, data.sizes.num_classes)
         folder = cache / f"{type(data).__name__}-{_fingerprint(judge, data)}"
         if not folder.is_dir():
             cache.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def judge_of(data: LabelledImages, cache: Path, accelerator: str) -> tuple[Judge
     return judge.eval(), folder
 
 
-def _train_into(folder: Path, judge: Judge, data: LabelledImages, accelerator: str) -> None:
+def _train_into(folder: Path, judge: Judge, data: ImageData, accelerator: str) -> None:
     print(f"training a judge of {type(data).__name__}, once, for {folder}")
     with TemporaryDirectory(dir=folder.parent) as scratch:
         # A trainer of its own: the judge that is kept must not depend on how a model is evaluated.
@@ -161,11 +161,11 @@ def _train_into(folder: Path, judge: Judge, data: LabelledImages, accelerator: s
         made.rename(folder)
 
 
-def _fingerprint(judge: Judge, data: LabelledImages) -> str:
+def _fingerprint(judge: Judge, data: ImageData) -> str:
     """Return a name for this judge of these training images."""
     recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.levels}"
     digest = hashlib.sha256(recipe.encode())
-    for tensor in (data.train_set.images, data.train_set.labels):
+    for tensor in (data.train_set.items.images, data.train_set.items.labels):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 

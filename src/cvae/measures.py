@@ -12,21 +12,27 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from cvae.data.base import LabelledImages
+from cvae.data.base import ImageData, groups
 from cvae.errors import InputError
 from cvae.judge import Judge
-from cvae.metrics import SpreadDistance
+from cvae.metrics.references import EnergyDistance
+from cvae.metrics.spread import SpreadDistance
 from cvae.module import CVAE, KL_PER_DIMENSION
 
 _CHUNK = 1000
 """Images that a network sees at a time."""
 _OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo")
-_FEWEST = 40
+_EXAMPLES = 10
+_DRAWS = 16
+"""Masks drawn for each condition with several references, as is the custom on LIDC."""
+FEWEST = 40
+"""Test images that distances need, to be halved."""
+_MOST = 0.5
 _SUBSET = 1000
 """Images in each of the kernel distance's subsets, as Bińkowski et al. 2018 have it."""
 
 
-def test(model: CVAE, data: LabelledImages, trainer: Trainer) -> dict[str, float]:
+def test(model: CVAE, data: ImageData, trainer: Trainer) -> dict[str, float]:
     """Return what the model, and the trainer's callbacks, log of the test split."""
     trainer.test(model, data, verbose=False)
     return {name: value.item() for name, value in trainer.callback_metrics.items()}
@@ -52,20 +58,29 @@ def by_kind(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:
 
 
 class Split(NamedTuple):
-    """A whole split: conditions x (N, *x_shape), targets y (N, *y_shape), labels (N,)."""
+    """A whole split: x (N, *x_shape), y (N, *y_shape), y as images (N, C, H, W), labels (N,)."""
 
     x: Tensor
     y: Tensor
+    images: Tensor
     labels: Tensor
 
 
-def test_split(data: LabelledImages) -> Split:
+def test_split(data: ImageData) -> Split:
     """Return the test split as it is served, with its labels."""
     data.prepare_data()
     data.setup("test")
     batches = [data.on_after_batch_transfer(batch) for batch in data.test_dataloader()]
     x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return Split(x, y, data.test_set.labels)
+    return Split(x, y, data.condition.whole(x, y), data.test_set.items.labels)
+
+
+def examples(data: ImageData) -> Tensor:
+    """Return conditions to look at from all over the test split, (N, *x_shape)."""
+    data.prepare_data()
+    data.setup("test")
+    index = torch.linspace(0, len(data.test_set) - 1, _EXAMPLES).long()
+    return data.on_after_batch_transfer(data.test_set.__getitems__(index.tolist())).x
 
 
 def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]:
@@ -77,7 +92,7 @@ def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]
         grey: The same with its grey levels.
     """
     return {
-        f"judge/accuracy_{name}": _accuracy(judge, split.y, split.labels)
+        f"judge/accuracy_{name}": _accuracy(judge, split.images, split.labels)
         for name, split in (("grey_images", grey), ("pixels_as_served", served))
     }
 
@@ -97,9 +112,9 @@ def class_consistency(
         per_class: Number of draws for each class.
         generator: Source of randomness.
     """
-    classes = len(model.condition.names(None))
-    if not classes:
+    if not model.condition.asked_by_class:
         return {}
+    classes = len(model.encode(None))
     right = {"mean_image": 0, "sampled_pixels": 0}
     labels = torch.arange(classes, device=model.device)
     for n in _chunks(per_class, max(1, _CHUNK // classes)):
@@ -110,6 +125,41 @@ def class_consistency(
             found = judge.classes(images.flatten(0, 1)).view(n, classes)
             right[name] += int((found == labels).sum())
     return {f"consistency/{name}": count / (per_class * classes) for name, count in right.items()}
+
+
+@torch.no_grad()
+def against_references(model: CVAE, served: Split, generator: torch.Generator) -> dict[str, float]:
+    """Return how masks drawn for a condition agree with its several references.
+
+    A drawn mask is where the mean image given z is above one half. The same of `references_redrawn`
+    is the score of who draws among the references themselves, with replacement: of the true process
+    where they are all that it can give. Conditions with a single reference are left out. Empty
+    where those are the most, or where pixels are grey.
+    """
+    if not (model.condition.needs_examples and served.images.square().equal(served.images)):
+        return {}
+    group = groups(served.x)
+    counts = group.bincount()
+    several = counts > 1
+    if several.float().mean() < _MOST:  # images that look alike by chance
+        return {}
+    drawn, redrawn = EnergyDistance(), EnergyDistance()
+    order = group.argsort(stable=True)
+    for count in counts[several].unique().tolist():
+        members = order[counts[group[order]] == count].view(-1, count)
+        for part in members.split(_CHUNK // _DRAWS):
+            references = served.images[part.T]  # (count, B, C, H, W)
+            x = served.x[part[:, 0]].to(model.device)
+            samples = model.sample(x, _DRAWS, generator, mean=True).cpu() > 0.5
+            drawn.update(samples, references)
+            chosen = torch.randint(count, (_DRAWS, len(part)), generator=generator)
+            redrawn.update(references[chosen, torch.arange(len(part))], references)
+    return {
+        "references/draws": _DRAWS,
+        "references/conditions": int(several.sum()),
+        **{f"references/{name}": value.item() for name, value in drawn.compute().items()},
+        **{f"references_redrawn/{name}": value.item() for name, value in redrawn.compute().items()},
+    }
 
 
 @torch.no_grad()
@@ -130,9 +180,9 @@ def distances(
     Raises:
         InputError: If the split is too small to be halved.
     """
-    if len(served.y) < _FEWEST:
+    if len(served.y) < FEWEST:
         raise InputError(
-            f"images: a judge needs at least {_FEWEST} test images to measure distances, "
+            f"images: a judge needs at least {FEWEST} test images to measure distances, "
             f"got {len(served.y)}; set images=0"
         )
     dealt = served.labels.argsort(stable=True)  # class by class, to one half and to the other
@@ -141,12 +191,12 @@ def distances(
         [model.sample(x.to(model.device), 1, generator)[0].cpu() for x in second.x.split(_CHUNK)]
     )
     classes = [split.labels for split in (first, second)]
-    if not model.condition.names(None):  # what has not been asked for a class has none
+    if not model.condition.asked_by_class:  # what has not been asked for a class has none
         classes = [torch.zeros_like(labels) for labels in classes]
-    real = _features(judge, first.y)
+    real = _features(judge, first.images)
     scale = real.square().mean().sqrt()
     found: dict[str, float] = {}
-    for suffix, images in (("", generated), ("_floor", second.y)):
+    for suffix, images in (("", generated), ("_floor", second.images)):
         measured = feature_distances(real / scale, _features(judge, images) / scale, *classes)
         found |= {f"distance/{name}{suffix}": value for name, value in measured.items()}
     return found

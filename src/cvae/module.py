@@ -5,7 +5,7 @@ from parts without a configuration.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,15 +17,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cvae.batch import Batch
-from cvae.conditions import Condition
+from cvae.conditions import Condition, Wanted
 from cvae.distributions import ConditionalDistribution, drawing_from
 from cvae.errors import require_at_least
 from cvae.generators import Generator
-from cvae.metrics import LatentUse, MeanTerms
+from cvae.metrics.bounds import MeanTerms
+from cvae.metrics.latent import LatentUse
 from cvae.objectives import ELBO, Estimate, Objective, Terms, log_importance_weights
 
-_ROWS = 8192
-"""Decoded images held at a time while estimating log p(y|x); bounds the memory."""
+_PIXELS = 2**21
+"""Pixels decoded at a time while estimating log p(y|x); bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
 
@@ -75,7 +76,7 @@ class CVAE(LightningModule):
     @torch.no_grad()
     def sample(
         self,
-        x: int | Sequence[int] | Tensor | None = None,
+        x: Wanted = None,
         n: int = 1,
         generator: torch.Generator | None = None,
         mean: bool = False,
@@ -90,7 +91,7 @@ class CVAE(LightningModule):
             mean: Return the likelihood's mean given z instead of a draw of y.
 
         Returns:
-            Pixels in [0, 1], (n, B, *y_shape).
+            Whole images, pixels in [0, 1], (n, B, C, H, W); what x shows of them is in its place.
 
         Raises:
             InputError: If the model knows no such condition.
@@ -99,21 +100,22 @@ class CVAE(LightningModule):
         x = self.encode(x)
         with drawing_from(generator, self.device):
             z = self.prior(x).sample((n,))
-            return self._pixels(self.generator(x, z), mean)
+            return self._pixels(x, self.generator(x, z), mean)
 
-    def encode(self, x: int | Sequence[int] | Tensor | None) -> Tensor:
+    def encode(self, x: Wanted) -> Tensor:
         """Return what is asked for, as in `sample`, as conditions (B, *x_shape) on this device."""
         return self.condition.encode(x).to(self.device)
 
     @torch.no_grad()
-    def decode(self, x: int | Sequence[int] | Tensor | None, z: Tensor) -> Tensor:
-        """Return the likelihood's mean, pixels in [0, 1], (..., B, *y_shape), of z, (..., B, L)."""
-        return self._pixels(self.generator(self.encode(x), z), mean=True)
+    def decode(self, x: Wanted, z: Tensor) -> Tensor:
+        """Return the likelihood's mean, whole images (..., B, C, H, W), of z, (..., B, L)."""
+        x = self.encode(x)
+        return self._pixels(x, self.generator(x, z), mean=True)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the mean image, (B, *y_shape), at the posterior's mean of z."""
-        return self._pixels(self.generator(x, self.posterior(x, y).mean), mean=True)
+        """Return the mean image, (B, C, H, W), at the posterior's mean of z."""
+        return self._pixels(x, self.generator(x, self.posterior(x, y).mean), mean=True)
 
     def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
         """Return the importance-sampled estimate of log p(y|x) in nats, (B,), as `estimate`."""
@@ -133,7 +135,7 @@ class CVAE(LightningModule):
         """
         require_at_least("samples", samples, 1)
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
-        chunk = max(1, _ROWS // len(y))
+        chunk = max(1, _PIXELS // max(x.numel(), y.numel()))
         # In float64: the number of effective samples is a small difference of large logarithms.
         total = squares = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
         for done in range(0, samples, chunk):
@@ -143,9 +145,9 @@ class CVAE(LightningModule):
         effective = (2 * total - squares).exp().clamp(1, samples)
         return Estimate((total - math.log(samples)).to(y.dtype), effective.to(y.dtype))
 
-    @staticmethod
-    def _pixels(distribution: Distribution, mean: bool) -> Tensor:
-        return (distribution.mean if mean else distribution.sample()).clamp(0, 1)
+    def _pixels(self, x: Tensor, distribution: Distribution, mean: bool) -> Tensor:
+        y = distribution.mean if mean else distribution.sample()
+        return self.condition.whole(x, y.clamp(0, 1))
 
     # -- training --------------------------------------------------------------------------------
 

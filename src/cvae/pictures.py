@@ -1,7 +1,7 @@
 """Looks into a model: from a model to labelled images, ready to be drawn.
 
-The functions of `PLOTS` take a model, the digits asked for (None for every class), a number n,
-and a source of randomness, and return a `Panel`.
+The functions of `PLOTS` take a model, what is wanted (classes, None for every class, or a tensor of
+conditions), a number n, and a source of randomness, and return a `Panel`.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.distributions import Normal
+from torch.nn.functional import interpolate
 
+from cvae.batch import Sizes
+from cvae.conditions import Wanted
 from cvae.distributions import drawing_from, moments
 from cvae.errors import InputError
 from cvae.module import CVAE
@@ -20,47 +23,56 @@ _UNCONDITIONAL_COLUMNS = 10
 
 
 class Panel(NamedTuple):
-    """Images (R, C, *y_shape) in [0, 1], with a name for each column and row, or none."""
+    """Images (R, C, channels, H, W) in [0, 1], with a name for each column and row, or none."""
 
     images: Tensor
     columns: list[str]
     rows: list[str]
 
 
-Digits = list[int] | None
-
-
 def grid(
-    model: CVAE, digits: Digits, n: int, generator: torch.Generator, mean: bool = True
+    model: CVAE, wanted: Wanted, n: int, generator: torch.Generator, mean: bool = True
 ) -> Panel:
-    """Draw from the prior: a row per plausible hand, a column per digit.
+    """Draw from the prior: a row per plausible y, a column per condition.
 
-    Without a condition, n rows of ten images.
+    A condition that is an image stands above its column. Without a condition, n rows of ten images.
     """
-    names = model.condition.names(digits)
-    if names:
-        return Panel(model.sample(digits, n, generator, mean), names, [])
-    images = model.sample(digits, n * _UNCONDITIONAL_COLUMNS, generator, mean)
-    return Panel(images.unflatten(0, (n, _UNCONDITIONAL_COLUMNS)).squeeze(2), [], [])
+    x = model.encode(wanted)
+    if model.condition.x_shape == (0,):
+        images = model.sample(x, n * _UNCONDITIONAL_COLUMNS, generator, mean)
+        return Panel(images.unflatten(0, (n, _UNCONDITIONAL_COLUMNS)).squeeze(2), [], [])
+    images = model.sample(x, n, generator, mean)
+    shown = model.condition.shown(x)
+    if shown is None:
+        return Panel(images, model.condition.names(x), [])
+    channels = max(shown.shape[-3], images.shape[-3])
+    shown = interpolate(shown, images.shape[-2:])  # x may be of another size than y
+    parts = [part.expand(-1, -1, channels, -1, -1) for part in (shown.unsqueeze(0), images)]
+    return Panel(torch.cat(parts), [], ["x", *[""] * n])
 
 
-def interpolation(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
-    """Go in n steps straight from one draw of z to another: a row per digit."""
-    x = model.encode(digits)
+def interpolation(model: CVAE, wanted: Wanted, n: int, generator: torch.Generator) -> Panel:
+    """Go in n steps straight from one draw of z to another: a row per condition."""
+    x = model.encode(wanted)
     with drawing_from(generator, model.device):
         start, end = model.prior(x).sample(torch.Size([2]))
     steps = torch.linspace(0, 1, n, device=x.device)
     images = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))
     columns = [f"{step:.2f}" for step in steps.tolist()]
-    return Panel(images.transpose(0, 1), columns, model.condition.names(digits))
+    return Panel(images.transpose(0, 1), columns, model.condition.names(x))
 
 
-def traversal(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
+def traversal(model: CVAE, wanted: Wanted, n: int, generator: torch.Generator) -> Panel:
     """Move each latent dimension alone over two of the prior's standard deviations to either side
-    of its mean, in n steps: a row per dimension, for one digit.
+    of its mean, in n steps: a row per dimension, for one condition.
+
+    Raises:
+        InputError: If z has no dimension.
     """
-    x = _one(model, digits)
+    x = _one(model, wanted)
     mean, stddev = moments(model.prior(x))
+    if not mean.shape[-1]:
+        raise InputError("plot: 'traversal' moves dimensions of z, and this model has none")
     steps = torch.linspace(-2, 2, n, device=x.device)
     offsets = torch.eye(mean.shape[-1], device=x.device).unsqueeze(1) * steps.view(n, 1)
     images = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
@@ -68,14 +80,14 @@ def traversal(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -
     return Panel(images, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
 
 
-def manifold(model: CVAE, digits: Digits, n: int, generator: torch.Generator) -> Panel:
+def manifold(model: CVAE, wanted: Wanted, n: int, generator: torch.Generator) -> Panel:
     """Lay n by n points over the plane of a two-dimensional z, at the prior's quantiles from 2 %
-    to 98 %, for one digit: the first dimension to the right, the second upwards.
+    to 98 %, for one condition: the first dimension to the right, the second upwards.
 
     Raises:
         InputError: If z is not two-dimensional.
     """
-    x = _one(model, digits)
+    x = _one(model, wanted)
     mean, stddev = moments(model.prior(x))
     if mean.shape[-1] != 2:
         raise InputError(
@@ -90,7 +102,7 @@ def manifold(model: CVAE, digits: Digits, n: int, generator: torch.Generator) ->
     return Panel(images, names, names[::-1])
 
 
-PLOTS: dict[str, Callable[[CVAE, Digits, int, torch.Generator], Panel]] = {
+PLOTS: dict[str, Callable[[CVAE, Wanted, int, torch.Generator], Panel]] = {
     "grid": grid,
     "interpolation": interpolation,
     "traversal": traversal,
@@ -99,7 +111,7 @@ PLOTS: dict[str, Callable[[CVAE, Digits, int, torch.Generator], Panel]] = {
 
 
 @torch.no_grad()
-def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, num_classes: int) -> Plane:
+def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Sizes) -> Plane:
     """Lay the posterior means of images over the prior, coloured by class.
 
     A two-dimensional z is shown as it is, a larger one along the two directions in which the
@@ -110,40 +122,46 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, num_classes
         x: Conditions (B, *x_shape).
         y: Targets (B, *y_shape).
         classes: Class of each image, (B,).
-        num_classes: Number of classes.
+        sizes: What the data set's items are like.
 
     Raises:
-        InputError: If z is one-dimensional.
+        InputError: If z has fewer than two dimensions.
     """
     means = moments(model.posterior(x, y))[0].cpu()
-    if means.shape[1] == 1:
-        raise InputError("latent_dim: a plane needs at least 2 dimensions of z, this model has 1")
+    if means.shape[1] < 2:
+        raise InputError(
+            f"latent_dim: a plane needs at least 2 dimensions of z, this model has {means.shape[1]}"
+        )
     if means.shape[1] == 2:
         origin, directions, axes = torch.zeros(2), torch.eye(2), ("z0", "z1")
     else:
         origin = means.mean(0)
         directions = torch.linalg.svd(means - origin, full_matrices=False).Vh[:2]
         axes = ("first principal direction of z", "second principal direction of z")
-    prior = model.prior(model.encode(None))
+    by_class = model.condition.asked_by_class
+    prior = model.prior(model.encode(None) if by_class else x)
     centres, scales = (part.cpu() for part in moments(prior))
-    variances = scales.square()
-    if (centres == centres[0]).all() and (variances == variances[0]).all():
-        centres, variances = centres[:1], variances[:1]  # a prior that x does not move
+    covariances = scales.square().diag_embed()
+    if not by_class:  # more conditions than can be told apart: the prior averaged over them
+        spread = (centres - centres.mean(0)).T.cov(correction=0)
+        centres, covariances = centres.mean(0)[None], covariances.mean(0)[None] + spread
+    elif (centres == centres[0]).all() and (scales == scales[0]).all():
+        centres, covariances = centres[:1], covariances[:1]  # a prior that x does not move
     return Plane(
         (means - origin) @ directions.T,
         classes.cpu(),
-        [str(label) for label in range(num_classes)],
+        [sizes.name(label) for label in range(sizes.num_classes)],
         axes,
         (centres - origin) @ directions.T,
-        (directions * variances.unsqueeze(1)) @ directions.T,
+        directions @ covariances @ directions.T,
     )
 
 
-def _one(model: CVAE, digits: Digits) -> Tensor:
-    x = model.encode(digits)
+def _one(model: CVAE, wanted: Wanted) -> Tensor:
+    x = model.encode(wanted)
     if len(x) != 1:
         raise InputError(
-            f"digits: a traversal or a manifold draws one digit, got {len(x)}; ask for one, "
+            f"digits: a traversal or a manifold is of one condition, got {len(x)}; ask for one, "
             "such as digits=7"
         )
     return x

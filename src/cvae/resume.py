@@ -8,11 +8,11 @@ import yaml
 from lightning import Callback, LightningModule, Trainer
 
 from cvae.checkpoint import KEY, read
-from cvae.config import Config
+from cvae.config import PLACES, Config
 from cvae.errors import InputError
 
 _PATIENCE = "callbacks.early_stopping.patience"
-_MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.download", _PATIENCE)
+_MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.path", "data.download", _PATIENCE)
 
 
 def resumed(arguments: list[str]) -> list[str]:
@@ -34,8 +34,8 @@ def resumed(arguments: list[str]) -> list[str]:
     # With ++ in the place of +, what was added may be given anew.
     first = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in _list(overrides)]
     _, checkpoint = read(folder, "last.ckpt")
-    if "root" in (data := checkpoint[KEY]["config"]["data"]):
-        first.append(f"data.root='{data['root']}'")
+    data = checkpoint[KEY]["config"]["data"]
+    first += [f"data.{key}='{data[key]}'" for key in PLACES if key in data]  # absolute
     return [*first, *arguments, f"hydra.run.dir='{folder}'"]
 
 

@@ -4,10 +4,12 @@ from functools import partial
 
 import torch
 
-from cvae.checkpoint import load
+from cvae.checkpoint import datamodule, load
 from cvae.cli import command, output_file
-from cvae.config import Config
+from cvae.conditions import Wanted
+from cvae.config import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.measures import examples
 from cvae.pictures import PLOTS, Panel, grid
 from cvae.plots import image_grid, png
 
@@ -19,9 +21,6 @@ def sample(config: Config) -> Panel:
         InputError: If the checkpoint, the digits or the kind of plot cannot be used.
     """
     require_at_least("n", config["n"], 1)
-    digits = config["digits"]
-    if digits is not None and not (digits.isascii() and digits.isdigit()):
-        raise InputError(f"digits: expected digits such as digits=2018, got '{digits}'")
     if config["plot"] not in PLOTS:
         raise InputError(
             f"plot: expected one of {', '.join(PLOTS)}, got '{config['plot']}'"
@@ -32,8 +31,13 @@ def sample(config: Config) -> Panel:
         raise InputError("mean: only plot=grid draws every pixel; leave mean=false out")
     require_seed("seed", config["seed"])
     model = load(config["checkpoint"])
+    digits = config["digits"]
+    wanted: Wanted = None if digits is None else model.condition.classes(digits)
+    if wanted is None and model.condition.needs_examples:
+        wanted = examples(datamodule(config["checkpoint"], **changes(config["data"])))
+        wanted = wanted if config["plot"] in ("grid", "interpolation") else wanted[:1]
     generator = torch.Generator().manual_seed(config["seed"])
-    return draw(model, None if digits is None else [int(d) for d in digits], config["n"], generator)
+    return draw(model, wanted, config["n"], generator)
 
 
 @command("sample")

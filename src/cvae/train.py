@@ -23,7 +23,7 @@ from cvae.config import (
     with_absolute_paths,
 )
 from cvae.errors import InputError, require_seed
-from cvae.measures import by_kind, test
+from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
@@ -40,9 +40,10 @@ def check(config: Config) -> None:
     require_seed("seed", config["seed"])
     checkpoint.require_buildable({name: config[name] for name in checkpoint.PARTS})
     require_same_settings(config)
-    with telling("model"), torch.device("meta"):
+    with telling("data"):
         datamodule = build_datamodule(config)
-        model = build_model(config, datamodule.image_shape, datamodule.num_classes)
+    with telling("model"), torch.device("meta"):
+        model = build_model(config, datamodule.sizes)
         model.generator.likelihood.require(datamodule.support)
     with telling("optimizer or scheduler"):
         model.configure_optimizers()
@@ -82,10 +83,10 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
     config = with_absolute_paths(config)
     seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build_datamodule(config)
-    model = build_model(config, datamodule.image_shape, datamodule.num_classes)
+    model = build_model(config, datamodule.sizes)
     logger = instantiate(config["logger"])(save_dir=run_dir)
     logger.hparams.update(settings(config))
-    provenance = Provenance(config, datamodule.image_shape, datamodule.num_classes)
+    provenance = Provenance(config, datamodule.sizes)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
         callbacks=[provenance, Restored(), *instantiate(config["callbacks"]).values()],
@@ -107,7 +108,9 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
         step=progress["global_step"],
     )
     logger.finalize("success")
-    panel = grid(model.cpu(), None, 8, torch.Generator().manual_seed(config["seed"]))
+    model = model.cpu()
+    wanted = examples(datamodule) if model.condition.needs_examples else None
+    panel = grid(model, wanted, 8, torch.Generator().manual_seed(config["seed"]))
     (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))
     metrics |= {"epochs": progress["epoch"] + 1, "seconds": round(time.monotonic() - started, 1)}
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")

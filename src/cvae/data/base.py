@@ -1,4 +1,4 @@
-"""What every source of labelled images shares: splits, binarisation, batches, the pair (x, y).
+"""What every source of images shares: splits, binarisation, batches, the pair (x, y).
 
 Integer pixels and labels travel to the device; scaling, binarising and one-hot happen there. The
 training set's dynamic binarisation (Salakhutdinov & Murray 2008, "On the Quantitative Analysis of
@@ -16,40 +16,66 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cvae.batch import Batch, Shape, Support
+from cvae.batch import Batch, Items, Sizes, Support
 from cvae.conditions import Condition, ConditionBuilder
 from cvae.errors import InputError, require_at_least, require_seed
 
 Binarize = Literal["dynamic", "threshold", "none"]
 _EVALUATION_SEED = 0
+_FEWEST_CONDITIONS = 20
 
 
-class IndexedBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Images, uint8 (N, C, H, W), and labels, int64 (N,), fetched a whole batch by one index.
+class IndexedBatches(Dataset[Items]):
+    """Items fetched a whole batch by one index.
 
     An ordinary DataLoader asks for `__getitems__`, so no sample is ever touched on its own.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    def __init__(self, items: Items) -> None:
+        self.items = items
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.items.images)
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        index = torch.as_tensor(indices)
-        return self.images[index], self.labels[index]
+    def __getitems__(self, indices: list[int]) -> Items:
+        return taken(self.items, torch.as_tensor(indices))
+
+
+def groups(given: Tensor) -> Tensor:
+    """Number the different conditions among N, (N, ...): the same ones have one number, (N,).
+
+    Where there is nothing given, (N, 0), every item has a number of its own.
+    """
+    if not given.numel():
+        return torch.arange(len(given))
+    known: dict[bytes, int] = {}
+    return torch.tensor([known.setdefault(row.tobytes(), len(known)) for row in given.numpy()])
 
 
 def _whole(batch: Any) -> Any:
     return batch  # `__getitems__` has collated it
 
 
-class LabelledImages(LightningDataModule, ABC):
-    """Serves `Batch(x, y)` from labelled images that fit in memory.
+def labelled(images: Tensor, labels: Tensor) -> Items:
+    """Return items with which no condition is given."""
+    return Items(images, labels, images.new_empty(len(images), 0))
+
+
+def joined(first: Items, second: Items) -> Items:
+    """Return the items of one and of the other."""
+    return Items(*(torch.cat(parts) for parts in zip(first, second, strict=True)))
+
+
+def taken(items: Items, index: Tensor) -> Items:
+    """Return the items at the places of `index`, (M,)."""
+    return Items(*(part[index] for part in items))
+
+
+class ImageData(LightningDataModule, ABC):
+    """Serves `Batch(x, y)` from images that fit in memory.
 
     Args:
-        condition: Builder of the condition, which makes (x, y) of an image and its label.
+        condition: Builder of the condition, which makes (x, y) of an item.
         batch_size: Images per batch.
         binarize: "dynamic" draws each pixel with its grey level as the probability, "threshold"
             splits the grey levels in the middle, "none" leaves them as they are.
@@ -58,16 +84,14 @@ class LabelledImages(LightningDataModule, ABC):
             are validated on the same images.
 
     Attributes:
-        image_shape: (C, H, W).
-        num_classes: Number of classes.
+        sizes: What the items are like.
         levels: Number of grey levels, integers from 0 in what `read` returns.
 
     Raises:
         InputError: If an argument is out of its range.
     """
 
-    image_shape: Shape
-    num_classes: int
+    sizes: Sizes
     levels: int
 
     def __init__(
@@ -97,72 +121,93 @@ class LabelledImages(LightningDataModule, ABC):
         self.split_seed = split_seed
 
     @abstractmethod
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Return the training or the test images, uint8 (N, C, H, W), and int64 labels (N,)."""
+    def read(self, train: bool) -> Items:
+        """Return the training or the test items: images of `levels` grey levels, int64 labels."""
 
     @cached_property
     def condition(self) -> Condition:
         """The condition, completed with the sizes of these images."""
-        return self._condition(self.image_shape, self.num_classes)
+        return self._condition(self.sizes)
 
     @property
     def support(self) -> Support:
         """The set that the served pixels lie in."""
-        return Support.UNIT_INTERVAL if self.binarize == "none" else Support.BINARY
+        grey = self.binarize == "none" and self.levels > 2
+        return Support.UNIT_INTERVAL if grey else Support.BINARY
 
     def setup(self, stage: str | None = None) -> None:
         if stage != "test" and not hasattr(self, "train_set"):
-            images, labels = self.read(train=True)
-            try:
-                train, val = train_test_split(
-                    torch.arange(len(labels)),
-                    test_size=self.val_fraction,
-                    stratify=labels,
-                    random_state=self.split_seed,
-                )
-            except ValueError as error:
-                raise InputError(
-                    f"data.val_fraction: {self.val_fraction} of {len(labels)} training images "
-                    f"leaves a split without an image of some class ({error})"
-                ) from error
-            self.train_set = IndexedBatches(self._threshold(images[train]), labels[train])
-            self.val_set = IndexedBatches(self._fixed(images[val]), labels[val])
+            items = self.read(train=True)
+            train, val = self.split(items, self.val_fraction, self.split_seed)
+            self.train_set = IndexedBatches(self._threshold(taken(items, train)))
+            self.val_set = IndexedBatches(self._fixed(taken(items, val)))
         if stage in ("test", None) and not hasattr(self, "test_set"):
-            images, labels = self.read(train=False)
-            self.test_set = IndexedBatches(self._fixed(images), labels)
+            self.test_set = IndexedBatches(self._fixed(self.read(train=False)))
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def split(self, items: Items, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the places of the items to keep, and of those to hold out, by class alike.
+
+        Items with the same condition given are several references for it, and stay together (they
+        count as one, of the first one's class), unless conditions are too few to be held out.
+
+        Raises:
+            InputError: If either would lack a class.
+        """
+        group = groups(items.given)
+        if int(group.max()) + 1 < _FEWEST_CONDITIONS:
+            group = torch.arange(len(group))
+        first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce(
+            0, group, torch.arange(len(group)), "amin"
+        )
+        try:
+            parts = train_test_split(
+                torch.arange(len(first)),
+                test_size=fraction,
+                stratify=items.labels[first],
+                random_state=seed,
+            )
+        except ValueError as error:
+            raise InputError(
+                f"data: {fraction} of {len(first)} images cannot be held out with every class on "
+                f"both sides ({error}); give more of each class, or another data.val_fraction if "
+                "it is the validation split"
+            ) from error
+        if len(first) == len(group):
+            return parts[0], parts[1]
+        held_out = torch.isin(group, parts[1])
+        return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
+
+    def train_dataloader(self) -> DataLoader[Items]:
         return self._loader(self.train_set, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def val_dataloader(self) -> DataLoader[Items]:
         return self._loader(self.val_set)
 
-    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def test_dataloader(self) -> DataLoader[Items]:
         return self._loader(self.test_set)
 
-    def on_after_batch_transfer(
-        self, batch: tuple[Tensor, Tensor], dataloader_idx: int = 0
-    ) -> Batch:
+    def on_after_batch_transfer(self, batch: Items, dataloader_idx: int = 0) -> Batch:
         """Scale, binarise and pair, on the device that the batch has reached."""
-        images, labels = batch
-        y = images.float() / (self.levels - 1)
+        images = batch.images.float() / (self.levels - 1)
         if self.binarize == "dynamic":
-            y = torch.bernoulli(y)  # which leaves the pixels drawn for validation and test alone
-        return self.condition(y, labels)
+            images = images.bernoulli()  # which leaves what was drawn for validation and test alone
+        given = batch.given.float()
+        if batch.given.dtype == torch.uint8:  # pixels
+            given = given / 255
+        return self.condition(batch._replace(images=images, given=given))
 
-    def _loader(
-        self, dataset: IndexedBatches, shuffle: bool = False
-    ) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _loader(self, dataset: IndexedBatches, shuffle: bool = False) -> DataLoader[Items]:
         return DataLoader(dataset, self.batch_size, shuffle=shuffle, collate_fn=_whole)
 
-    def _threshold(self, images: Tensor) -> Tensor:
+    def _threshold(self, items: Items) -> Items:
         if self.binarize != "threshold":
-            return images
-        return (images > (self.levels - 1) / 2).to(images.dtype) * (self.levels - 1)
+            return items
+        white = items.images > (self.levels - 1) / 2
+        return items._replace(images=white.to(items.images.dtype) * (self.levels - 1))
 
-    def _fixed(self, images: Tensor) -> Tensor:
+    def _fixed(self, items: Items) -> Items:
         if self.binarize != "dynamic":
-            return self._threshold(images)
+            return self._threshold(items)
         generator = torch.Generator().manual_seed(_EVALUATION_SEED)
-        drawn = torch.bernoulli(images.float() / (self.levels - 1), generator=generator)
-        return drawn.to(images.dtype) * (self.levels - 1)
+        drawn = torch.bernoulli(items.images.float() / (self.levels - 1), generator=generator)
+        return items._replace(images=drawn.to(items.images.dtype) * (self.levels - 1))

@@ -3,12 +3,12 @@
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import Tensor
 
-from cvae.data.base import LabelledImages
+from cvae.batch import Items, Sizes
+from cvae.data.base import ImageData, labelled, taken
 
 
-class Digits(LabelledImages):
+class Digits(ImageData):
     """1,797 real scans of 8x8 pixels with 17 grey levels; no download.
 
     The test part of "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI
@@ -16,16 +16,14 @@ class Digits(LabelledImages):
     split that never changes, is the test set.
     """
 
-    image_shape = (1, 8, 8)
-    num_classes = 10
+    sizes = Sizes((1, 8, 8), 10)
     levels = 17
 
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+    def read(self, train: bool) -> Items:
         bunch = load_digits()
         images = torch.from_numpy(bunch.images).to(torch.uint8).unsqueeze(1)
         labels = torch.from_numpy(bunch.target).long()
         parts = train_test_split(
             torch.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0
         )
-        index = parts[0] if train else parts[1]
-        return images[index], labels[index]
+        return taken(labelled(images, labels), parts[0] if train else parts[1])

@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 import torch
 from filelock import FileLock
-from torch import Tensor
 from torchvision import datasets
 
+from cvae.batch import Items, Sizes
 from cvae.conditions import ConditionBuilder
-from cvae.data.base import LabelledImages
+from cvae.data.base import ImageData, labelled
 from cvae.errors import InputError
 
 _UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AssertionError)
 """What torchvision raises over files that are cut short or of another format."""
 
 
-class MNIST(LabelledImages):
+class MNIST(ImageData):
     """Handwritten digits, 60,000 for training and 10,000 for testing (LeCun et al. 1998).
 
     Args:
@@ -27,11 +27,10 @@ class MNIST(LabelledImages):
         root: Folder laid out as torchvision's: the files lie in `root/MNIST/raw`.
         download: Whether to fetch the files where they are missing. Several processes may start
             at once: one downloads, the others wait, and an interrupted download leaves nothing.
-        **options: As for `LabelledImages`.
+        **options: As for `ImageData`.
     """
 
-    image_shape = (1, 28, 28)
-    num_classes = 10
+    sizes = Sizes((1, 28, 28), 10)
     levels = 256
     source: ClassVar[Callable[..., Any]] = datasets.MNIST
     files: ClassVar[tuple[str, ...]] = (
@@ -51,7 +50,7 @@ class MNIST(LabelledImages):
     ) -> None:
         super().__init__(condition, **options)
         self.root = Path(root).expanduser()
-        self.folder = self.root / type(self).__name__ / "raw"
+        self.folder = self.root / type(self).source.__name__ / "raw"
         self.download = download
 
     def prepare_data(self) -> None:
@@ -67,7 +66,7 @@ class MNIST(LabelledImages):
             raise InputError(f"data.root: '{self._missing()[0]}' is missing; {remedy}")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / f".{type(self).__name__}.lock"):
+            with FileLock(self.root / f".{type(self).source.__name__}.lock"):
                 if self._missing():
                     self._fetch()
         except (OSError, RuntimeError) as error:
@@ -77,11 +76,11 @@ class MNIST(LabelledImages):
                 f"{remedy}"
             ) from error
 
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+    def read(self, train: bool) -> Items:
         try:
             dataset = self.open(self.root, train=train)
             images, labels = dataset.data.unsqueeze(1), torch.as_tensor(dataset.targets).long()
-            if images.shape[1:] != self.image_shape or len(images) != len(labels):
+            if images.shape[1:] != self.sizes.image_shape or len(images) != len(labels):
                 raise ValueError(f"{tuple(images.shape)} pixels for {len(labels)} labels")
         except _UNREADABLE as error:
             reason = (str(error).strip().splitlines() or ["not in the IDX format"])[0]
@@ -89,7 +88,7 @@ class MNIST(LabelledImages):
                 f"data.root: the files in '{self.folder}' are damaged ({reason}); "
                 "delete that folder to have them downloaded again"
             ) from error
-        return images, labels
+        return labelled(images, labels)
 
     def open(self, root: Path, **options: bool) -> Any:
         """Return torchvision's data set under `root`; `options` are its `train` and `download`."""
@@ -106,7 +105,7 @@ class MNIST(LabelledImages):
                 self.open(Path(scratch), train=train, download=True)
             self.folder.mkdir(parents=True, exist_ok=True)
             for name in self.files:
-                shutil.move(Path(scratch) / type(self).__name__ / "raw" / name, self.folder / name)
+                shutil.move(Path(scratch, self.folder.relative_to(self.root), name), self.folder)
 
 
 class FashionMNIST(MNIST):
@@ -135,9 +134,10 @@ class EMNIST(MNIST):
     def open(self, root: Path, **options: bool) -> Any:
         return type(self).source(root, split="digits", **options)
 
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        images, labels = super().read(train)
-        return images.transpose(-1, -2), labels  # the files hold the images transposed
+    def read(self, train: bool) -> Items:
+        items = super().read(train)
+        # The files hold the images transposed.
+        return items._replace(images=items.images.transpose(-1, -2))
 
 
 class QMNIST(MNIST):
@@ -151,6 +151,6 @@ class QMNIST(MNIST):
         "qmnist-test-labels-idx2-int",
     )
 
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        images, labels = super().read(train)
-        return images, labels[:, 0]  # further columns: the writer, the position, ...
+    def read(self, train: bool) -> Items:
+        items = super().read(train)
+        return items._replace(labels=items.labels[:, 0])  # further columns: the writer, ...

@@ -17,7 +17,7 @@ class StandardPrior(ConditionalDistribution):
         latent_dim: Number of latent dimensions L.
 
     Raises:
-        InputError: If `latent_dim` is below 1.
+        InputError: If `latent_dim` is negative.
     """
 
     mean: Tensor
@@ -25,7 +25,7 @@ class StandardPrior(ConditionalDistribution):
 
     def __init__(self, x_shape: Shape, latent_dim: int) -> None:
         super().__init__()
-        require_at_least("latent_dim", latent_dim, 1)
+        require_at_least("latent_dim", latent_dim, 0)
         self.condition_dims = len(x_shape)
         self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)

@@ -1,27 +1,14 @@
-"""Networks: tensors to a tensor, built from sizes.
-
-A network is built as `network(in_shapes, out_shape)` and called with one tensor per entry of
-`in_shapes`. The tensors' leading dimensions broadcast against each other and come out unchanged,
-so that K samples of z, (K, B, L), may meet B conditions, (B, X), without a copy at the call.
-"""
+"""Fully connected networks."""
 
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape
 from cvae.errors import require_at_least
-
-
-class Network(Protocol):
-    """What builds a network: a class of this file with its hyperparameters filled in."""
-
-    def __call__(self, in_shapes: Sequence[Shape], out_shape: Shape) -> nn.Module:
-        """Return a module from tensors (..., *in_shape) to a tensor (..., *out_shape)."""
 
 
 class MLP(nn.Module):
@@ -51,11 +38,12 @@ class MLP(nn.Module):
         require_at_least("network.width", width, 1)
         require_at_least("network.depth", depth, 0)
         self.in_shapes = tuple(map(tuple, in_shapes))
-        sizes = [sum(map(math.prod, self.in_shapes)), *[width] * depth]
+        hidden = [width] * depth if math.prod(out_shape) else []  # nothing needs no layers
+        sizes = [sum(map(math.prod, self.in_shapes)), *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
-            layers += [_linear(fan_in, fan_out), activation()]
-        layers += [_linear(sizes[-1], math.prod(out_shape)), nn.Unflatten(-1, tuple(out_shape))]
+            layers += [linear(fan_in, fan_out), activation()]
+        layers += [linear(sizes[-1], math.prod(out_shape)), nn.Unflatten(-1, tuple(out_shape))]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -65,12 +53,15 @@ class MLP(nn.Module):
         return self.layers(torch.cat([t.expand(*lead, -1) for t in flat], dim=-1))
 
 
-def _linear(fan_in: int, fan_out: int) -> nn.Module:
-    return nn.Linear(fan_in, fan_out) if fan_in else _Constant(fan_out)
+def linear(fan_in: int, fan_out: int) -> nn.Module:
+    """Return a linear layer from (..., fan_in) to (..., fan_out), either of which may be 0."""
+    return nn.Linear(fan_in, fan_out) if fan_in and fan_out else _Constant(fan_out)
 
 
 class _Constant(nn.Module):
     """What is left of a linear layer without inputs, as under an empty condition: its bias.
+
+    Also of one without outputs, as for a z of no dimensions: nothing.
 
     `nn.Linear` would set it to zero, and units that all start equal would stay equal.
     """

@@ -1,0 +1,69 @@
+"""x is a part of the image, y the rest."""
+
+import torch
+from torch import Tensor
+
+from cvae.batch import Batch, Items, Shape, Sizes
+from cvae.conditions.base import Condition
+from cvae.errors import InputError
+
+_UNSEEN = 0.5
+
+
+class QuadrantsCondition(Condition):
+    """x is the visible quadrants of an image, y the pixels of the hidden ones.
+
+    The structured prediction of Sohn, Lee & Yan 2015, section 5.1. One visible quadrant is the
+    lower left, two are the left half, and three leave the lower right hidden.
+
+    x is an image of C + 1 channels: the visible pixels, 0 where they are hidden, and the mask, 1
+    where they are visible. y is a vector of the hidden pixels alone, channel by channel, row by
+    row: a visible pixel is not predicted, and does not count.
+
+    Args:
+        sizes: What the data set's items are like.
+        visible: Number of visible quadrants, 1 to 3.
+
+    Raises:
+        InputError: If `visible` is another number, or the images have a single row or column.
+    """
+
+    def __init__(self, sizes: Sizes, visible: int = 1) -> None:
+        super().__init__(sizes)
+        if visible not in (1, 2, 3):
+            raise InputError(f"condition.visible: expected 1, 2 or 3 quadrants, got {visible}")
+        self.image_shape = tuple(sizes.image_shape)
+        channels, height, width = self.image_shape
+        if min(height, width) < 2:
+            raise InputError(f"condition: images of {height}x{width} pixels have no quadrants")
+        # On the CPU also where a model is built on the meta device, to be looked at alone.
+        seen = torch.zeros(height, width, dtype=torch.bool, device="cpu")
+        seen[height // 2 :, : width // 2] = True
+        if visible > 1:
+            seen[: height // 2, : width // 2] = True
+        if visible > 2:
+            seen[: height // 2, width // 2 :] = True
+        self.seen = seen
+        self.hidden = (~seen).flatten().nonzero()[:, 0]
+        self.x_shape: Shape = (channels + 1, height, width)
+        self.y_shape = (channels * int((~seen).sum()),)
+
+    def __call__(self, items: Items) -> Batch:
+        images = items.images
+        mask = self.seen.to(images).expand(len(images), 1, -1, -1)
+        hidden = images.flatten(2).index_select(2, self.hidden.to(images.device))
+        return Batch(torch.cat((images * mask, mask), 1), hidden.flatten(1))
+
+    def whole(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the visible pixels of x and the hidden y in one image, (..., B, C, H, W)."""
+        channels = self.image_shape[0]
+        images = x[..., :channels, :, :].expand(*y.shape[:-1], *self.image_shape).flatten(-2)
+        hidden = y.unflatten(-1, (channels, -1)).to(images.dtype)
+        return images.index_copy(-1, self.hidden.to(x.device), hidden).unflatten(
+            -1, self.image_shape[1:]
+        )
+
+    def shown(self, x: Tensor) -> Tensor:
+        """Return what is visible, and a middle grey where nothing is, (B, C, H, W)."""
+        visible, mask = x[..., :-1, :, :], x[..., -1:, :, :]
+        return visible * mask + _UNSEEN * (1 - mask)

@@ -1,0 +1,149 @@
+"""Labelled images of one's own, from folders of image files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from cvae.batch import Items, Sizes
+from cvae.conditions import ConditionBuilder
+from cvae.data.base import labelled
+from cvae.data.own import OwnData
+from cvae.errors import InputError, require_at_least
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_WHITE = (255, 255, 255, 255)
+
+
+class Folder(OwnData):
+    """Reads `DIR/CLASS/FILE`: a sub-folder for each class, of any images that Pillow reads.
+
+    With `DIR/train`, that one holds the sub-folders of classes, and `DIR/val` and `DIR/test` those
+    of splits of their own. Grey images have one channel; where a single one has colour, all have
+    three. What is transparent becomes white. Names that begin with a dot are passed over.
+
+    Args:
+        condition: Builder of the condition.
+        root: The folder.
+        size: Height and width that all images are resized to; None takes them as they are.
+        **options: As for `OwnData`.
+
+    Raises:
+        InputError: If the folder does not hold images in classes, or an image does not fit; it
+            names the file.
+    """
+
+    levels = 256
+
+    def __init__(
+        self, condition: ConditionBuilder, *, root: str, size: int | None = None, **options: Any
+    ) -> None:
+        super().__init__(condition, **options)
+        if size is not None:
+            require_at_least("data.size", size, 1)
+        self.root, self.size = Path(root).expanduser(), size
+        if not self.root.is_dir():
+            raise InputError(f"data.root: '{self.root}' is not a folder")
+        splits = {"train": self.root}
+        if _classes(self.root / "train"):
+            named = {name: self.root / name for name in ("train", "val", "test")}
+            splits = {name: folder for name, folder in named.items() if _classes(folder)}
+        classes = _classes(splits["train"])
+        if len(classes) < 2:
+            raise InputError(
+                f"data.root: '{splits['train']}' has {len(classes)} folders of images, expected "
+                "one for each class and two classes at least; put the images of a class into a "
+                "folder of its own"
+            )
+        found = {name: self._images(folder, classes) for name, folder in splits.items()}
+        files = [file for part in found.values() for file in part]
+        channels = max(pixels.shape[0] for _, pixels, _ in files)
+        height, width = files[0][1].shape[1:]
+        for file, pixels, _ in files:
+            if pixels.shape[1:] != (height, width):
+                raise InputError(
+                    f"data.root: '{file}' has {pixels.shape[1]}x{pixels.shape[2]} pixels, the "
+                    f"images before it {height}x{width}; set data.size to resize all of them"
+                )
+        shape = (channels, height, width)
+        items = {name: _items(part, shape) for name, part in found.items()}
+        self.train_items = items["train"]
+        self.val_items, self.test_items = items.get("val"), items.get("test")
+        self.sizes = Sizes(shape, len(classes), class_names=tuple(classes))
+
+    def _images(self, folder: Path, classes: list[str]) -> list[tuple[Path, np.ndarray, int]]:
+        for name in _classes(folder):
+            if name not in classes:
+                raise InputError(
+                    f"data.root: '{folder / name}' is of no class of the training images "
+                    f"({', '.join(classes)})"
+                )
+        return [
+            (file, self._pixels(file), label)
+            for label, name in enumerate(classes)
+            for file in _files(folder / name)
+        ]
+
+    def _pixels(self, file: Path) -> np.ndarray:
+        """Return an image as it is meant to be seen, uint8 (1, H, W), or (3, H, W) with colour."""
+        try:
+            with Image.open(file) as opened:
+                if getattr(opened, "n_frames", 1) > 1:
+                    raise InputError(f"data.root: '{file}' has several frames, expected one image")
+                image = _in_bytes(ImageOps.exif_transpose(opened))
+        except _UNREADABLE as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"data.root: '{file}' cannot be read as an image ({reason}); repair it, or take it "
+                "out"
+            ) from error
+        if self.size is not None:
+            image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)
+        pixels = np.asarray(image)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _in_bytes(image: Image.Image) -> Image.Image:
+    """Return an image in 256 levels, grey or of three colours, on white.
+
+    Raises:
+        ValueError: If its numbers have no known range.
+    """
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are of Pillow's mode {image.mode}, in no known range")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), layer)
+        rgb = image.convert("RGB")
+        red, green, blue = rgb.split()
+        grey = red.tobytes() == green.tobytes() == blue.tobytes()
+        return red if grey else rgb
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _items(files: list[tuple[Path, np.ndarray, int]], shape: tuple[int, ...]) -> Items:
+    images = np.stack([np.broadcast_to(pixels, shape) for _, pixels, _ in files])
+    labels = np.array([label for _, _, label in files])
+    return labelled(torch.from_numpy(images), torch.from_numpy(labels))
+
+
+def _classes(folder: Path) -> list[str]:
+    """Return the names of the sub-folders that hold images."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and _files(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    if folder.name.startswith("."):
+        return []
+    known = Image.registered_extensions()
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in known and not path.name.startswith(".")
+    )

@@ -1,0 +1,41 @@
+"""What a user's own data share: splits that are given, or made once and for all."""
+
+import torch
+from torch import Tensor
+
+from cvae.batch import Items
+from cvae.data.base import ImageData, joined, taken
+
+_TEST_FRACTION = 0.2
+
+
+class OwnData(ImageData):
+    """Items that have been read already.
+
+    Without a test split a fifth of the items is set apart, by a split that never changes.
+
+    Attributes:
+        train_items: Items to train on, and to split what is not given off from.
+        val_items, test_items: Splits that are given, or None.
+    """
+
+    train_items: Items
+    val_items: Items | None = None
+    test_items: Items | None = None
+
+    def read(self, train: bool) -> Items:
+        if self.test_items is not None:
+            rest, test = self.train_items, self.test_items
+        else:
+            kept, apart = super().split(self.train_items, _TEST_FRACTION, seed=0)
+            rest, test = taken(self.train_items, kept), taken(self.train_items, apart)
+        if not train:
+            return test
+        return rest if self.val_items is None else joined(rest, self.val_items)
+
+    def split(self, items: Items, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+        if self.val_items is None:
+            return super().split(items, fraction, seed)
+        places = torch.arange(len(items.labels))
+        first = len(places) - len(self.val_items.labels)
+        return places[:first], places[first:]
