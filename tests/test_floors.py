@@ -6,18 +6,18 @@ from pathlib import Path
 import cvae
 
 FLOORS = [
-    {"errors", "batch"},
+    {"errors", "batch", "charts", "schemas"},
     {"nets"},
     {"distributions"},
     {"likelihoods", "priors", "posteriors", "objectives", "conditions", "plots"},
     {"generators", "metrics"},
     {"module", "data"},
     {"pictures", "config", "judge"},
-    {"callbacks", "checkpoint", "explain", "measures"},
+    {"callbacks", "checkpoint", "explain", "measures", "runs"},
     {"cli", "resume"},
-    {"train", "sample", "evaluate"},
+    {"train", "sample", "evaluate", "report"},
 ]
-KNOW_HYDRA = {"config", "checkpoint", "explain", "cli", "train"}
+KNOW_HYDRA = {"schemas", "config", "checkpoint", "explain", "cli", "train"}
 SOURCE = Path(cvae.__file__).parent
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
 

@@ -26,17 +26,18 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from cvae.config import SCHEMAS, Config, check_root, find
+from cvae.config import Config, check_root, find
 from cvae.errors import InputError
 from cvae.explain import explain
 from cvae.metrics.latent import latent_verdict
 from cvae.module import CVAE, KL_PER_DIMENSION
+from cvae.schemas import SCHEMAS
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
 
 
-_COMPARE = {
+COMPARE = {
     "mass": "of a mass over binary pixels: compare with masses of the same images alone",
     "density": "of a density over pixels: compare with densities of the same images alone",
     "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
@@ -136,7 +137,7 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
     """Print the metrics of a model's test split as a table, and what has to be said of them."""
     nats_of = model.generator.likelihood.nats_of
     table = Table(
-        "metric", "value", title="test split", caption=f"nats per image, {_COMPARE[nats_of]}"
+        "metric", "value", title="test split", caption=f"nats per image, {COMPARE[nats_of]}"
     )
     table.columns[1].justify = "right"
     part = "test"

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, get_args, get_type_hints
@@ -20,7 +20,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.utils import instantiate
 from lightning import Trainer
-from omegaconf import MISSING, OmegaConf
+from omegaconf import OmegaConf
 from typeguard import TypeCheckError, check_type
 
 from cvae.batch import Sizes
@@ -29,67 +29,10 @@ from cvae.data.base import ImageData
 from cvae.errors import InputError, did_you_mean
 from cvae.generators import Generator
 from cvae.module import CVAE
+from cvae.schemas import SCHEMAS
 
 Config = Mapping[str, Any]
 """A resolved configuration: plain dicts, lists, numbers and strings."""
-
-
-@dataclass
-class TrainSchema:
-    """The root of `conf/train.yaml`: the shared facts, and a node per group."""
-
-    data: Any = MISSING
-    condition: Any = MISSING
-    prior: Any = MISSING
-    posterior: Any = MISSING
-    likelihood: Any = MISSING
-    network: Any = MISSING
-    objective: Any = MISSING
-    optimizer: Any = MISSING
-    scheduler: Any = MISSING
-    trainer: Any = MISSING
-    logger: Any = MISSING
-    callbacks: Any = MISSING
-    latent_dim: int = MISSING
-    seed: int = MISSING
-    resume: str | None = None
-
-
-@dataclass
-class DataChanges:
-    """Changes to the data that the run was trained on; null leaves them."""
-
-    root: str | None = None
-    path: str | None = None
-    batch_size: int | None = None
-
-
-@dataclass
-class SampleSchema:
-    """The root of `conf/sample.yaml`."""
-
-    checkpoint: str = MISSING
-    digits: str | None = None
-    n: int = MISSING
-    seed: int = MISSING
-    plot: str = MISSING
-    mean: bool = MISSING
-    out: str = MISSING
-    data: DataChanges = MISSING
-
-
-@dataclass
-class EvaluateSchema:
-    """The root of `conf/evaluate.yaml`."""
-
-    checkpoint: str = MISSING
-    samples: int = MISSING
-    images: int = MISSING
-    judges: str = MISSING
-    seed: int = MISSING
-    trainer: Any = MISSING
-    out: str | None = None
-    data: DataChanges = MISSING
 
 
 def find(name: str) -> Path:
@@ -109,9 +52,6 @@ def job_folder(number: int, overrides: str) -> str:
     """Return the name of a sweep's job: safe in a path, on the command line, and not too long."""
     return re.sub(r"[^\w.+-]+", "-", f"{number}_{overrides}")[:120]
 
-
-SCHEMAS = {"train": TrainSchema, "sample": SampleSchema, "evaluate": EvaluateSchema}
-"""The root of each command's configuration."""
 
 Plugins.instance().register(ExperimentsOnSearchPath)
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)

@@ -1,6 +1,7 @@
 """`cvae-train`: train a model, test its best checkpoint, and leave a run folder."""
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -85,7 +86,12 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
     datamodule = build_datamodule(config)
     model = build_model(config, datamodule.sizes)
     logger = instantiate(config["logger"])(save_dir=run_dir)
-    logger.hparams.update(settings(config))
+    nats_of = model.generator.likelihood.nats_of
+    told = settings(config) | {
+        "nats_of": nats_of,
+        "target_pixels": math.prod(model.condition.y_shape),
+    }
+    logger.hparams.update(told)
     provenance = Provenance(config, datamodule.sizes)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
@@ -101,12 +107,7 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
     metrics = test(model, datamodule, tester)
 
     _, progress = checkpoint.read(run_dir, "last.ckpt")
-    nats_of = model.generator.likelihood.nats_of
-    logger.log_hyperparams(
-        settings(config) | {"nats_of": nats_of},
-        by_kind(metrics, nats_of),
-        step=progress["global_step"],
-    )
+    logger.log_hyperparams(told, by_kind(metrics, nats_of), step=progress["global_step"])
     logger.finalize("success")
     model = model.cpu()
     wanted = examples(datamodule) if model.condition.needs_examples else None

@@ -1,0 +1,121 @@
+"""Charts of many runs: names and numbers to a figure, and nothing else."""
+
+import math
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+from matplotlib import colormaps
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+_COLOURS = colormaps["viridis"]
+_SHOWN_NAMES = 12
+_FEW = 10
+"""Points of a curve that are all shown."""
+
+
+def curves(lines: Mapping[str, Mapping[int, float]], label: str) -> Figure:
+    """Return curves over each other, step to value, the first one in the darkest colour."""
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for index, (name, points) in enumerate(lines.items()):
+        colour = _COLOURS(0.95 * index / max(1, len(lines) - 1))
+        shown = name if index < _SHOWN_NAMES else "_"  # a name that matplotlib leaves out
+        axes.plot(list(points), list(points.values()), color=colour, lw=1.3, label=shown)
+    axes.set_xlabel("training steps")
+    axes.set_ylabel(label)
+    # What happens in the first steps would leave no room for what tells the runs apart.
+    late = sorted(value for points in lines.values() for value in list(points.values())[1:])
+    if len(late) > _FEW * len(lines):
+        low = late[len(late) // 20]
+        axes.set_ylim(bottom=low - 0.05 * (late[-1] - low))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def heat_map(
+    values: Sequence[Sequence[float]],
+    rows: Mapping[str, Sequence[str]],
+    columns: Mapping[str, Sequence[str]],
+    label: str,
+) -> Figure:
+    """Return a table of numbers as colours, each number in its cell; NaN is left empty.
+
+    Args:
+        values: R rows of C numbers.
+        rows: The name of what differs between rows, and its R values.
+        columns: The name of what differs between columns, and its C values.
+        label: What the numbers are.
+    """
+    ((row_label, row_names),), ((column_label, column_names),) = rows.items(), columns.items()
+    size = (2.4 + 0.95 * len(column_names), 1.5 + 0.55 * len(row_names))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(values, cmap=_COLOURS, aspect="auto")
+    axes.set_xticks(range(len(column_names)), column_names)
+    axes.set_yticks(range(len(row_names)), row_names)
+    axes.set_xlabel(column_label)
+    axes.set_ylabel(row_label)
+    axes.tick_params(length=0)
+    finite = [value for row in values for value in row if math.isfinite(value)]
+    middle = min(finite) + 0.6 * (max(finite) - min(finite)) if finite else 0.0
+    for r, row in enumerate(values):
+        for c, value in enumerate(row):
+            if not math.isnan(value):
+                colour = "white" if value < middle else "black"
+                axes.text(c, r, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+    figure.colorbar(image, label=label)
+    return figure
+
+
+def parallel_coordinates(
+    lines: Sequence[Mapping[str, str | float]], axes_names: Sequence[str]
+) -> Figure:
+    """Return a line for each run through an axis for each setting, coloured by the last axis.
+
+    Words, and numbers of few values, are spaced evenly along their axis; the last axis is a number.
+    """
+    figure = Figure(figsize=(1.6 * len(axes_names) + 1.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    heights = [_heights([line[name] for line in lines]) for name in axes_names[:-1]]
+    last = [float(line[axes_names[-1]]) for line in lines]
+    finite = [value for value in last if math.isfinite(value)]
+    scale = Normalize(min(finite), max(finite))
+    for index, value in enumerate(last):
+        if math.isfinite(value):
+            points = [height[index][0] for height in heights] + [float(scale(value))]
+            axes.plot(points, color=_COLOURS(0.95 * scale(value)), lw=1.4, alpha=0.8)
+    for place, height in enumerate(heights):
+        axes.axvline(place, color="0.6", lw=0.8)
+        for y, name in set(height):
+            axes.annotate(
+                name, (place, y), (4, 0), textcoords="offset points", fontsize=8, va="center",
+                bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.8},
+            )  # fmt: skip
+    end = len(heights)
+    axes.axvline(end, color="0.6", lw=0.8)
+    for share in (0.0, 0.5, 1.0):
+        axes.annotate(
+            f"{scale.inverse(share):.2f}", (end, share), (6, 0), textcoords="offset points",
+            fontsize=8, va="center",
+        )  # fmt: skip
+    axes.set_xticks(range(len(axes_names)), axes_names)
+    axes.set_yticks([])
+    axes.margins(x=0.12)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _heights(values: Sequence[str | float]) -> list[tuple[float, str]]:
+    """Return where each value stands on an axis from 0 to 1, with its name."""
+    order = sorted(set(values), key=lambda v: (isinstance(v, str), v))
+    step = 1 / max(1, len(order) - 1)
+    return [(order.index(value) * step, str(value)) for value in values]
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as an SVG file, the same bytes for the same figure."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

@@ -1,0 +1,81 @@
+"""The root of each command's configuration, typed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class TrainSchema:
+    """The root of `conf/train.yaml`: the shared facts, and a node per group."""
+
+    data: Any = MISSING
+    condition: Any = MISSING
+    prior: Any = MISSING
+    posterior: Any = MISSING
+    likelihood: Any = MISSING
+    network: Any = MISSING
+    objective: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    trainer: Any = MISSING
+    logger: Any = MISSING
+    callbacks: Any = MISSING
+    latent_dim: int = MISSING
+    seed: int = MISSING
+    resume: str | None = None
+
+
+@dataclass
+class DataChanges:
+    """Changes to the data that the run was trained on; null leaves them."""
+
+    root: str | None = None
+    path: str | None = None
+    batch_size: int | None = None
+
+
+@dataclass
+class SampleSchema:
+    """The root of `conf/sample.yaml`."""
+
+    checkpoint: str = MISSING
+    digits: str | None = None
+    n: int = MISSING
+    seed: int = MISSING
+    plot: str = MISSING
+    mean: bool = MISSING
+    out: str = MISSING
+    data: DataChanges = MISSING
+
+
+@dataclass
+class EvaluateSchema:
+    """The root of `conf/evaluate.yaml`."""
+
+    checkpoint: str = MISSING
+    samples: int = MISSING
+    images: int = MISSING
+    judges: str = MISSING
+    seed: int = MISSING
+    trainer: Any = MISSING
+    out: str | None = None
+    data: DataChanges = MISSING
+
+
+@dataclass
+class ReportSchema:
+    """The root of `conf/report.yaml`."""
+
+    dir: str = MISSING
+    out: str | None = None
+
+
+SCHEMAS = {
+    "train": TrainSchema,
+    "sample": SampleSchema,
+    "evaluate": EvaluateSchema,
+    "report": ReportSchema,
+}
+"""The root of each command's configuration."""
