@@ -341,17 +341,21 @@ def test_folders_that_do_not_fit_are_named(
 # -- commands ----------------------------------------------------------------------------------
 
 
-def test_own_data_go_through_every_command_from_any_folder(
-    call, arrays_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def moved_on(call, arrays_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Train on a file by its relative path, and go to another folder; return the first one."""
     shutil.copy(arrays_path, tmp_path / "own.npz")
     run = ["data=arrays", "data.path=own.npz", "condition=image", *SHORT, "hydra.run.dir=run"]
     assert call(train.main, *run)[0] == 0
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path
+
+
+def test_own_data_go_through_every_command_from_any_folder(call, moved_on: Path) -> None:
     assert call(sample.main, "checkpoint=../run", "n=2", "out=a.png")[0] == 0
     assert call(evaluate.main, "checkpoint=../run", "samples=3", "images=0")[0] == 0
-    shutil.move(tmp_path / "own.npz", tmp_path / "moved.npz")
+    shutil.move(moved_on / "own.npz", moved_on / "moved.npz")
     status, _, error = call(evaluate.main, "checkpoint=../run", "samples=3", "images=0")
     assert status == 2
     assert "own.npz' cannot be read" in error
@@ -359,16 +363,9 @@ def test_own_data_go_through_every_command_from_any_folder(
     assert call(evaluate.main, *changed)[0] == 0
 
 
-def test_a_run_on_own_data_goes_on_from_any_folder(
-    call, arrays_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(arrays_path, tmp_path / "own.npz")
-    run = ["data=arrays", "data.path=own.npz", "condition=image", *SHORT, "hydra.run.dir=run"]
-    assert call(train.main, *run)[0] == 0
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
+def test_a_run_on_own_data_goes_on_from_any_folder(call, moved_on: Path) -> None:
     assert call(train.main, "resume=../run", "trainer.max_epochs=2")[0] == 0
-    shutil.move(tmp_path / "own.npz", tmp_path / "moved.npz")
+    shutil.move(moved_on / "own.npz", moved_on / "moved.npz")
     again = ["resume=../run", "trainer.max_epochs=3", "data.path=../moved.npz"]
     assert call(train.main, *again)[0] == 0
 

@@ -169,6 +169,8 @@ def test_the_command_writes_three_files(call, sweep: Path, tmp_path: Path) -> No
         (lambda folder: folder.mkdir(), "has no run in it"),
         (lambda folder: run(folder / "a", MASS, {}).joinpath("metrics.json").write_text("{"),
          "metrics.json' is damaged"),
+        (lambda folder: run(folder / "a", MASS, {}).joinpath("hparams.yaml").write_text("[1]"),
+         "hparams.yaml' is damaged (it holds no names with values)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_reported_is_told_in_one_line(call, tmp_path: Path, make, message) -> None:

@@ -72,8 +72,8 @@ def _counted(path: Path) -> list[tuple[int, str]]:
 
 
 def _run(place: Path, folder: Path) -> Run:
-    metrics = _read(place / "metrics.json", json.loads) or {}
-    settings = _read(place / "hparams.yaml", yaml.safe_load)
+    metrics = _read_mapping(place / "metrics.json", json.loads) or {}
+    settings = _read_mapping(place / "hparams.yaml", yaml.safe_load)
     if settings is None:
         overrides = _read(place / ".hydra" / "overrides.yaml", yaml.safe_load) or []
         settings = dict(str(item).lstrip("+").partition("=")[::2] for item in overrides)
@@ -96,15 +96,22 @@ def _read(path: Path, parse: Any) -> Any:
         raise InputError(f"'{path}' is damaged ({str(error).splitlines()[0]})") from error
 
 
+def _read_mapping(path: Path, parse: Any) -> dict[Any, Any] | None:
+    found = _read(path, parse)
+    if found is not None and not isinstance(found, dict):
+        raise InputError(f"'{path}' is damaged (it holds no names with values)")
+    return found
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def by_kind(runs: Iterable[Run]) -> dict[tuple[str, ...], list[Run]]:
-    """Return the finished runs of each kind."""
+    """Return the finished runs of each kind, those with what they are ranked by."""
     kinds: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        if run.metrics:
+        if "test/elbo" in run.metrics:
             kinds.setdefault(run.kind, []).append(run)
     return kinds
 

@@ -104,7 +104,7 @@ class Conv(nn.Module):
         parts = features[-1:]
         if self.seed is not None:
             parts.append(self.seed(numbers).unflatten(-1, self.smallest))
-        h = torch.stack(parts).sum(0)
+        h = sum(parts[1:], parts[0])
         for layer, size in zip(self.up, self.sizes[-2::-1], strict=True):
             features = features[:-1]
             h = layer(torch.cat((interpolate(h, size), *features[-1:]), 1), numbers)
