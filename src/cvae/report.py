@@ -119,7 +119,7 @@ def _label(run: Run, runs: Sequence[Run]) -> str:
     """Return what tells a run from the others: its settings, or else its folder."""
     names = differing(runs)
     told = [", ".join(f"{name} {r.settings.get(name)}" for name in names) for r in (run, *runs)]
-    return told[0] if told.count(told[0]) == 2 else run.name
+    return told[0] if names and told.count(told[0]) == 2 else run.name
 
 
 def _ranked(runs: Sequence[Run]) -> list[Run]:
