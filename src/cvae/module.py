@@ -14,7 +14,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cvae.batch import Batch
 from cvae.conditions import Condition, Wanted
@@ -29,6 +29,7 @@ _PIXELS = 2**21
 """Pixels decoded at a time while estimating log p(y|x); bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
+_MONITOR = "val/elbo"
 
 KL_PER_DIMENSION = "test/kl_per_dimension"
 """What the KL of each latent dimension is logged under, with its number."""
@@ -157,10 +158,6 @@ class CVAE(LightningModule):
         if datamodule is not None:
             self.generator.likelihood.require(datamodule.support)
 
-    def on_fit_start(self) -> None:
-        if self.trainer.world_size > 1:  # or every process would draw the same noise
-            torch.manual_seed(torch.initial_seed() + self.global_rank)
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
         self.beta = self.objective.beta_at(epoch)
@@ -184,6 +181,14 @@ class CVAE(LightningModule):
     def on_train_epoch_end(self) -> None:
         self._log_means("train")
         self.log("train/beta", self.beta, sync_dist=True)
+        scheduler, reached = self.lr_schedulers(), self.trainer.callback_metrics
+        if isinstance(scheduler, ReduceLROnPlateau) and _MONITOR in reached:
+            scheduler.step(reached[_MONITOR])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # Lightning steps a plateau after the checkpoint is written, which a resumed run would miss.
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_validation_epoch_end(self) -> None:
         self._log_means("val")
@@ -213,5 +218,5 @@ class CVAE(LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return optimizer
-        schedule = {"scheduler": self.scheduler(optimizer), "monitor": "val/elbo"}
+        schedule = {"scheduler": self.scheduler(optimizer), "monitor": _MONITOR}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

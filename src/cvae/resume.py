@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from lightning import Callback, LightningModule, Trainer
 
@@ -79,7 +80,8 @@ class Restored(Callback):
     """Brings the stored state of Lightning's callbacks up to date before they take it.
 
     ModelCheckpoint stores absolute paths, and forgets which checkpoint was the best when the run's
-    folder was moved. EarlyStopping stores its patience, which may have been given anew.
+    folder was moved. EarlyStopping stores its patience, which may have been given anew, and a run
+    that had stopped by it stays stopped.
     """
 
     def on_load_checkpoint(
@@ -92,6 +94,58 @@ class Restored(Callback):
         for callback in trainer.early_stopping_callbacks:
             if callback is not None and callback.state_key in checkpoint["callbacks"]:
                 checkpoint["callbacks"][callback.state_key]["patience"] = callback.patience
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning forgets that a run had stopped, and would train it for one epoch more.
+        for callback in trainer.early_stopping_callbacks:
+            if callback is not None and callback.wait_count >= max(1, callback.patience):
+                trainer.should_stop = True
+
+
+class Repeatable(Callback):
+    """Makes every random number of a training a function of its seed and its place alone.
+
+    The noise is seeded anew for every batch and every validation, so that nothing of a generator's
+    past has to be stored for a resumed run to go on exactly as it would have. Seeding takes
+    microseconds. Each of several processes draws noise of its own.
+
+    Args:
+        seed: The run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.batch = 0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.batch = 0
+        self._reseed(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        # For the next batch, whose pixels are drawn before its own first hook is called.
+        self.batch = batch_idx + 1
+        self._reseed(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._reseed(trainer, validation=True)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._reseed(trainer)
+
+    def _reseed(self, trainer: Trainer, validation: bool = False) -> None:
+        place = (self.seed, trainer.global_rank, trainer.current_epoch, self.batch, validation)
+        number = hash(place) % 2**32  # of whole numbers, the same in every process
+        torch.default_generator.manual_seed(number)
+        device = trainer.strategy.root_device
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index].manual_seed(number)
 
 
 def _moved(value: Any, before: str, now: str) -> Any:

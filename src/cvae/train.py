@@ -28,7 +28,7 @@ from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
-from cvae.resume import Restored, require_same_settings, resumed
+from cvae.resume import Repeatable, Restored, require_same_settings, resumed
 
 
 def check(config: Config) -> None:
@@ -95,7 +95,12 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
     provenance = Provenance(config, datamodule.sizes)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
-        callbacks=[provenance, Restored(), *instantiate(config["callbacks"]).values()],
+        callbacks=[
+            provenance,
+            Restored(),
+            Repeatable(config["seed"]),
+            *instantiate(config["callbacks"]).values(),
+        ],
         default_root_dir=run_dir,
     )
     last = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")

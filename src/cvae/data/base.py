@@ -6,7 +6,10 @@ Deep Belief Networks") draws the pixels anew at every presentation. Validation a
 once, from a fixed seed, so that every run is judged on the same pixels.
 """
 
+import math
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,6 +18,7 @@ from lightning import LightningDataModule
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
 
 from cvae.batch import Batch, Items, Sizes, Support
 from cvae.conditions import Condition, ConditionBuilder
@@ -26,10 +30,7 @@ _FEWEST_CONDITIONS = 20
 
 
 class IndexedBatches(Dataset[Items]):
-    """Items fetched a whole batch by one index.
-
-    An ordinary DataLoader asks for `__getitems__`, so no sample is ever touched on its own.
-    """
+    """Items fetched a whole batch by one index, so that no sample is ever touched on its own."""
 
     def __init__(self, items: Items) -> None:
         self.items = items
@@ -37,8 +38,35 @@ class IndexedBatches(Dataset[Items]):
     def __len__(self) -> int:
         return len(self.items.images)
 
+    def __getitem__(self, index: Tensor) -> Items:
+        return taken(self.items, index)
+
     def __getitems__(self, indices: list[int]) -> Items:
-        return taken(self.items, torch.as_tensor(indices))
+        return self[torch.as_tensor(indices)]  # what an ordinary DataLoader asks for
+
+
+class ShuffledBatches(DistributedSampler[Tensor]):
+    """The places of each batch, (M,), in a new order every epoch.
+
+    The order is a function of the seed and the epoch alone, so that a resumed run sees the batches
+    that it would have seen. Several processes take turns at the places, and repeat the first few
+    where they cannot share evenly. Lightning leaves samplers of this base class as they are, and
+    sets their epoch.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, rank: int, processes: int) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.rank, self.processes = rank, processes
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(math.ceil(self.count / self.processes) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**32)
+        order = torch.randperm(self.count, generator=generator)
+        order = torch.cat((order, order[: -self.count % self.processes]))
+        return iter(order[self.rank :: self.processes].split(self.batch_size))
 
 
 def groups(given: Tensor) -> Tensor:
@@ -178,13 +206,21 @@ class ImageData(LightningDataModule, ABC):
         return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
 
     def train_dataloader(self) -> DataLoader[Items]:
-        return self._loader(self.train_set, shuffle=True)
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # of seed_everything, in every process
+        rank, processes, epoch = 0, 1, 0
+        if self.trainer is not None:
+            rank, processes = self.trainer.global_rank, self.trainer.world_size
+            # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
+            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        order = ShuffledBatches(len(self.train_set), self.batch_size, seed, rank, processes)
+        order.set_epoch(epoch)
+        return self._loader(self.train_set, batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[Items]:
-        return self._loader(self.val_set)
+        return self._loader(self.val_set, batch_size=self.batch_size)
 
     def test_dataloader(self) -> DataLoader[Items]:
-        return self._loader(self.test_set)
+        return self._loader(self.test_set, batch_size=self.batch_size)
 
     def on_after_batch_transfer(self, batch: Items, dataloader_idx: int = 0) -> Batch:
         """Scale, binarise and pair, on the device that the batch has reached."""
@@ -196,8 +232,10 @@ class ImageData(LightningDataModule, ABC):
             given = given / 255
         return self.condition(batch._replace(images=images, given=given))
 
-    def _loader(self, dataset: IndexedBatches, shuffle: bool = False) -> DataLoader[Items]:
-        return DataLoader(dataset, self.batch_size, shuffle=shuffle, collate_fn=_whole)
+    def _loader(self, dataset: IndexedBatches, **options: Any) -> DataLoader[Items]:
+        # Each pass over a loader draws a number, which must not come from the noise's generator.
+        own = torch.Generator()
+        return DataLoader(dataset, collate_fn=_whole, generator=own, **options)
 
     def _threshold(self, items: Items) -> Items:
         if self.binarize != "threshold":
