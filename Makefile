@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments tensorboard test lint format clean
+.PHONY: help setup train sweep experiments tensorboard test test-slow lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
@@ -29,8 +29,8 @@ setup: $(VENV)/.done ## Install the package and its tools into .venv
 train: setup ## Train on the embedded digits, half a minute; ARGS="data=mnist latent_dim=32" for more
 	@$(BIN)/cvae-train $(ARGS)
 
-sweep: setup ## Twelve runs: prior x likelihood x latent size
-	@$(BIN)/cvae-train -m prior=standard,gaussian likelihood=bernoulli,gaussian latent_dim=2,8,32 $(ARGS)
+sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=joblib" for several at once
+	@$(BIN)/cvae-train sweeps=prior_likelihood_latent $(ARGS)
 
 experiments: setup ## Train, evaluate and tabulate every experiment, two hours; ARGS="data.root=DIR"
 	@for file in experiments/experiment/*.yaml; do \
@@ -48,6 +48,12 @@ tensorboard: setup ## Look at the curves of all runs and sweeps
 
 test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup ## Sweeps that are killed, and sweeps on a Slurm and a Ray cluster of this machine
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,ray]'; \
+	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray]'; fi
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy

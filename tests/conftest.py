@@ -1,5 +1,6 @@
 """Shared by the tests: configurations, small data, and one short run."""
 
+import itertools
 import json
 import struct
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from PIL import Image
 from cvae.cli import plain
 from cvae.config import Config, find
 from cvae.data import mnist
+from cvae.module import CVAE
 from cvae.train import train
 
 SHORT = [
@@ -37,8 +39,25 @@ def composed(*overrides: str) -> Config:
         return plain(compose("train", list(overrides)))
 
 
+GROUPS = sorted(path.name for path in find("conf").iterdir() if path.is_dir())
+GROUPS.remove("hydra")  # what is ours among Hydra's own
+
+
 def options(group: str) -> list[str]:
     return sorted(path.stem for path in (find("conf") / group).glob("*.yaml"))
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int, after: int = 0) -> None:
+    """Let a training end in the middle of an epoch, as by Ctrl-C, after so many that do not."""
+    step = CVAE.training_step
+    passed = itertools.count()
+
+    def interrupted(self: CVAE, items: Any, batch_idx: int) -> Any:
+        if (self.current_epoch, batch_idx) == (epoch, batch) and next(passed) == after:
+            raise KeyboardInterrupt
+        return step(self, items, batch_idx)
+
+    monkeypatch.setattr(CVAE, "training_step", interrupted)
 
 
 @pytest.fixture(scope="session")

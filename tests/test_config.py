@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import cvae
-from conftest import SHORT, composed, options
+from conftest import GROUPS, SHORT, composed, options
 from cvae import config as configuration
 from cvae import train as training
 from cvae.config import find
@@ -15,8 +15,8 @@ from cvae.errors import InputError
 from cvae.measures import examples
 from cvae.pictures import grid
 
-GROUPS = sorted(path.name for path in find("conf").iterdir() if path.is_dir())
-EVERY_OPTION = [(group, name) for group in GROUPS for name in options(group)]
+PARTS = [group for group in GROUPS if group not in ("launcher", "search")]  # of a run
+EVERY_OPTION = [(group, name) for group in PARTS for name in options(group)]
 EXPERIMENTS = sorted(p.stem for p in (find("experiments") / "experiment").glob("*.yaml"))
 
 
@@ -229,7 +229,7 @@ MESSAGES = [
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
     (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
     (["latent_dim={2"], ["latent_dim={2", "key=value"]),
-    (["-m", "latent_dim=2,-1"], ["latent_dim: expected at least 0, got -1"]),
+    (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
     (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
 ]
 

@@ -18,7 +18,7 @@ from conftest import TORCHVISION
 from cvae.batch import Support
 from cvae.conditions import GivenCondition, LabelCondition, NoCondition
 from cvae.data.annotators import Annotators, annotated
-from cvae.data.base import ImageData, labelled
+from cvae.data.base import ImageData, IndexedBatches, labelled
 from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
 from cvae.errors import InputError
@@ -122,14 +122,18 @@ def test_threshold_splits_the_grey_levels_in_the_middle() -> None:
     assert data.support == Support.BINARY
 
 
-def test_a_whole_batch_is_fetched_by_one_index() -> None:
+def test_a_whole_batch_is_fetched_by_one_index(monkeypatch: pytest.MonkeyPatch) -> None:
     data = ready(Digits(LabelCondition, batch_size=64))
-    with pytest.raises(NotImplementedError):  # nothing fetches one image on its own
-        data.train_set[0]
+    asked = []
+    fetch = data.train_set.__class__.__getitem__
+    monkeypatch.setattr(
+        IndexedBatches, "__getitem__", lambda self, index: asked.append(index) or fetch(self, index)
+    )
     images, labels, _ = next(iter(data.train_dataloader()))
     assert images.dtype == torch.uint8
     assert labels.dtype == torch.int64
     assert len(images) == 64
+    assert [len(index) for index in asked] == [64]  # nothing fetches one image on its own
 
 
 @pytest.mark.parametrize(

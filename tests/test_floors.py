@@ -6,7 +6,7 @@ from pathlib import Path
 import cvae
 
 FLOORS = [
-    {"errors", "batch", "charts", "schemas"},
+    {"errors", "batch", "charts", "schemas", "files"},
     {"nets"},
     {"distributions"},
     {"likelihoods", "priors", "posteriors", "objectives", "conditions", "plots"},
@@ -15,9 +15,10 @@ FLOORS = [
     {"pictures", "config", "judge"},
     {"callbacks", "checkpoint", "explain", "measures", "runs"},
     {"cli", "resume"},
+    {"sweeps"},
     {"train", "sample", "evaluate", "report"},
 ]
-KNOW_HYDRA = {"schemas", "config", "checkpoint", "explain", "cli", "train"}
+KNOW_HYDRA = {"schemas", "config", "checkpoint", "explain", "cli", "sweeps", "train"}
 SOURCE = Path(cvae.__file__).parent
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
 

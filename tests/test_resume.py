@@ -7,25 +7,12 @@ import pytest
 import torch
 from lightning import seed_everything
 
-from conftest import composed
+from conftest import composed, cut_off
 from cvae import checkpoint
 from cvae.data.base import ShuffledBatches
-from cvae.module import CVAE
 from cvae.train import train
 
 TINY = ["network.width=16", "~callbacks.progress", "optimizer.lr=0.01", "data.batch_size=256"]
-
-
-def cut_off(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
-    """Let the next training end in the middle of an epoch, as by Ctrl-C."""
-    step = CVAE.training_step
-
-    def interrupted(self: CVAE, items, batch_idx: int) -> torch.Tensor:
-        if (self.current_epoch, batch_idx) == (epoch, batch):
-            raise KeyboardInterrupt
-        return step(self, items, batch_idx)
-
-    monkeypatch.setattr(CVAE, "training_step", interrupted)
 
 
 def outcome(folder: Path) -> tuple[dict[str, float], dict, dict]:

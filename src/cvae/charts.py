@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 _COLOURS = colormaps["viridis"]
+_NAMES = 10
 _SHOWN_NAMES = 12
 _FEW = 10
 """Points of a curve that are all shown."""
@@ -108,10 +109,17 @@ def parallel_coordinates(
 
 
 def _heights(values: Sequence[str | float]) -> list[tuple[float, str]]:
-    """Return where each value stands on an axis from 0 to 1, with its name."""
+    """Return where each value stands on an axis from 0 to 1, with its name where there is room."""
     order = sorted(set(values), key=lambda v: (isinstance(v, str), v))
     step = 1 / max(1, len(order) - 1)
-    return [(order.index(value) * step, str(value)) for value in values]
+    every = math.ceil(len(order) / _NAMES)
+    names = {value: short(value) if place % every == 0 else "" for place, value in enumerate(order)}
+    return [(order.index(value) * step, names[value]) for value in values]
+
+
+def short(value: object) -> str:
+    """Return a value in a few characters: numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def svg(figure: Figure) -> bytes:

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -14,10 +15,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from lightning import Trainer
@@ -56,7 +54,8 @@ def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[
     def decorate(task: Callable[[Config], None]) -> Callable[[], None]:
         def job(config: DictConfig) -> None:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                task(plain(config))  # a failed job must not end the sweep
+                _quiet()  # launchers start processes of their own
+                task(plain(config))
                 return
             with telling_errors(config_name):
                 settings = plain(config)
@@ -67,8 +66,8 @@ def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[
         def main() -> None:
             # Hydra would report errors in several lines of its own; with this it lets them through.
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-            logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-            warnings.filterwarnings("ignore", module="lightning|torchmetrics")
+            _quiet()
+            signal.signal(signal.SIGTERM, _stop)
             with telling_errors(config_name):
                 hydra.main(
                     version_base="1.3", config_path=str(find("conf")), config_name=config_name
@@ -79,8 +78,17 @@ def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[
     return decorate
 
 
+def _quiet() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning|torchmetrics")
+
+
+def _stop(number: int, frame: object) -> None:
+    sys.exit(128 + number)  # as a shell says it; what is being written is put in order first
+
+
 class CheckFirst(Callback):
-    """Checks the configuration of a run, or of every job of a sweep, before Hydra writes anything.
+    """Checks the configuration of a run before Hydra writes anything.
 
     Args:
         check: Raises an `InputError` unless the configuration can be run.
@@ -91,28 +99,11 @@ class CheckFirst(Callback):
         self.check, self.command = check, command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with self._stopping_the_run():
-            self._check(config)
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        loader = GlobalHydra.instance().config_loader()
-        with self._stopping_the_run():
-            overrides = OverridesParser.create(config_loader=loader).parse_overrides(
-                list(config.hydra.overrides.task)
-            )
-            for job in BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]:
-                self._check(loader.load_sweep_config(config, job))
-
-    def _check(self, config: DictConfig) -> None:
-        settings = plain(config)
-        check_root(settings, SCHEMAS[self.command])
-        self.check(settings)
-
-    @contextmanager
-    def _stopping_the_run(self) -> Iterator[None]:
         try:
             with telling_errors(self.command):
-                yield
+                settings = plain(config)
+                check_root(settings, SCHEMAS[self.command])
+                self.check(settings)
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and go on
             sys.exit(1)
@@ -205,4 +196,6 @@ def telling_errors(command: str) -> Iterator[None]:
         if line is None:
             raise
         print(f"cvae-{command}: {' '.join(line.split())}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        sys.exit(1 if isinstance(error, FloatingPointError) else USAGE_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -14,11 +14,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, get_args, get_type_hints
 
+import torch
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.utils import instantiate
+from joblib import cpu_count
 from lightning import Trainer
 from omegaconf import OmegaConf
 from typeguard import TypeCheckError, check_type
@@ -53,8 +55,24 @@ def job_folder(number: int, overrides: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", f"{number}_{overrides}")[:120]
 
 
+def gpus(accelerator: str) -> int:
+    """Return how many GPUs a job of a cluster asks for."""
+    return int(accelerator == "gpu")
+
+
+def gpus_here(accelerator: str) -> int:
+    """Return how many GPUs the jobs of this machine choose from."""
+    return gpus(accelerator) * torch.cuda.device_count()
+
+
+def slots(accelerator: str) -> int:
+    """Return how many jobs this machine can run at once: one a GPU, or one a core."""
+    return max(1, torch.cuda.device_count()) if gpus(accelerator) else cpu_count()
+
+
 Plugins.instance().register(ExperimentsOnSearchPath)
-OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+for _resolver in (job_folder, gpus, gpus_here, slots):
+    OmegaConf.register_new_resolver(_resolver.__name__, _resolver, replace=True)
 for _name, _schema in SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _schema)
 
@@ -193,6 +211,12 @@ def single_device_trainer(options: Config) -> Callable[..., Trainer]:
     one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
     return instantiate(options, **one, **silent, _partial_=True)
+
+
+def quoted(value: object) -> str:
+    """Return a value as an override's: a string that Hydra takes as it stands."""
+    escaped = str(value).replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 PLACES = ("root", "path")

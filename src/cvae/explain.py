@@ -27,10 +27,13 @@ def explain(error: Exception) -> str | None:
     """Return what was wrong and how to mend it, or None for an error that is not the user's."""
     cause = error.__cause__
     match error:
-        case InputError():
+        case InputError() | FloatingPointError():
             return str(error)
         case MissingConfigException(missing_cfg_file=str(name), options=options):
             group, _, option = name.removesuffix(".yaml").rpartition("/")
+            if group == "hydra/launcher":
+                extra = option.partition("_")[0]
+                return f"launcher: {option} comes with an extra; pip install 'cvae[{extra}]'"
             if not options:
                 return f"{group or option}: no such configuration '{name}'"
             return f"{group}: no such option '{option}'{did_you_mean(option, options)}"

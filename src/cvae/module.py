@@ -29,7 +29,8 @@ _PIXELS = 2**21
 """Pixels decoded at a time while estimating log p(y|x); bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
-_MONITOR = "val/elbo"
+MONITOR = "val/elbo"
+"""What the best checkpoint, early stopping and searches go by."""
 
 KL_PER_DIMENSION = "test/kl_per_dimension"
 """What the KL of each latent dimension is logged under, with its number."""
@@ -182,8 +183,8 @@ class CVAE(LightningModule):
         self._log_means("train")
         self.log("train/beta", self.beta, sync_dist=True)
         scheduler, reached = self.lr_schedulers(), self.trainer.callback_metrics
-        if isinstance(scheduler, ReduceLROnPlateau) and _MONITOR in reached:
-            scheduler.step(reached[_MONITOR])
+        if isinstance(scheduler, ReduceLROnPlateau) and MONITOR in reached:
+            scheduler.step(reached[MONITOR])
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         # Lightning steps a plateau after the checkpoint is written, which a resumed run would miss.
@@ -206,6 +207,11 @@ class CVAE(LightningModule):
         # Logged once per epoch: logging at every step would cost as much as the step itself.
         means = self._means(split)
         for name, value in means.compute().items():
+            if split != "test" and not value.isfinite():
+                raise FloatingPointError(
+                    f"{split}/{name} is {float(value)} in epoch {self.current_epoch}: the training "
+                    "has diverged; give a lower optimizer.lr, or +trainer.gradient_clip_val=1"
+                )
             self.log(f"{split}/{name}", value, prog_bar=name == "elbo", sync_dist=True)
         means.reset()
 
@@ -218,5 +224,5 @@ class CVAE(LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return optimizer
-        schedule = {"scheduler": self.scheduler(optimizer), "monitor": _MONITOR}
+        schedule = {"scheduler": self.scheduler(optimizer), "monitor": MONITOR}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

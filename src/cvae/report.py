@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from cvae.charts import curves, heat_map, parallel_coordinates, svg
+from cvae.charts import curves, heat_map, parallel_coordinates, short, svg
 from cvae.cli import COMPARE, command, output_file
 from cvae.config import Config
 from cvae.runs import (
@@ -54,6 +54,8 @@ _FORMS = {
 _SAID = ("condition", "prior", "posterior", "likelihood", "network", "objective", "latent_dim")
 """Settings that are told also where all runs have the same."""
 _PAIRS = 3
+_MOST = 10
+"""Values that a side of a heat map has room for."""
 """Heat maps of so many pairs of settings at most."""
 _CURVE = "val/elbo"
 
@@ -98,7 +100,7 @@ def _table(kind: tuple[str, ...], runs: list[Run]) -> dict[str, Any]:
         "metrics": [title for name, title in _METRICS.items() if name in _shown(groups)],
         "rows": [
             {
-                "settings": list(group.settings.values()),
+                "settings": [short(value) for value in group.settings.values()],
                 "metrics": [_told(name, group.metrics[name]) for name in _shown(groups)],
                 "count": len(group.runs),
             }
@@ -118,7 +120,9 @@ def _samples(runs: Sequence[Run]) -> list[dict[str, str]]:
 def _label(run: Run, runs: Sequence[Run]) -> str:
     """Return what tells a run from the others: its settings, or else its folder."""
     names = differing(runs)
-    told = [", ".join(f"{name} {r.settings.get(name)}" for name in names) for r in (run, *runs)]
+    told = [
+        ", ".join(f"{name} {short(r.settings.get(name))}" for name in names) for r in (run, *runs)
+    ]
     return told[0] if names and told.count(told[0]) == 2 else run.name
 
 
@@ -162,7 +166,8 @@ def _charts(runs: Sequence[Run]) -> Iterator[tuple[str, list[dict[str, str]]]]:
     if len(rows) > 1:
         figure = parallel_coordinates(rows, [*swept, _METRICS[by]])
         yield "Every setting and its result", [_figure(figure, "Parallel coordinates")]
-    maps = [_heat_map(groups, pair, by) for pair in list(combinations(swept, 2))[:_PAIRS]]
+    few = [name for name in swept if len({str(g.settings[name]) for g in groups}) <= _MOST]
+    maps = [_heat_map(groups, pair, by) for pair in list(combinations(few, 2))[:_PAIRS]]
     if maps:
         yield f"{_METRICS[by]} over two settings, mean over the others", maps
 
@@ -177,7 +182,7 @@ def _heat_map(groups: Sequence[Group], pair: tuple[str, str], by: str) -> dict[s
         [sum(found) / len(found) if (found := cells.get((r, c))) else math.nan for c in columns]
         for r in rows
     ]
-    sides = ({pair[0]: list(map(str, rows))}, {pair[1]: list(map(str, columns))})
+    sides = ({pair[0]: list(map(short, rows))}, {pair[1]: list(map(short, columns))})
     figure = heat_map(means, *sides, _METRICS[by])
     return _figure(figure, f"{_METRICS[by]} over {pair[0]} and {pair[1]}")
 
@@ -228,7 +233,7 @@ def as_markdown(runs: Sequence[Run], title: str) -> str:
         lines += [_row(heads), _row(["---"] * len(heads))]
         for row in contents["rows"]:
             told = [f"{mean} ± {sd}" if sd else mean for mean, sd in row["metrics"]]
-            lines.append(_row([*map(str, row["settings"]), *told, str(row["count"])]))
+            lines.append(_row([*row["settings"], *told, str(row["count"])]))
         lines.append("")
     failures = [run for run in runs if run.failure]
     if failures:

@@ -9,11 +9,13 @@ import yaml
 from lightning import Callback, LightningModule, Trainer
 
 from cvae.checkpoint import KEY, read
-from cvae.config import PLACES, Config
+from cvae.config import PLACES, Config, quoted
 from cvae.errors import InputError
 
 _PATIENCE = "callbacks.early_stopping.patience"
 _MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.path", "data.download", _PATIENCE)
+OF_THE_MACHINE = ("threads", "parallel", "search", "sweep", "launcher")
+"""Settings that say how jobs are run, and not what they are."""
 
 
 def resumed(arguments: list[str]) -> list[str]:
@@ -36,8 +38,9 @@ def resumed(arguments: list[str]) -> list[str]:
     first = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in _list(overrides)]
     _, checkpoint = read(folder, "last.ckpt")
     data = checkpoint[KEY]["config"]["data"]
-    first += [f"data.{key}='{data[key]}'" for key in PLACES if key in data]  # absolute
-    return [*first, *arguments, f"hydra.run.dir='{folder}'"]
+    first += [f"data.{key}={quoted(data[key])}" for key in PLACES if key in data]  # absolute
+    # A job of a sweep is gone on with by itself.
+    return [*first, *arguments, f"hydra.run.dir={quoted(folder)}", "hydra.mode=RUN"]
 
 
 def _list(path: Path) -> list[str]:
@@ -59,7 +62,7 @@ def require_same_settings(config: Config) -> None:
         raise InputError(f"trainer.max_epochs: the run already has {epochs} epochs, got {wanted}")
     before, now = (_flat(c) for c in (checkpoint[KEY]["config"], config))
     for name in {**before, **now}:
-        if name.startswith(_MAY_DIFFER) or before.get(name) == now.get(name):
+        if name.startswith((*_MAY_DIFFER, *OF_THE_MACHINE)) or before.get(name) == now.get(name):
             continue
         raise InputError(
             f"{name}: a resumed run keeps its own, {before.get(name)}, but would get "

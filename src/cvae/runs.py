@@ -19,6 +19,10 @@ _KIND = ("nats_of", "data", "data.binarize", "target_pixels")
 """Settings that have to agree for the nats of two runs to be comparable."""
 _NO_EFFECT = ("data.root", "data.path", "data.download", *_KIND)
 SEED = "seed"
+METRICS = "metrics.json"
+"""The file that a finished run has."""
+FAILURE = "failure.txt"
+"""The file that a failed run has: its reason in the first line, then the traceback."""
 
 Value = str | float | None
 
@@ -72,18 +76,18 @@ def _counted(path: Path) -> list[tuple[int, str]]:
 
 
 def _run(place: Path, folder: Path) -> Run:
-    metrics = _read_mapping(place / "metrics.json", json.loads) or {}
+    metrics = _read_mapping(place / METRICS, json.loads) or {}
     settings = _read_mapping(place / "hparams.yaml", yaml.safe_load)
     if settings is None:
         overrides = _read(place / ".hydra" / "overrides.yaml", yaml.safe_load) or []
         settings = dict(str(item).lstrip("+").partition("=")[::2] for item in overrides)
-    reason = _read(place / "failure.txt", str)
+    reason = _read(place / FAILURE, str)
     return Run(
         str(place.relative_to(folder)) if place != folder else place.resolve().name,
         place,
         {str(key): value for key, value in settings.items()},
         {str(key): float(value) for key, value in metrics.items() if _is_number(value)},
-        reason.strip() if reason else None if metrics else "did not finish",
+        reason.partition("\n")[0] if reason else None if metrics else "did not finish",
     )
 
 

@@ -1,9 +1,16 @@
 """The root of each command's configuration, typed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
+
+
+@dataclass
+class SweepSchema:
+    """What a sweep is told, beside its jobs."""
+
+    resume: str | None = None
 
 
 @dataclass
@@ -25,6 +32,10 @@ class TrainSchema:
     latent_dim: int = MISSING
     seed: int = MISSING
     resume: str | None = None
+    threads: int | None = None
+    parallel: int = MISSING
+    search: Any = None
+    sweep: SweepSchema = field(default_factory=SweepSchema)
 
 
 @dataclass

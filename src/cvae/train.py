@@ -4,12 +4,15 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning import Trainer, seed_everything
+from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from cvae import checkpoint
@@ -24,11 +27,18 @@ from cvae.config import (
     with_absolute_paths,
 )
 from cvae.errors import InputError, require_seed
+from cvae.files import write_whole
 from cvae.measures import by_kind, examples, test
-from cvae.module import CVAE
+from cvae.module import CVAE, MONITOR
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
 from cvae.resume import Repeatable, Restored, require_same_settings, resumed
+from cvae.runs import FAILURE, METRICS
+from cvae.sweeps.job import attempt
+from cvae.sweeps.resume import resumed as resumed_sweep
+
+_SHARING = ("JoblibLauncher", "LocalLauncher")
+"""Launchers whose jobs share a machine without a scheduler."""
 
 
 def check(config: Config) -> None:
@@ -73,15 +83,21 @@ def _check_trainer(trainer: Trainer, options: Config) -> None:
         )
 
 
-def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
+def train(
+    config: Config, run_dir: Path, further: Sequence[Callback] = (), show_progress: bool = True
+) -> tuple[CVAE, dict[str, float]]:
     """Train, test and write the run folder; return the best model and its metrics by name.
 
     Args:
         config: The resolved configuration.
         run_dir: Folder that receives checkpoints/, TensorBoard events, metrics.json, samples.png.
+        further: Callbacks beside those of the configuration.
+        show_progress: Whether to show a progress bar, where the configuration has one.
     """
     started = time.monotonic()
     config = with_absolute_paths(config)
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
     seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build_datamodule(config)
     model = build_model(config, datamodule.sizes)
@@ -93,14 +109,19 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
     }
     logger.hparams.update(told)
     provenance = Provenance(config, datamodule.sizes)
+    callbacks = instantiate(config["callbacks"])
+    if not show_progress:
+        callbacks.pop("progress", None)
     trainer: Trainer = instantiate(config["trainer"])(
         logger=logger,
         callbacks=[
             provenance,
             Restored(),
             Repeatable(config["seed"]),
-            *instantiate(config["callbacks"]).values(),
+            *callbacks.values(),
+            *further,
         ],
+        enable_progress_bar=show_progress,
         default_root_dir=run_dir,
     )
     last = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
@@ -117,17 +138,29 @@ def train(config: Config, run_dir: Path) -> tuple[CVAE, dict[str, float]]:
     model = model.cpu()
     wanted = examples(datamodule) if model.condition.needs_examples else None
     panel = grid(model, wanted, 8, torch.Generator().manual_seed(config["seed"]))
-    (run_dir / "samples.png").write_bytes(png(image_grid(*panel)))
-    metrics |= {"epochs": progress["epoch"] + 1, "seconds": round(time.monotonic() - started, 1)}
-    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_whole(run_dir / "samples.png", png(image_grid(*panel)))
+    metrics |= {
+        **_reached(progress),
+        "epochs": progress["epoch"] + 1,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_whole(run_dir / METRICS, json.dumps(metrics, indent=2) + "\n")
+    (run_dir / FAILURE).unlink(missing_ok=True)
     return model, metrics
+
+
+def _reached(progress: Mapping[str, Any]) -> dict[str, float]:
+    """Return the best validation ELBO, from the callbacks' state in the last checkpoint."""
+    states = [s for s in progress["callbacks"].values() if s.get("monitor") == MONITOR]
+    scores = [float(s["best_model_score"]) for s in states if "best_model_score" in s]
+    return {MONITOR: max(scores)} if scores else {}
 
 
 def settings(config: Config) -> dict[str, str | float]:
     """Return what tells one run of a sweep from another, by its name on the command line."""
     named: dict[str, str | float] = {}
     for group, node in config.items():
-        if group in ("trainer", "logger", "callbacks"):
+        if group in ("trainer", "logger", "callbacks", "threads", "parallel", "search", "sweep"):
             continue
         if isinstance(node, dict):
             named[group] = node["_target_"].rpartition(".")[2]
@@ -138,9 +171,18 @@ def settings(config: Config) -> dict[str, str | float]:
     return named
 
 
+def _job(config: Config, folder: Path, further: Sequence[Callback]) -> None:
+    check(config)
+    train(config, folder, further, show_progress=False)
+
+
 @command("train")
 def _train(config: Config) -> None:
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    hydra = HydraConfig.get()
+    run_dir = Path(hydra.runtime.output_dir)
+    if hydra.mode == RunMode.MULTIRUN:
+        attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
+        return
     model, metrics = train(config, run_dir)
     show(metrics, model)
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
@@ -151,7 +193,7 @@ def _train(config: Config) -> None:
 def main() -> None:
     """Run `cvae-train`."""
     with telling_errors("train"):
-        sys.argv[1:] = resumed(sys.argv[1:])
+        sys.argv[1:] = resumed_sweep(resumed(sys.argv[1:]))
     _train()
 
 

@@ -1,0 +1,92 @@
+"""One job of a sweep: what is left of it to do, and what becomes of it."""
+
+import gc
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from joblib import cpu_count
+from lightning import Callback
+
+from cvae.checkpoint import read
+from cvae.config import Config
+from cvae.errors import InputError
+from cvae.explain import explain
+from cvae.files import write_whole
+from cvae.runs import FAILURE, METRICS
+from cvae.sweeps.search import pruning
+
+LOCK = ".lock"
+"""The file in a job's folder that whoever is at it holds locked."""
+_WAIT = 0.5
+
+Train = Callable[[Config, Path, list[Callback]], Any]
+
+
+def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
+    """Finish a job: nothing if it was finished, the rest if it was cut off, else all of it.
+
+    A job that fails leaves its reason in a file, and raises nothing, so that the others run on.
+    Another process that is still at it, such as one left over from a killed sweep, is waited for.
+
+    Args:
+        train: Checks, trains and tests a configuration in a folder, with further callbacks.
+        config: The resolved configuration.
+        folder: The job's folder.
+        sharing: Whether jobs of this sweep share the machine without a scheduler.
+    """
+    with FileLock(folder / LOCK):
+        if (folder / METRICS).is_file():
+            return
+        (folder / FAILURE).unlink(missing_ok=True)
+        if _resumable(folder):
+            config = {**config, "resume": str(folder)}
+        if sharing and config["threads"] is None:
+            config = {**config, "threads": max(1, cpu_count() // config["parallel"])}
+        try:
+            with _device(config, folder.parent) if sharing else nullcontext(config) as config:
+                train(config, folder, pruning(config, folder.parent))
+            return
+        except Exception as error:
+            line = explain(error) or f"{type(error).__name__}: {error}"
+            write_whole(folder / FAILURE, f"{' '.join(line.split())}\n\n{traceback.format_exc()}")
+    # It may have been memory that was lacking. The error, which held it, has gone by now.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _resumable(folder: Path) -> bool:
+    """Whether a job left a checkpoint that is whole; a power cut may leave one that is not."""
+    try:
+        read(folder, "last.ckpt")
+    except InputError:
+        return False
+    return True
+
+
+@contextmanager
+def _device(config: Config, sweep: Path) -> Iterator[Config]:
+    """Give a job that wants one GPU one of its own, once it is free."""
+    locks = [FileLock(sweep / f".gpu{i}.lock") for i in range(torch.cuda.device_count())]
+    trainer = config["trainer"]
+    if trainer["accelerator"] != "gpu" or trainer["devices"] != 1 or not locks:
+        yield config
+        return
+    while True:
+        for number, lock in enumerate(locks):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            try:
+                yield {**config, "trainer": {**trainer, "devices": [number]}}
+            finally:
+                lock.release()
+            return
+        sleep(_WAIT)

@@ -1,0 +1,83 @@
+"""Going on with a sweep: the same command, in the same folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from cvae.config import PLACES, quoted
+from cvae.errors import InputError
+
+PLAN = "multirun.yaml"
+"""The file in a sweep's folder that says what it was asked for."""
+
+_MAY_DIFFER = (
+    *(f"data.{place}" for place in PLACES),
+    "data.download",
+    "search.trials",
+    "launcher",
+    "parallel",
+    "threads",
+)
+
+
+def resumed(arguments: list[str]) -> list[str]:
+    """Return the arguments of a resumed sweep: those it was started with, some of them given anew.
+
+    Raises:
+        InputError: If `sweep.resume=` names a folder that is not a sweep's, or other settings are
+            given than those that the sweep was started with.
+    """
+    places, given = _partitioned(arguments, lambda a: a.startswith("sweep.resume="))
+    if not places:
+        return arguments
+    folder = Path(places[-1].partition("=")[2].strip("'\"")).expanduser().absolute()
+    if not (folder / PLAN).is_file():
+        raise InputError(
+            f"sweep.resume: '{folder}' is not the folder of a sweep; "
+            f"expected one with the {PLAN} that cvae-train -m wrote"
+        )
+    plan = yaml.safe_load((folder / PLAN).read_text())["hydra"]
+    first = [str(a) for kind in ("hydra", "task") for a in plan["overrides"][kind]]
+    start = Path(plan["runtime"]["cwd"])
+    anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+    first = [_from(start, a) for a in first if not a.startswith(anew)]
+    given = [a for a in given if not a.startswith(anew)]
+    flags, given = _partitioned(given, lambda a: a.startswith("-"))
+    given = [a for a in given if a not in first and _from(start, a) not in first]
+    names = tuple(f"{name}{end}" for name in _MAY_DIFFER for end in ".=")
+    for argument in given:
+        if not argument.lstrip("+").startswith((*names, "hydra")):
+            raise InputError(
+                f"sweep.resume: a sweep keeps its own settings, {' '.join(first)}, but would get "
+                f"{argument}; only {', '.join(_MAY_DIFFER)} may be given anew, "
+                "so start a new sweep"
+            )
+    now = {a.partition("=")[0]: a for a in given}
+    kept = [now.pop(a.partition("=")[0], a) for a in first]
+    return [
+        "-m",
+        *[f for f in flags if f not in ("-m", "--multirun")],
+        *kept,
+        *now.values(),
+        f"hydra.sweep.dir={quoted(folder)}",
+        f"sweep.resume={quoted(folder)}",
+    ]
+
+
+def _partitioned(
+    arguments: list[str], chosen: Callable[[str], bool]
+) -> tuple[list[str], list[str]]:
+    found = [a for a in arguments if chosen(a)]
+    return found, [a for a in arguments if a not in found]
+
+
+def _from(start: Path, argument: str) -> str:
+    """Return the argument with a path that it gives made absolute."""
+    key, _, value = argument.partition("=")
+    if key not in [f"data.{place}" for place in PLACES]:
+        return argument
+    if "$" in value:
+        return argument
+    places = [value.strip("'\"")] if value[:1] in ("'", '"') else value.split(",")
+    return f"{key}={','.join(quoted(start / Path(place).expanduser()) for place in places)}"

@@ -1,0 +1,226 @@
+"""A whole sweep: its jobs planned and checked, launched, counted, and told at the end."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cvae.cli import plain
+from cvae.config import PLACES, Config, check_root, quoted, with_absolute_paths
+from cvae.errors import InputError
+from cvae.files import write_whole
+from cvae.runs import FAILURE, METRICS
+from cvae.schemas import TrainSchema
+from cvae.sweeps.job import LOCK
+from cvae.sweeps.progress import Progress, count
+from cvae.sweeps.resume import PLAN
+from cvae.sweeps.search import Search
+
+Check = Callable[[Config], None]
+
+
+class Job(NamedTuple):
+    """A job of a sweep: its number, its overrides, and its folder."""
+
+    number: int
+    overrides: list[str]
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been finished."""
+        return (self.folder / METRICS).is_file()
+
+    @property
+    def begun(self) -> int:
+        """When it was last begun, by the clock of its folder; 0 if never."""
+        written = self.folder / ".hydra" / "overrides.yaml"
+        return written.stat().st_mtime_ns if written.is_file() else 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it has not ended, and nobody is at it."""
+        if self.done or (self.folder / FAILURE).is_file():
+            return False
+        try:
+            with FileLock(self.folder / LOCK).acquire(blocking=False):
+                return True
+        except Timeout:
+            return False
+
+
+class Planner:
+    """Makes jobs of overrides.
+
+    Args:
+        loader: Hydra's.
+        config: The configuration of the sweep itself.
+        check: Raises an `InputError` unless a job's configuration can be run.
+    """
+
+    def __init__(self, loader: ConfigLoader, config: DictConfig, check: Check) -> None:
+        self.loader, self.config, self._check = loader, config, check
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+
+    def job(self, number: int, overrides: Sequence[str]) -> tuple[Job, Config]:
+        """Return a job and its configuration.
+
+        Raises:
+            HydraException: If the overrides do not fit together.
+        """
+        config = self.loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.num = number
+        name = config.hydra.sweep.subdir
+        settings = plain(config)
+        # A launcher may start a job elsewhere, and a resumed sweep does not launch them all again.
+        places = with_absolute_paths(settings)["data"]
+        where = [f"data.{key}={quoted(places[key])}" for key in PLACES if key in places]
+        where += [f"hydra.sweep.dir={quoted(self.folder)}", f"hydra.sweep.subdir={quoted(name)}"]
+        return Job(number, [*overrides, *where], self.folder / name), settings
+
+    def refusal(self, config: Config) -> InputError | None:
+        """Return why a job's configuration cannot be run, or None."""
+        try:
+            check_root(config, TrainSchema)
+            self._check(config)
+        except InputError as error:
+            return error
+        return None
+
+
+def run(
+    loader: ConfigLoader,
+    launcher: Launcher,
+    config: DictConfig,
+    arguments: list[str],
+    check: Check,
+    batch: int | None,
+) -> None:
+    """Run a sweep, or what is left of it, and exit with status 1 unless all jobs were finished.
+
+    Args:
+        loader: Hydra's.
+        launcher: Runs jobs.
+        config: The configuration of the sweep itself.
+        arguments: The overrides of the command line.
+        check: Raises an `InputError` unless a job's configuration can be run.
+        batch: Jobs given to the launcher at once; None is all of them.
+
+    Raises:
+        InputError: If none of the jobs could be run; nothing is written then.
+    """
+    overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+    planner = Planner(loader, config, check)
+    if config.search is None:
+        jobs = _planned(planner, overrides)
+        _begin(planner)
+        with _telling(planner.folder, [job.folder for job in jobs], len(jobs)):
+            _launch(launcher, [job for job in jobs if not job.done], batch)
+        return
+    search = Search(plain(config)["search"], overrides, config.seed, config.parallel)
+    refused = [planner.refusal(planner.job(0, example)[1]) for example in search.examples()]
+    if refused[0] and all(refused):
+        raise refused[0]
+    _begin(planner)
+    folders = [planner.job(*ended)[0].folder for ended in search.begin(planner.folder)]
+    with _telling(planner.folder, folders, search.trials):
+        while proposed := search.propose():
+            tried = [planner.job(number, overrides)[0] for number, overrides in proposed]
+            folders += [job.folder for job in tried]
+            _launch(launcher, tried, batch)
+            for job in tried:
+                search.tell(job.number, job.folder)
+    if verdict := search.verdict():
+        print(verdict)
+
+
+def _planned(planner: Planner, overrides: Sequence[Override]) -> list[Job]:
+    """Return every combination as a job, and say which of them cannot be run."""
+    for override in overrides:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise InputError(f"{override.key_or_group}: an interval needs a search, as search=tpe")
+    (points,) = BasicSweeper.split_arguments(list(overrides), max_batch_size=None)
+    jobs, refused = [], {}
+    for number, point in enumerate(points):
+        job, config = planner.job(number, point)
+        jobs.append(job)
+        if error := planner.refusal(config):
+            refused[job.folder.name] = error
+    if len(refused) == len(jobs):
+        raise next(iter(refused.values()))
+    for name, error in refused.items():
+        print(f"sweep: {name} cannot be run: {error}", file=sys.stderr)
+    return jobs
+
+
+def _begin(planner: Planner) -> None:
+    if planner.config.sweep.resume is None and (planner.folder / PLAN).exists():
+        raise InputError(
+            f"hydra.sweep.dir: '{planner.folder}' holds a sweep already; "
+            f"go on with it by sweep.resume={shown(planner.folder)}, or name another folder"
+        )
+    planner.folder.mkdir(parents=True, exist_ok=True)
+    write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
+
+
+def _launch(launcher: Launcher, jobs: Sequence[Job], batch: int | None) -> None:
+    for job in jobs:
+        (job.folder / FAILURE).unlink(missing_ok=True)  # it is tried again
+    size = batch or len(jobs) or 1
+    for start in range(0, len(jobs), size):
+        left = list(jobs[start : start + size])
+        while left:
+            before = [job.begun for job in left]
+            try:
+                launcher.launch([job.overrides for job in left], initial_job_idx=left[0].number)
+                break
+            except Exception as error:  # a job's own errors do not get here
+                reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+                begun = [job for job, was in zip(left, before, strict=True) if job.begun != was]
+                left = _left(left, begun, reason)
+
+
+def _left(jobs: Sequence[Job], begun: Sequence[Job], error: str) -> list[Job]:
+    """Record the jobs whose processes were killed, and return those that are still to be run."""
+    lost = [job for job in begun if job.abandoned]
+    if not lost:
+        raise InputError(f"launcher: it gave up with {error}")
+    for job in lost:
+        reason = f"its process ended without a word, perhaps for lack of memory ({error})"
+        write_whole(job.folder / FAILURE, reason)
+    return [job for job in jobs if not job.done and job not in lost]
+
+
+@contextmanager
+def _telling(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[None]:
+    """Tell how far the sweep is, and in the end what failed and how to go on."""
+    try:
+        with Progress(folders, total):
+            yield
+    finally:
+        ended = count(folders, total)
+        for folder in folders:
+            if (failure := folder / FAILURE).is_file():
+                print(f"failed: {folder.name}: {failure.read_text().partition(chr(10))[0]}")
+        print(f"compare the runs: cvae-report {shown(sweep)}")
+        if ended.failed or ended.left:
+            print(f"go on with it: cvae-train sweep.resume={shown(sweep)}", flush=True)
+    if ended.failed or ended.left:
+        sys.exit(1)
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be from here."""
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return shlex.quote(str(near))

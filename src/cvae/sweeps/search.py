@@ -1,0 +1,247 @@
+"""Searches by Optuna: what is tried next, and which runs are stopped early.
+
+Optuna is used directly: Hydra's plugin for it needs an Optuna before 3, and cannot prune. The study
+lies in a journal in the sweep's folder, which all processes share and which outlives them.
+"""
+
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.utils import instantiate
+from lightning import Callback, LightningModule, Trainer
+
+from cvae.config import Config
+from cvae.errors import InputError, require_at_least
+from cvae.module import MONITOR
+from cvae.runs import METRICS
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+_JOURNAL = "study.journal"
+_PRUNED = "pruned"
+_UNRANKED = (
+    "data",
+    "data.binarize",
+    "data.root",
+    "data.path",
+    "data.size",
+    "likelihood",
+    "condition",
+    "condition.visible",
+    "experiment",
+    "data.split_seed",
+    "data.val_fraction",
+    "seed",
+)
+"""Settings that change what the nats are of, or which images and noise they are measured on."""
+
+
+class Search:
+    """Proposes the settings of jobs, a few at a time, and learns from what came of them.
+
+    Everything is kept in the study: a search that was killed goes on with the jobs that it had
+    begun. What is proposed depends on the seed and on the jobs that have ended.
+
+    Args:
+        options: The configuration's `search`.
+        overrides: The command line's overrides: those that sweep span the space.
+        seed: The run's seed.
+        at_once: Jobs proposed together.
+
+    Raises:
+        InputError: If Optuna is missing, or the space cannot be searched.
+    """
+
+    def __init__(
+        self, options: Config, overrides: Sequence[Override], seed: int, at_once: int
+    ) -> None:
+        _optuna()
+        self.options, self.seed, self.at_once = options, seed, at_once
+        overrides = list({o.get_key_element(): o for o in overrides}.values())  # the last one wins
+        swept = [override for override in overrides if override.is_sweep_override()]
+        if not swept:
+            raise InputError(
+                "search: there is nothing to search over; give a setting several values, such as "
+                "latent_dim=2,8,32 or 'optimizer.lr=tag(log,interval(1e-4,1e-2))'"
+            )
+        for override in swept:
+            if override.key_or_group in _UNRANKED:
+                raise InputError(
+                    f"search: {override.key_or_group} changes what is measured, so that its "
+                    "values cannot be ranked; search under each of them in turn"
+                )
+        self.fixed = [o.input_line for o in overrides if not o.is_sweep_override() and o.input_line]
+        grid = options["sampler"] is None
+        self.space = {o.get_key_element(): _distribution(o, grid) for o in swept}
+        self.grid: list[dict[str, Any]] = []
+        if grid:
+            choices = [space.choices for space in self.space.values()]
+            self.grid = [dict(zip(self.space, point, strict=True)) for point in product(*choices)]
+        else:
+            require_at_least("search.trials", options["trials"] or 0, 1)
+        self.trials = min(options["trials"] or len(self.grid), len(self.grid) or sys.maxsize)
+
+    def examples(self) -> list[list[str]]:
+        """Return the overrides of some jobs, in which every value to choose from is found."""
+        values = {key: getattr(s, "choices", None) or (s.low,) for key, s in self.space.items()}
+        first = {key: choices[0] for key, choices in values.items()}
+        return [
+            self._overrides({**first, key: value}, 0)
+            for key, choices in values.items()
+            for value in choices
+        ]
+
+    def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
+        """Open the study in the sweep's folder, or start it; return its jobs that were finished."""
+        self.study = _open(sweep, None)
+        known = self.study.get_trials(deepcopy=False)
+        # Those that failed are tried again, or others in their place.
+        self.failed = sum(trial.state.name == "FAIL" for trial in known)
+        taken = [
+            trial.system_attrs.get("fixed_params", trial.params)
+            for trial in known
+            if trial.state.name != "FAIL"
+        ]
+        for point in self.grid[: self.trials]:
+            if point not in taken:
+                self.study.enqueue_trial(point)
+        ended = [trial for trial in known if trial.state.name in ("COMPLETE", "PRUNED")]
+        return [(trial.number, self._overrides(trial.params, trial.number)) for trial in ended]
+
+    def propose(self) -> list[tuple[int, list[str]]]:
+        """Return the next jobs, number and overrides each; none if the search is over."""
+        known = self.study.get_trials(deepcopy=False)
+        begun = [trial for trial in known if trial.state.name == "RUNNING"]
+        if not begun:
+            ended = sum(trial.state.is_finished() for trial in known)
+            left = self.trials + self.failed - ended
+            begun = [self._ask() for _ in range(min(self.at_once, left))]
+        return [(trial.number, self._overrides(trial.params, trial.number)) for trial in begun]
+
+    def tell(self, number: int, folder: Path) -> None:
+        """Record what came of a job, from its folder."""
+        state = _optuna().trial.TrialState
+        file = folder / METRICS
+        metrics = json.loads(file.read_text()) if file.is_file() else {}
+        if MONITOR not in metrics:
+            self.study.tell(number, state=state.FAIL)
+        elif _PRUNED in self.study.get_trials(deepcopy=False)[number].user_attrs:
+            self.study.tell(number, state=state.PRUNED)
+        else:
+            self.study.tell(number, metrics[MONITOR])
+
+    def verdict(self) -> str | None:
+        """Return the best settings found, in a line, or None where no run was finished."""
+        known = self.study.get_trials(deepcopy=False)
+        if not any(trial.state.name == "COMPLETE" for trial in known):
+            return None
+        best = self.study.best_trial
+        pruned = sum(trial.state.name == "PRUNED" for trial in known)
+        found = " ".join(f"{key}={value}" for key, value in best.params.items())
+        return f"best: {found}, {MONITOR} {best.value:.2f} (job {best.number}); {pruned} pruned"
+
+    def _ask(self) -> "FrozenTrial":
+        optuna, number = _optuna(), len(self.study.get_trials(deepcopy=False))
+        if not self.grid:  # seeded by the number, so that a killed search goes on as it would have
+            sampler = instantiate(self.options["sampler"], seed=(self.seed + number) % 2**32)
+            self.study.sampler = sampler
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            number = self.study.ask(self.space).number
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def _overrides(self, params: dict[str, Any], number: int) -> list[str]:
+        chosen = [f"{key}={value}" for key, value in params.items()]
+        return [*self.fixed, *chosen, f"search.trial={number}"]
+
+
+class Pruning(Callback):
+    """Reports a run's validation ELBO to its search, and stops the run where that is poor.
+
+    A run that is stopped is tested like one that stopped by itself.
+
+    Args:
+        trial: The run's trial.
+    """
+
+    def __init__(self, trial: "Trial") -> None:
+        self.trial = trial
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # It was cut off after it had been stopped, while it was tested.
+        if _PRUNED in self.trial.user_attrs and trainer.current_epoch > max(self._reported()):
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        elbo = float(trainer.callback_metrics[MONITOR])
+        if trainer.is_global_zero and trainer.current_epoch not in self._reported():
+            self.trial.report(elbo, trainer.current_epoch)
+        # Only the first process has reported, and all have to stop together.
+        poor = trainer.strategy.reduce_boolean_decision(self.trial.should_prune(), all=False)
+        if poor:
+            trainer.should_stop = True
+            if trainer.is_global_zero:
+                self.trial.set_user_attr(_PRUNED, True)
+
+    def _reported(self) -> dict[int, float]:
+        frozen = self.trial.study.get_trials(deepcopy=False)[self.trial.number]
+        return frozen.intermediate_values
+
+
+def pruning(config: Config, sweep: Path) -> list[Callback]:
+    """Return what a job of a search needs while it is trained; nothing for other jobs."""
+    search = config["search"]
+    if search is None or search["pruner"] is None:
+        return []
+    study = _open(sweep, instantiate(search["pruner"]))
+    trial_id = study.get_trials(deepcopy=False)[search["trial"]]._trial_id
+    return [Pruning(_optuna().trial.Trial(study, trial_id))]
+
+
+def _open(sweep: Path, pruner: Any) -> "Study":
+    optuna = _optuna()
+    backend = optuna.storages.journal.JournalFileBackend(str(sweep / _JOURNAL))
+    return optuna.create_study(
+        study_name="search",
+        storage=optuna.storages.JournalStorage(backend),
+        pruner=pruner,
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def _distribution(override: Override, grid: bool) -> Any:
+    made = _optuna().distributions
+    value = override.value()
+    if isinstance(value, IntervalSweep) and not grid:
+        kind = made.IntDistribution if isinstance(value.start, int) else made.FloatDistribution
+        return kind(value.start, value.end, log="log" in value.tags)
+    if isinstance(value, IntervalSweep):
+        raise InputError(
+            f"{override.key_or_group}: a grid needs values, not an interval; give some, "
+            "such as 1e-4,1e-3, or search=tpe"
+        )
+    if isinstance(value, RangeSweep) and not grid and isinstance(value.step, int):
+        places = list(value.range())
+        if places and all(isinstance(place, int) for place in places):
+            return made.IntDistribution(places[0], places[-1], step=value.step)
+    return made.CategoricalDistribution([str(v) for v in override.sweep_string_iterator()])
+
+
+def _optuna() -> Any:
+    try:
+        import optuna  # takes a second, and is an extra
+    except ImportError:
+        raise InputError("search: needs Optuna; pip install 'cvae[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
