@@ -248,6 +248,9 @@ class Killing(Launcher):
             folder = Path(overrides[0])
             (folder / ".hydra").mkdir(parents=True)
             (folder / ".hydra" / "overrides.yaml").touch()
+            if folder.name == "a":  # an ordinary failure, which is not tried again
+                (folder / "failure.txt").touch()
+                continue
             if folder.name == "b":
                 raise RuntimeError("a worker was killed")
             (folder / "metrics.json").touch()
@@ -259,7 +262,7 @@ def test_a_killed_process_takes_no_other_job_with_it(tmp_path: Path) -> None:
     launcher = Killing()
     _launch(launcher, jobs, None)
     assert [len(jobs) for jobs in launcher.launched] == [3, 1]
-    assert [job.done for job in jobs] == [True, False, True]
+    assert [job.done for job in jobs] == [False, False, True]
     assert "a worker was killed" in (tmp_path / "b" / "failure.txt").read_text()
     with pytest.raises(InputError, match="launcher: it gave up with FileExistsError"):
         _launch(launcher, jobs, None)
@@ -401,7 +404,9 @@ def test_jobs_that_share_a_machine_share_its_gpus(
         assert unchanged == on_cpu
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("prior_likelihood_latent", 12), ("seeds", 10)])
+@pytest.mark.parametrize(
+    ("name", "jobs"), [("prior_likelihood_latent", 12), ("latent_size", 18), ("seeds", 10)]
+)
 def test_named_sweeps(call, monkeypatch: pytest.MonkeyPatch, name: str, jobs: int) -> None:
     made = []
     monkeypatch.setattr(

@@ -32,7 +32,7 @@ from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE, MONITOR
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
-from cvae.resume import Repeatable, Restored, require_same_settings, resumed
+from cvae.resume import OF_THE_MACHINE, Repeatable, Restored, require_same_settings, resumed
 from cvae.runs import FAILURE, METRICS
 from cvae.sweeps.job import attempt
 from cvae.sweeps.resume import resumed as resumed_sweep
@@ -160,7 +160,7 @@ def settings(config: Config) -> dict[str, str | float]:
     """Return what tells one run of a sweep from another, by its name on the command line."""
     named: dict[str, str | float] = {}
     for group, node in config.items():
-        if group in ("trainer", "logger", "callbacks", "threads", "parallel", "search", "sweep"):
+        if group in ("trainer", "logger", "callbacks", *OF_THE_MACHINE):
             continue
         if isinstance(node, dict):
             named[group] = node["_target_"].rpartition(".")[2]

@@ -42,6 +42,11 @@ class Job(NamedTuple):
         return (self.folder / METRICS).is_file()
 
     @property
+    def ended(self) -> bool:
+        """Whether it has been finished, or has failed."""
+        return self.done or (self.folder / FAILURE).is_file()
+
+    @property
     def begun(self) -> int:
         """When it was last begun, by the clock of its folder; 0 if never."""
         written = self.folder / ".hydra" / "overrides.yaml"
@@ -50,7 +55,7 @@ class Job(NamedTuple):
     @property
     def abandoned(self) -> bool:
         """Whether it has not ended, and nobody is at it."""
-        if self.done or (self.folder / FAILURE).is_file():
+        if self.ended:
             return False
         try:
             with FileLock(self.folder / LOCK).acquire(blocking=False):
@@ -141,8 +146,8 @@ def run(
             _launch(launcher, tried, batch)
             for job in tried:
                 search.tell(job.number, job.folder)
-    if verdict := search.verdict():
-        print(verdict)
+        if verdict := search.verdict():
+            print(verdict)
 
 
 def _planned(planner: Planner, overrides: Sequence[Override]) -> list[Job]:
@@ -199,7 +204,7 @@ def _left(jobs: Sequence[Job], begun: Sequence[Job], error: str) -> list[Job]:
     for job in lost:
         reason = f"its process ended without a word, perhaps for lack of memory ({error})"
         write_whole(job.folder / FAILURE, reason)
-    return [job for job in jobs if not job.done and job not in lost]
+    return [job for job in jobs if not job.ended]
 
 
 @contextmanager
