@@ -73,7 +73,7 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
     for split in ("train", "val"):
         for name in ("loss", "elbo", "log_likelihood", "kl"):
             assert len(log.Scalars(f"{split}/{name}")) == 2
-    assert {"train/beta", "lr-Adam"} <= set(tags["scalars"])
+    assert {"train/beta", "train/lr"} <= set(tags["scalars"])
     assert {"pictures/prior_samples", "pictures/reconstructions"} <= set(tags["images"])
     histogram = log.Histograms("kl_per_dimension")[-1].histogram_value
     assert histogram.num == 8

@@ -5,10 +5,11 @@ from functools import partial
 import pytest
 import torch
 from hydra.utils import instantiate
-from torch import nn
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal, kl_divergence
 
 from conftest import composed, options
-from cvae.distributions import drawing_from
+from cvae.distributions import Gaussian, drawing_from
 from cvae.errors import InputError
 from cvae.nets import MLP
 from cvae.objectives import kl_or_estimate
@@ -115,3 +116,20 @@ def test_drawing_from_a_generator_leaves_the_global_one_alone() -> None:
 def test_sizes_out_of_range_are_refused(build, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build()
+
+
+def test_the_gaussian_is_torchs() -> None:
+    """Log-probabilities, KL and their gradients, of broadcast and of expanded ones."""
+    parts = [torch.randn(3, 4, requires_grad=True) for _ in range(4)]
+    z = torch.randn(5, 3, 4)
+
+    def numbers(*made: Distribution) -> list[Tensor]:
+        q, p = made
+        wide = q.expand((2, 3, 4))
+        found = [q.log_prob(z), kl_divergence(q, p), wide.log_prob(z[:2]), wide.stddev]
+        return [*found, *torch.autograd.grad(sum(part.sum() for part in found[:2]), parts)]
+
+    ours = numbers(*(Gaussian(m, s.exp(), s) for m, s in (parts[:2], parts[2:])))
+    torchs = numbers(*(Normal(m, s.exp()) for m, s in (parts[:2], parts[2:])))
+    for found, expected in zip(ours, torchs, strict=True):
+        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5)

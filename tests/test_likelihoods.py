@@ -10,6 +10,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from scipy import integrate, stats
+from torch.distributions import Bernoulli, Independent
 from torch.nn.functional import softplus
 
 from conftest import composed, options
@@ -114,3 +115,20 @@ def test_grey_pixels_are_refused_by_a_mass_over_binary_ones() -> None:
 def test_a_scale_that_is_none_is_refused(scale: object) -> None:
     with pytest.raises(InputError, match=r"likelihood\.scale: expected a positive number"):
         GaussianLikelihood((1, 2, 2), scale)  # type: ignore[arg-type]
+
+
+def test_bernoulli_pixels_are_torchs() -> None:
+    """Log-probabilities and gradients, also of logits that saturate, and the share of ones drawn."""
+    params = torch.tensor([-200.0, -30.0, -2.0, 0.0, 2.0, 30.0, 200.0]).view(1, 1, 7)
+    params.requires_grad_()
+    ours = BernoulliLikelihood((1, 7))(params)
+    torchs = Independent(Bernoulli(logits=params.squeeze(1)), 1)
+    for y in (torch.zeros(1, 7), torch.ones(1, 7), torch.tensor([[1.0, 0, 1, 0, 1, 0, 1]])):
+        assert torch.allclose(ours.log_prob(y), torchs.log_prob(y).view(1), rtol=1e-6)
+        (found,) = torch.autograd.grad(ours.log_prob(y), params)
+        (expected,) = torch.autograd.grad(torchs.log_prob(y), params)
+        assert torch.allclose(found, expected, atol=1e-6)
+    torch.manual_seed(0)
+    draws = ours.sample((40_000,))
+    assert set(draws.unique().tolist()) == {0.0, 1.0}
+    assert torch.allclose(draws.mean(0), ours.mean, atol=0.01)

@@ -6,6 +6,7 @@ event shape is the whole variable (all of z, all pixels of y). No other code eve
 pixels or latent dimensions.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, Normal, register_kl
 
 from cvae.batch import Shape
 from cvae.errors import require_at_least
 from cvae.nets import Network
 
 _DRAWS = 1000
+_HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
 class ConditionalDistribution(nn.Module, ABC):
@@ -55,17 +57,47 @@ class DiagonalGaussian(ConditionalDistribution):
     def forward(self, *conditions: Tensor) -> Distribution:
         """Map conditions (..., *shape) to a distribution over z, (..., L)."""
         mean, log_variance = full_precision(self.network(*conditions)).unbind(-2)
-        return independent_normal(mean, (0.5 * log_variance).exp())
+        log_scale = 0.5 * log_variance
+        return independent_normal(mean, log_scale.exp(), log_scale)
 
 
-def independent_normal(mean: Tensor, scale: Tensor, event_dims: int = 1) -> Distribution:
-    """Return the axis-aligned Gaussian over the last `event_dims` dimensions of `mean`.
+class Gaussian(Normal):
+    """torch's Normal with the logarithm of its scale at hand.
 
-    Argument validation is off: it costs a synchronisation per call on a GPU, and the scales come
-    from functions whose values are positive.
+    Log-probabilities and KL take half the passes over z, which counts with a thousand draws of it.
+
+    Args:
+        loc: The mean.
+        scale: The standard deviation, of the same shape.
+        log_scale: Its logarithm.
     """
-    normal = Normal(mean, scale, validate_args=False)
-    return Independent(normal, event_dims, validate_args=False)
+
+    def __init__(self, loc: Tensor, scale: Tensor, log_scale: Tensor) -> None:
+        # Argument validation is off: it costs a synchronisation per call on a GPU, and the scales
+        # come from functions whose values are positive.
+        super().__init__(loc, scale, validate_args=False)
+        self.log_scale = log_scale
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "Gaussian":
+        parts = (self.loc, self.scale, self.log_scale)
+        return Gaussian(*(part.expand(batch_shape) for part in parts))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        deviation = (value - self.loc) / self.scale
+        return torch.addcmul(-self.log_scale - _HALF_LOG_TAU, deviation, deviation, value=-0.5)
+
+
+@register_kl(Gaussian, Gaussian)
+def _kl(q: Gaussian, p: Gaussian) -> Tensor:
+    squares = torch.addcmul((q.loc - p.loc).square(), q.scale, q.scale)
+    return torch.addcmul(p.log_scale - q.log_scale - 0.5, squares, 0.5 * p.scale.pow(-2))
+
+
+def independent_normal(
+    mean: Tensor, scale: Tensor, log_scale: Tensor, event_dims: int = 1
+) -> Distribution:
+    """Return the axis-aligned Gaussian over the last `event_dims` dimensions of `mean`."""
+    return Independent(Gaussian(mean, scale, log_scale), event_dims, validate_args=False)
 
 
 def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:
@@ -86,6 +118,14 @@ def full_precision(parameters: Tensor) -> Tensor:
     Sums of hundreds of log-probabilities lose whole nats in bfloat16.
     """
     return parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+
+
+def drawn_pixels(probabilities: Tensor) -> Tensor:
+    """Return pixels of the same shape, each 1 with its probability, else 0.
+
+    `torch.bernoulli` takes three times as long on a CPU.
+    """
+    return (torch.rand_like(probabilities) < probabilities).to(probabilities.dtype)
 
 
 @contextmanager

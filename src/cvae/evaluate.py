@@ -156,6 +156,7 @@ def main(config: Config) -> None:
     data = partial(checkpoint.datamodule, config["checkpoint"], **changes)
     why_no_judge = _why_no_judge(data())
     model = checkpoint.load(config["checkpoint"])
+    model.compiled = config["compile"]
     path = Path(config["checkpoint"]).expanduser()
     run_dir = path if path.is_dir() else None
     out = None if config["out"] is None else output_file(config["out"], ".json")

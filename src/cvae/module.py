@@ -5,6 +5,7 @@ from parts without a configuration.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,7 +26,15 @@ from cvae.metrics.bounds import MeanTerms
 from cvae.metrics.latent import LatentUse
 from cvae.objectives import ELBO, Estimate, Objective, Terms, log_importance_weights
 
-_PIXELS = 2**21
+# Adam's averages of gradients that are almost zero become subnormal numbers, on which processors are
+# so slow that a training takes up to twice as long. Threads take this from the one that starts them.
+torch.set_flush_denormal(True)
+
+# Lightning has torch look for GPUs by NVML. Where there are none that is not remembered, and every step
+# of an optimiser would search the disk for the library again.
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+_PIXELS = 2**20
 """Pixels decoded at a time while estimating log p(y|x); bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
@@ -48,7 +57,13 @@ class CVAE(LightningModule):
         optimizer: Builder of the optimiser from parameters.
         scheduler: Builder of the learning-rate schedule, stepped once per epoch, from the
             optimiser; None keeps the rate constant.
+
+    Attributes:
+        compiled: Whether torch compiles the bound and the importance weights when a trainer starts;
+            takes a C++ compiler, and some seconds at their first use.
     """
+
+    compiled: bool = False
 
     def __init__(
         self,
@@ -136,16 +151,19 @@ class CVAE(LightningModule):
             samples: Number K of draws of z for each image.
         """
         require_at_least("samples", samples, 1)
-        q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
         chunk = max(1, _PIXELS // max(x.numel(), y.numel()))
         # In float64: the number of effective samples is a small difference of large logarithms.
         total = squares = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
         for done in range(0, samples, chunk):
-            weights = log_importance_weights(q, p, decode, y, min(chunk, samples - done)).double()
+            weights = self._log_weights(x, y, min(chunk, samples - done)).double()
             total = torch.logaddexp(total, weights.logsumexp(0))
             squares = torch.logaddexp(squares, (2 * weights).logsumexp(0))
         effective = (2 * total - squares).exp().clamp(1, samples)
         return Estimate((total - math.log(samples)).to(y.dtype), effective.to(y.dtype))
+
+    def _log_weights(self, x: Tensor, y: Tensor, samples: int) -> Tensor:
+        q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
+        return log_importance_weights(q, p, decode, y, samples)
 
     def _pixels(self, x: Tensor, distribution: Distribution, mean: bool) -> Tensor:
         y = distribution.mean if mean else distribution.sample()
@@ -154,10 +172,22 @@ class CVAE(LightningModule):
     # -- training --------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Check once that the data are what the likelihood is a distribution over."""
+        """Check once that the data are what the likelihood is a distribution over; compile."""
+        if self.compiled:
+            self._compile()
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
             self.generator.likelihood.require(datamodule.support)
+
+    def _compile(self) -> None:
+        # Once as it is: torch looks for the KL of two distributions in a way that it cannot compile,
+        # and remembers what it found.
+        shapes = (self.condition.x_shape, self.condition.y_shape)
+        CVAE.terms(self, *(torch.zeros(1, *shape, device=self.device) for shape in shapes))
+        for name in ("terms", "_log_weights"):
+            method = getattr(CVAE, name).__get__(self)
+            # Draws stay those of torch's own generator, which is faster, too.
+            setattr(self, name, torch.compile(method, options={"fallback_random": True}))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
@@ -169,19 +199,24 @@ class CVAE(LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step("test", batch)
+        x, y = batch
+        self.latent_use.update(self.posterior(x, y), self.prior(x))
 
     def _step(self, split: str, batch: Batch, beta: float = 1.0) -> Terms:
-        x, y = batch
-        q, p = self.posterior(x, y), self.prior(x)
-        terms = self.objective(q, p, partial(self.generator, x), y, beta)
+        terms = self.terms(*batch, beta)
         self._means(split).update(terms.loss, terms.log_likelihood, terms.kl)
-        if split == "test":
-            self.latent_use.update(q, p)
         return terms
+
+    def terms(self, x: Tensor, y: Tensor, beta: float = 1.0) -> Terms:
+        """Return what the objective says of targets y, (B, *y_shape), under x, (B, *x_shape)."""
+        q, p = self.posterior(x, y), self.prior(x)
+        return self.objective(q, p, partial(self.generator, x), y, beta)
+
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train")
         self.log("train/beta", self.beta, sync_dist=True)
+        self.log("train/lr", self.optimizers().param_groups[0]["lr"], sync_dist=True)
         scheduler, reached = self.lr_schedulers(), self.trainer.callback_metrics
         if isinstance(scheduler, ReduceLROnPlateau) and MONITOR in reached:
             scheduler.step(reached[MONITOR])
@@ -199,7 +234,7 @@ class CVAE(LightningModule):
         use = self.latent_use.compute()
         self.log("test/active_units", use["active_units"].float())
         if use["kl_per_dimension"].isfinite().all():
-            for index, kl in enumerate(use["kl_per_dimension"]):
+            for index, kl in enumerate(use["kl_per_dimension"].reshape(-1)):
                 self.log(f"{KL_PER_DIMENSION}/{index}", kl)
         self.latent_use.reset()
 

@@ -14,7 +14,7 @@ from cvae.errors import InputError
 
 _PATIENCE = "callbacks.early_stopping.patience"
 _MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.path", "data.download", _PATIENCE)
-OF_THE_MACHINE = ("threads", "parallel", "search", "sweep", "launcher")
+OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
 """Settings that say how jobs are run, and not what they are."""
 
 

@@ -33,6 +33,7 @@ class TrainSchema:
     seed: int = MISSING
     resume: str | None = None
     threads: int | None = None
+    compile: bool = False
     parallel: int = MISSING
     search: Any = None
     sweep: SweepSchema = field(default_factory=SweepSchema)
@@ -70,6 +71,7 @@ class EvaluateSchema:
     images: int = MISSING
     judges: str = MISSING
     seed: int = MISSING
+    compile: bool = False
     trainer: Any = MISSING
     out: str | None = None
     data: DataChanges = MISSING

@@ -101,6 +101,7 @@ def train(
     seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build_datamodule(config)
     model = build_model(config, datamodule.sizes)
+    model.compiled = config["compile"]
     logger = instantiate(config["logger"])(save_dir=run_dir)
     nats_of = model.generator.likelihood.nats_of
     told = settings(config) | {

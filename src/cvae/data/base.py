@@ -22,6 +22,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from cvae.batch import Batch, Items, Sizes, Support
 from cvae.conditions import Condition, ConditionBuilder
+from cvae.distributions import drawn_pixels
 from cvae.errors import InputError, require_at_least, require_seed
 
 Binarize = Literal["dynamic", "threshold", "none"]
@@ -96,7 +97,7 @@ def joined(first: Items, second: Items) -> Items:
 
 def taken(items: Items, index: Tensor) -> Items:
     """Return the items at the places of `index`, (M,)."""
-    return Items(*(part[index] for part in items))
+    return Items(*(part.index_select(0, index) for part in items))
 
 
 class ImageData(LightningDataModule, ABC):
@@ -222,11 +223,16 @@ class ImageData(LightningDataModule, ABC):
     def test_dataloader(self) -> DataLoader[Items]:
         return self._loader(self.test_set, batch_size=self.batch_size)
 
+    def transfer_batch_to_device(
+        self, batch: Items, device: torch.device, dataloader_idx: int
+    ) -> Items:
+        return Items(*(part.to(device, non_blocking=True) for part in batch))
+
     def on_after_batch_transfer(self, batch: Items, dataloader_idx: int = 0) -> Batch:
         """Scale, binarise and pair, on the device that the batch has reached."""
-        images = batch.images.float() / (self.levels - 1)
+        images = batch.images.float().div_(self.levels - 1)
         if self.binarize == "dynamic":
-            images = images.bernoulli()  # which leaves what was drawn for validation and test alone
+            images = drawn_pixels(images)  # which leaves what was drawn for validation and test alone
         given = batch.given.float()
         if batch.given.dtype == torch.uint8:  # pixels
             given = given / 255

@@ -1,10 +1,12 @@
 """Bernoulli pixels: a mass over binary images."""
 
+import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent
+from torch.nn.functional import logsigmoid
 
 from cvae.batch import Support
-from cvae.distributions import full_precision
+from cvae.distributions import drawn_pixels, full_precision
 from cvae.likelihoods.base import Likelihood, NatsOf
 
 
@@ -20,5 +22,16 @@ class BernoulliLikelihood(Likelihood):
     def forward(self, params: Tensor) -> Distribution:
         """Map logits (..., 1, *y_shape) to a mass over y, (..., *y_shape)."""
         logits = full_precision(params).squeeze(-self.event_dims - 1)
-        bernoulli = Bernoulli(logits=logits, validate_args=False)
+        bernoulli = _Pixels(logits=logits, validate_args=False)
         return Independent(bernoulli, self.event_dims, validate_args=False)
+
+
+class _Pixels(Bernoulli):
+    """torch's Bernoulli in fewer passes over the pixels, which a generator gives by the million."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return torch.addcmul(logsigmoid(self.logits), value - 1, self.logits)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        return drawn_pixels(self.probs.expand(self._extended_shape(torch.Size(sample_shape))))

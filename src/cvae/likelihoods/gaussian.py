@@ -64,4 +64,5 @@ class GaussianLikelihood(Likelihood):
             scale = self.fixed_scale
         else:
             scale = MIN_SCALE + softplus(raw[0] if raw else self.raw_scale)
-        return independent_normal(mean, scale.expand(mean.shape), self.event_dims)
+        scale, log_scale = (part.expand(mean.shape) for part in (scale, scale.log()))
+        return independent_normal(mean, scale, log_scale, self.event_dims)

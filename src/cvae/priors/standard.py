@@ -20,17 +20,18 @@ class StandardPrior(ConditionalDistribution):
         InputError: If `latent_dim` is negative.
     """
 
-    mean: Tensor
-    scale: Tensor
+    zero: Tensor
+    one: Tensor
 
     def __init__(self, x_shape: Shape, latent_dim: int) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 0)
         self.condition_dims = len(x_shape)
-        self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
-        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+        self.register_buffer("zero", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("one", torch.ones(latent_dim), persistent=False)
 
     def forward(self, x: Tensor) -> Distribution:
         """Map x, (..., *x_shape), to a distribution over z, (..., L)."""
         shape = (*x.shape[: x.dim() - self.condition_dims], -1)
-        return independent_normal(self.mean.expand(shape), self.scale.expand(shape))
+        zero, one = self.zero.expand(shape), self.one.expand(shape)
+        return independent_normal(zero, one, zero)

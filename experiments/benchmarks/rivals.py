@@ -1,0 +1,107 @@
+"""What the framework is measured against: the same network in plain PyTorch, and the floor.
+
+The network is that of the code of Roeder 2018, "Understanding CVAEs": 784 pixels and 10 classes to
+512, 512 and 2 x 256 units, and from 256 and 10 to 512, 512 and 784. Everything here is written as a
+script would be, without the framework.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+PIXELS, CLASSES, WIDTH, LATENT = 784, 10, 512, 256
+POSTERIOR = ((PIXELS + CLASSES, WIDTH), (WIDTH, WIDTH), (WIDTH, 2 * LATENT))
+GENERATOR = ((LATENT + CLASSES, WIDTH), (WIDTH, WIDTH), (WIDTH, PIXELS))
+FORWARD = {
+    name: sum(2 * fan_in * fan_out for fan_in, fan_out in layers)
+    for name, layers in (("posterior", POSTERIOR), ("generator", GENERATOR))
+}
+"""Floating-point operations of the matrix products, for an image."""
+TRAINING = 3 * sum(FORWARD.values()) - 2 * POSTERIOR[0][0] * POSTERIOR[0][1]
+"""Forward, and twice that backward, but for the gradient of what comes in."""
+
+Steps = Callable[[int], None]
+"""Trains for so many steps."""
+
+
+class Network(nn.Module):
+    """The seed's network; its forward gives the loss in nats per image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.posterior, self.generator = _layers(POSTERIOR), _layers(GENERATOR)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Map conditions (B, 10) and images (B, 784) to the loss, ()."""
+        mean, log_variance = self.posterior(torch.cat((x, y), 1)).chunk(2, 1)
+        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        logits = self.generator(torch.cat((x, z), 1))
+        reconstruction = binary_cross_entropy_with_logits(logits, y, reduction="sum")
+        kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum()
+        return (reconstruction + kl) / len(y)
+
+
+def _layers(sizes: tuple[tuple[int, int], ...]) -> nn.Sequential:
+    layers = [layer for size in sizes for layer in (nn.Linear(*size), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
+
+
+def bare(images: Tensor, labels: Tensor, batch_size: int, half: bool) -> Steps:
+    """Return a loop over tensors that lie in memory as float32, with a fused Adam."""
+    y, x = images.flatten(1).float() / 255, one_hot(labels, CLASSES).float()
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            for index in torch.randperm(len(y)).split(batch_size):
+                yield x[index], y[index]
+
+    return _training(batches(), half, fused=True)
+
+
+def per_sample(root: Path, batch_size: int, half: bool) -> Steps:
+    """Return a loop over torchvision's data set as most scripts have it, image by image."""
+    dataset = datasets.MNIST(root, train=True, transform=transforms.ToTensor())
+    loader: Any = DataLoader(dataset, batch_size=batch_size, shuffle=True)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            for images, labels in loader:
+                yield one_hot(labels, CLASSES).float(), images.view(-1, PIXELS)
+
+    return _training(batches(), half, fused=False)
+
+
+def _training(batches: Iterator[tuple[Tensor, Tensor]], half: bool, fused: bool) -> Steps:
+    model = Network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
+    autocast = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            x, y = next(batches)
+            optimizer.zero_grad()
+            with autocast:
+                loss = model(x, y)
+            loss.backward()
+            optimizer.step()
+
+    return steps
+
+
+def product_rate(half: bool = False, size: int = 2048, times: int = 4) -> float:
+    """Return the floating-point operations per second of a large matrix product, measured now."""
+    dtype = torch.bfloat16 if half else torch.float32
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    out = a @ b
+    started = perf_counter()
+    for _ in range(times):
+        torch.mm(a, b, out=out)
+    return 2 * size**3 * times / (perf_counter() - started)

@@ -1,0 +1,133 @@
+"""Training: the framework as a user has it against plain loops, interleaved in one process.
+
+A block is an epoch of MNIST. Within it the framework and each rival take turns of a few dozen
+steps, so that whatever the machine does meanwhile happens to all of them.
+"""
+
+import random
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from lightning import Callback
+from rivals import TRAINING, Steps, bare, per_sample, product_rate
+
+from cvae.cli import plain
+from cvae.config import find
+from cvae.train import train
+
+TURN = 54
+"""Steps of a turn."""
+
+
+class Interleaved(Callback):
+    """Lets rivals train in between, and keeps everybody's time.
+
+    The framework's time is all that passes from the start of an epoch to the start of the next,
+    but for validation: batches, steps, logging, progress bar, checkpoints.
+
+    Args:
+        rivals: Each trains for so many steps.
+        half: Whether the floor is that of bfloat16.
+
+    Attributes:
+        blocks: For each block, seconds by name; `rate` holds the floating-point operations per
+            second that were measured in it.
+    """
+
+    def __init__(self, rivals: dict[str, Steps], half: bool) -> None:
+        self.rivals, self.half = rivals, half
+        self.blocks: list[dict[str, float]] = []
+        self.block: defaultdict[str, float] = defaultdict(float)
+        self.rates: list[float] = []
+        self.clock = 0.0
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Begin a block."""
+        self._end_block()
+        self.clock = perf_counter()
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        """Let the rivals have their turn."""
+        if batch_idx % TURN:
+            return
+        self._stop()
+        count = min(TURN, trainer.num_training_batches - batch_idx)
+        for name, steps in random.sample(sorted(self.rivals.items()), len(self.rivals)):
+            started = perf_counter()
+            steps(count)
+            self.block[name] += perf_counter() - started
+        self.rates.append(product_rate(self.half))
+        self.clock = perf_counter()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Stop the clock; validation is timed apart."""
+        self._stop()
+        self.validating = perf_counter()
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Go on with the clock."""
+        self.block["validation"] += perf_counter() - self.validating
+        self.clock = perf_counter()
+
+    def on_train_end(self, *_: Any) -> None:
+        """End the last block."""
+        self._end_block()
+
+    def _stop(self) -> None:
+        self.block["framework"] += perf_counter() - self.clock
+
+    def _end_block(self) -> None:
+        if self.block:
+            self._stop()
+            rate = sum(self.rates) / len(self.rates)
+            self.blocks.append(dict(self.block) | {"rate": rate})
+        self.block.clear()
+        self.rates.clear()
+
+
+def measure(
+    root: Path, blocks: int, batch_size: int, half: bool, *overrides: str
+) -> list[dict[str, float]]:
+    """Return the seconds of each block by name, the first one, which warms up, left out."""
+    random.seed(0)
+    options = [
+        "experiment=roeder2018_cvae",
+        f"data.root={root}",
+        f"data.batch_size={batch_size}",
+        f"trainer.max_epochs={blocks + 1}",
+        f"trainer.precision={'bf16-mixed' if half else '32-true'}",
+        *overrides,
+    ]
+    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+        config = plain(compose("train", options))
+    data = torch.utils.data  # noqa: F841
+    from torchvision import datasets
+
+    mnist = datasets.MNIST(root, train=True)
+    images, labels = mnist.data[:59400], mnist.targets[:59400]
+    rivals = {"bare": bare(images, labels, batch_size, half)}
+    if batch_size == 128:
+        rivals["per_sample"] = per_sample(root, batch_size, half)
+    interleaved = Interleaved(rivals, half)
+    with TemporaryDirectory() as folder:
+        train(config, Path(folder), [interleaved])
+    for block in interleaved.blocks:
+        block["floor"] = len(images) * TRAINING / block["rate"]
+    return interleaved.blocks[1:]
+
+
+if __name__ == "__main__":
+    import sys
+    from statistics import median
+    bs, half, n = int(sys.argv[1]), sys.argv[2] == "bf16", int(sys.argv[3])
+    b = measure(Path(sys.argv[4]), n, bs, half, *sys.argv[5:])
+    for k in b[0]:
+        print(k, [round(x[k], 3) for x in b], "med", round(median(x[k] for x in b), 3), file=sys.stderr)
+    for k in ("bare", "per_sample", "floor"):
+        if k in b[0]:
+            print("framework /", k, round(median(x["framework"] / x[k] for x in b), 3), file=sys.stderr)
