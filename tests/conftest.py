@@ -12,8 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from cvae.cli import plain
-from cvae.config import Config, find
+from cvae.config import Config, find, plain
 from cvae.data import mnist
 from cvae.module import CVAE
 from cvae.train import train

@@ -15,8 +15,8 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 import cvae
 from conftest import SHORT, composed
 from cvae import evaluate, measures, sample, train
+from cvae.building import single_device_trainer
 from cvae.conditions import LabelCondition
-from cvae.config import single_device_trainer
 from cvae.data.digits import Digits
 from cvae.errors import InputError
 
@@ -128,7 +128,7 @@ def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> N
 def test_the_test_split_is_read_only_after_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, order = Digits.read, []
+    read, load, order = Digits.read, cvae.load, []
 
     def noted(self: Digits, train: bool):
         order.append("train" if train else "test")
@@ -136,7 +136,6 @@ def test_the_test_split_is_read_only_after_training(
 
     monkeypatch.setattr(Digits, "read", noted)
     monkeypatch.setattr(train.checkpoint, "load", lambda path: order.append("load") or load(path))
-    load = cvae.load
     train.train(composed(*SHORT), tmp_path)
     assert order == ["train", "load", "test"]
 

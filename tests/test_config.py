@@ -8,7 +8,7 @@ import torch
 
 import cvae
 from conftest import GROUPS, SHORT, composed, options
-from cvae import config as configuration
+from cvae import building
 from cvae import train as training
 from cvae.config import find
 from cvae.errors import InputError
@@ -135,8 +135,8 @@ def test_the_likelihood_chooses_the_pixels_and_the_command_line_has_the_last_wor
 
 def test_shared_facts_reach_what_is_built() -> None:
     config = composed("latent_dim=5", "network.width=24", "network.depth=1", "data=digits")
-    data = configuration.build_datamodule(config)
-    model = configuration.build_model(config, data.sizes)
+    data = building.build_datamodule(config)
+    model = building.build_model(config, data.sizes)
     assert model.prior.network.layers[-2].out_features == 10
     assert model.posterior.network.layers[0].in_features == 64 + 10
     assert model.posterior.network.layers[0].out_features == 24

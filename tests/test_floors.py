@@ -7,18 +7,18 @@ import cvae
 
 FLOORS = [
     {"errors", "batch", "charts", "schemas", "files"},
-    {"nets"},
+    {"nets", "config"},
     {"distributions"},
     {"likelihoods", "priors", "posteriors", "objectives", "conditions", "plots"},
     {"generators", "metrics"},
     {"module", "data"},
-    {"pictures", "config", "judge"},
+    {"pictures", "building", "judge"},
     {"callbacks", "checkpoint", "explain", "measures", "runs"},
-    {"cli", "resume"},
+    {"cli", "resume", "tables"},
     {"sweeps"},
     {"train", "sample", "evaluate", "report"},
 ]
-KNOW_HYDRA = {"schemas", "config", "checkpoint", "explain", "cli", "sweeps", "train"}
+KNOW_HYDRA = {"schemas", "config", "building", "checkpoint", "explain", "cli", "sweeps", "train"}
 SOURCE = Path(cvae.__file__).parent
 FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
 

@@ -118,7 +118,7 @@ def test_a_scale_that_is_none_is_refused(scale: object) -> None:
 
 
 def test_bernoulli_pixels_are_torchs() -> None:
-    """Log-probabilities and gradients, also of logits that saturate, and the share of ones drawn."""
+    """Log-probabilities and gradients, also where logits saturate, and the share of ones drawn."""
     params = torch.tensor([-200.0, -30.0, -2.0, 0.0, 2.0, 30.0, 200.0]).view(1, 1, 7)
     params.requires_grad_()
     ours = BernoulliLikelihood((1, 7))(params)

@@ -57,7 +57,7 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout  # a density, its KL, and two contracts
+    assert "8 passed" in done.stdout  # a density, its KL, and two contracts
 
 
 @pytest.mark.parametrize("group", GROUPS)

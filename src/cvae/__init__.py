@@ -3,8 +3,26 @@
 `load(path)` gives the trained model of a run, `datamodule(path)` the data it was trained on.
 """
 
-from cvae.checkpoint import datamodule, load
-from cvae.errors import InputError
-from cvae.module import CVAE
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cvae.checkpoint import datamodule, load
+    from cvae.errors import InputError
+    from cvae.module import CVAE
 
 __all__ = ["CVAE", "InputError", "datamodule", "load"]
+
+_HOMES = {
+    "CVAE": "module",
+    "InputError": "errors",
+    "datamodule": "checkpoint",
+    "load": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is asked for: the commands' help should not wait for torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cvae' has no attribute {name!r}")
+    return resolve_name(f"cvae.{_HOMES[name]}:{name}")

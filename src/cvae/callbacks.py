@@ -133,7 +133,7 @@ class ProgressBar(RichProgressBar):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        if batch_idx % self.refresh_rate == 0:
+        if batch_idx % self.refresh_rate == 0 or trainer.is_last_batch:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 

@@ -20,7 +20,8 @@ from hydra.errors import HydraException
 from lightning import Callback, LightningModule, Trainer
 
 from cvae.batch import Sizes
-from cvae.config import Config, build_datamodule, build_model, nodes
+from cvae.building import build_datamodule, build_model, nodes
+from cvae.config import Config
 from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.module import CVAE

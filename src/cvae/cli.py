@@ -1,4 +1,8 @@
-"""What the commands share: Hydra's main around a task, and errors told in one line."""
+"""The commands: Hydra's main around a task, and errors told in one line.
+
+A task is named, as Hydra names what it builds, and imported once there is something to do:
+importing torch and Lightning takes seconds, and neither help nor completion should.
+"""
 
 import functools
 import logging
@@ -7,79 +11,75 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from pkgutil import resolve_name
 from tempfile import TemporaryFile
 from typing import Any
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from lightning import Trainer
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
+from omegaconf import DictConfig
 
-from cvae.config import Config, check_root, find
+from cvae.config import Config, check_root, find, plain, quoted
 from cvae.errors import InputError
-from cvae.explain import explain
-from cvae.metrics.latent import latent_verdict
-from cvae.module import CVAE, KL_PER_DIMENSION
 from cvae.schemas import SCHEMAS
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
 
 
-COMPARE = {
-    "mass": "of a mass over binary pixels: compare with masses of the same images alone",
-    "density": "of a density over pixels: compare with densities of the same images alone",
-    "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
-    "of binarised images, and is none of grey ones; an evaluation's nll is of binarised ones",
-}
-"""What the nats may be compared with, by what they are of."""
-
-
-def command(config_name: str) -> Callable[[Callable[[Config], None]], Callable[[], None]]:
-    """Make a console command of a task that takes the resolved configuration as plain data.
+def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Callable[[], None]:
+    """Return a console command.
 
     Args:
-        config_name: The file in `conf/` that the command's options are in.
+        name: Its options are in `conf/NAME.yaml`; its task is `cvae.NAME.run`, and takes the
+            resolved configuration as plain data.
+        arguments: Turns the command line's arguments into overrides.
     """
 
-    def decorate(task: Callable[[Config], None]) -> Callable[[], None]:
-        def job(config: DictConfig) -> None:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                _quiet()  # launchers start processes of their own
-                task(plain(config))
-                return
-            with telling_errors(config_name):
-                settings = plain(config)
-                check_root(settings, SCHEMAS[config_name])
-                task(settings)
+    def job(config: DictConfig) -> None:
+        task: Callable[[Config], None] = resolve_name(f"cvae.{name}:run")
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            _quiet()  # launchers start processes of their own
+            task(plain(config))
+            return
+        with telling_errors(name):
+            settings = plain(config)
+            check_root(settings, SCHEMAS[name])
+            task(settings)
 
-        @functools.wraps(task)
-        def main() -> None:
-            # Hydra would report errors in several lines of its own; with this it lets them through.
-            os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-            _quiet()
-            signal.signal(signal.SIGTERM, _stop)
-            with telling_errors(config_name):
-                hydra.main(
-                    version_base="1.3", config_path=str(find("conf")), config_name=config_name
-                )(job)()
+    def main() -> None:
+        # Hydra would report errors in several lines of its own; with this it lets them through.
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        _quiet()
+        signal.signal(signal.SIGTERM, _stop)
+        with telling_errors(name):
+            sys.argv[1:] = arguments(sys.argv[1:])
+            _list_groups_at_once()
+            hydra.main(version_base="1.3", config_path=str(find("conf")), config_name=name)(job)()
 
-        return main
+    return main
 
-    return decorate
+
+def _list_groups_at_once() -> None:
+    # For its help Hydra lists 140 groups, and copies all it knows for each: a second of waiting.
+    opened = ConfigLoaderImpl._parse_overrides_and_create_caching_repo
+    plainly = functools.cache(lambda loader: opened(loader, None, []))
+
+    def open_once(self: ConfigLoaderImpl, name: str | None, overrides: list[str]) -> Any:
+        return opened(self, name, overrides) if name or overrides else plainly(self)
+
+    ConfigLoaderImpl._parse_overrides_and_create_caching_repo = open_once  # type: ignore
 
 
 def _quiet() -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # What talks; Lightning sets the levels of the loggers above it when it is imported.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning|torchmetrics")
 
 
@@ -124,74 +124,14 @@ def output_file(path: str, suffix: str) -> Path:
         return file
 
 
-def show(metrics: Mapping[str, float], model: CVAE) -> None:
-    """Print the metrics of a model's test split as a table, and what has to be said of them."""
-    nats_of = model.generator.likelihood.nats_of
-    table = Table(
-        "metric", "value", title="test split", caption=f"nats per image, {COMPARE[nats_of]}"
-    )
-    table.columns[1].justify = "right"
-    part = "test"
-    kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
-    for name, value in metrics.items():
-        if name.startswith(KL_PER_DIMENSION):
-            continue
-        if name.rpartition("/")[0] != part:
-            part = name.rpartition("/")[0]
-            table.add_section()
-        table.add_row(name, _formatted(name, value))
-        if name == "test/kl" and kl:
-            spread = f"{max(kl):.2f} / {median(kl):.2f} / {min(kl):.2f}"
-            table.add_row("  of one dimension: most / median / least", spread)
-    Console().print(table)
-    latent_dim = model.generator.latent_dim
-    verdict = latent_verdict(metrics["test/kl"], int(metrics["test/active_units"]), latent_dim)
-    if verdict is not None:
-        print(verdict)
-
-
-def _formatted(name: str, value: float) -> str:
-    match name.partition("/")[0]:
-        case "judge" | "consistency":
-            return f"{value:.2%}"
-        case "distance" | "references" | "references_redrawn" if isinstance(value, float):
-            return f"{value:.4f}"
-    return f"{value:.2f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"
-
-
-@contextmanager
-def telling(part: str, way_out: str = "") -> Iterator[None]:
-    """Name the part of the configuration that could not be built."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-        raise InputError(f"{part}: {error}{way_out}") from error
-
-
-def require_precision(trainer: Trainer) -> None:
-    """Raise an `InputError` for a precision that weights and losses are not kept in."""
-    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
-        raise InputError(
-            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
-        )
-
-
-def plain(config: DictConfig) -> Config:
-    """Return the configuration resolved, as dicts, lists, numbers and strings, without Hydra's."""
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    contents = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(contents, dict)
-    return {str(key): value for key, value in contents.items()}
-
-
 @contextmanager
 def telling_errors(command: str) -> Iterator[None]:
     """Turn errors that the user can mend into one line on standard error and exit status 2."""
     try:
         yield
     except Exception as error:
+        from cvae.explain import explain  # which knows the errors of what takes seconds to import
+
         line = explain(error)
         if line is None:
             raise
@@ -199,3 +139,23 @@ def telling_errors(command: str) -> Iterator[None]:
         sys.exit(1 if isinstance(error, FloatingPointError) else USAGE_ERROR)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+
+
+def _resumed(arguments: list[str]) -> list[str]:
+    if not any(argument.startswith(("resume=", "sweep.resume=")) for argument in arguments):
+        return arguments
+    overrides: list[str] = resolve_name("cvae.train:resumed")(arguments)
+    return overrides
+
+
+def _folder_first(arguments: list[str]) -> list[str]:
+    """Let `cvae-report DIR` mean `dir=DIR`."""
+    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+        return arguments
+    return [f"dir={quoted(arguments[0])}", *arguments[1:]]
+
+
+train = command("train", _resumed)
+sample = command("sample")
+evaluate = command("evaluate")
+report = command("report", _folder_first)

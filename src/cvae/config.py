@@ -1,36 +1,22 @@
-"""From a configuration to objects: where the YAML lies, what it may say, what is built from it.
+"""Where the configuration lies, what its roots may say, and what else Hydra is told.
 
-A configuration is checked in three steps, all before anything is written: the dataclass below
-types the root's own keys; every node's keys and values are held against the signature of what its
-`_target_` names, so that a new class needs no schema; and the constructors check ranges.
+This is all that a command needs before it knows what it is asked for. It imports Hydra alone, so
+that help and shell completion come at once.
 """
 
-import inspect
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-import torch
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra.utils import instantiate
-from joblib import cpu_count
-from lightning import Trainer
-from omegaconf import OmegaConf
-from typeguard import TypeCheckError, check_type
+from omegaconf import DictConfig, OmegaConf
 
-from cvae.batch import Sizes
-from cvae.conditions import Condition
-from cvae.data.base import ImageData
 from cvae.errors import InputError, did_you_mean
-from cvae.generators import Generator
-from cvae.module import CVAE
 from cvae.schemas import SCHEMAS
 
 Config = Mapping[str, Any]
@@ -62,12 +48,23 @@ def gpus(accelerator: str) -> int:
 
 def gpus_here(accelerator: str) -> int:
     """Return how many GPUs the jobs of this machine choose from."""
-    return gpus(accelerator) * torch.cuda.device_count()
+    return gpus(accelerator) * _devices()
 
 
 def slots(accelerator: str) -> int:
     """Return how many jobs this machine can run at once: one a GPU, or one a core."""
-    return max(1, torch.cuda.device_count()) if gpus(accelerator) else cpu_count()
+    if gpus(accelerator):
+        return max(1, _devices())
+    from joblib import cpu_count  # which knows what a container may use
+
+    cores: int = cpu_count()
+    return cores
+
+
+def _devices() -> int:
+    import torch  # takes seconds
+
+    return torch.cuda.device_count()
 
 
 Plugins.instance().register(ExperimentsOnSearchPath)
@@ -77,18 +74,12 @@ for _name, _schema in SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _schema)
 
 
-# -- checks ------------------------------------------------------------------------------------
-
-
-def check(config: Config) -> None:
-    """Hold every key and value against the signature of what is built from it.
-
-    Raises:
-        InputError: Naming the key, what was expected, what came, and the nearest known word.
-    """
-    # A group's own node comes before those that it is interpolated into.
-    for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
-        _check_node(path, node)
+def plain(config: DictConfig) -> Config:
+    """Return the configuration resolved, as dicts, lists, numbers and strings, without Hydra's."""
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    contents = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(contents, dict)
+    return {str(key): value for key, value in contents.items()}
 
 
 def check_root(config: Config, schema: type) -> None:
@@ -103,114 +94,9 @@ def check_root(config: Config, schema: type) -> None:
             raise InputError(f"{key}: no such key{did_you_mean(key, known)}")
 
 
-def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
-    """Yield (path, node) of every node with a `_target_`, outermost first."""
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            yield path, config
-        for key, value in config.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(config, list):
-        for index, value in enumerate(config):
-            yield from nodes(value, f"{path}.{index}")
-
-
-def _check_node(path: str, node: Config) -> None:
-    known, takes_any = arguments(_locate(path, node["_target_"]))
-    for key, value in node.items():
-        if key in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_"):
-            continue
-        if key not in known and not takes_any:
-            raise InputError(
-                f"{path}.{key}: {node['_target_']} takes no such argument{did_you_mean(key, known)}"
-            )
-        expected = known.get(key, Any)
-        if isinstance(value, Mapping | list) or _is_a(value, expected):
-            continue
-        words = [word for word in get_args(expected) if isinstance(word, str)]
-        name = "a known word" if words else inspect.formatannotation(expected)
-        if "Callable" in name:
-            name = f"a builder (such as {path}.{key}._target_=torch.nn.ELU)"
-        raise InputError(
-            f"{path}.{key}: expected {name.replace('typing.', '')}, "
-            f"got {value!r}{did_you_mean(str(value), words)}"
-        )
-
-
-def _is_a(value: object, expected: Any) -> bool:
-    try:
-        check_type(value, expected)
-    except TypeCheckError:
-        return False
-    return True
-
-
-def _locate(path: str, target: str) -> Any:
-    try:
-        return resolve_name(target)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        parent, _, name = str(target).rpartition(".")
-        hint = did_you_mean(name, dir(sys.modules[parent])) if parent in sys.modules else ""
-        raise InputError(f"{path}._target_: nothing is called '{target}'{hint}") from error
-
-
-def arguments(target: Any) -> tuple[dict[str, Any], bool]:
-    """Return the type of every argument, and whether others are taken as well.
-
-    A class whose `__init__` hands further arguments on takes those of its base as well.
-    """
-    known: dict[str, Any] = {}
-    functions = [target]
-    if inspect.isclass(target):
-        functions = [vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c)]
-    for function in functions:
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except ValueError:  # built in, and without a signature
-            return known, True
-        try:
-            hints = get_type_hints(function)
-        except (NameError, TypeError):  # names that exist for a type checker alone
-            hints = {}
-        named = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        named = [name for name in named if name != "self"]
-        known = {name: hints.get(name, Any) for name in named} | known
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return known, False
-    return known, True
-
-
-# -- building ----------------------------------------------------------------------------------
-
-
-def build_datamodule(config: Config, **changes: Any) -> ImageData:
-    """Return the data module of a configuration, its arguments changed by `changes`.
-
-    Raises:
-        InputError: If the data module has no such argument.
-    """
-    known, _ = arguments(_locate("data", config["data"]["_target_"]))
-    for key in changes:
-        if key not in known:
-            raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
-    condition = instantiate(config["condition"])
-    datamodule: ImageData = instantiate(config["data"], **{"condition": condition, **changes})
-    return datamodule
-
-
 def changes(node: Config) -> Config:
     """Return what a node changes: its keys that are not null."""
     return {key: value for key, value in node.items() if value is not None}
-
-
-def single_device_trainer(options: Config) -> Callable[..., Trainer]:
-    """Return a builder of trainers on one device, which write nothing unless told to.
-
-    Several processes would repeat images to share a split evenly.
-    """
-    one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
-    return instantiate(options, **one, **silent, _partial_=True)
 
 
 def quoted(value: object) -> str:
@@ -229,31 +115,3 @@ def with_absolute_paths(config: Config) -> Config:
     for key in [key for key in PLACES if key in data]:
         data[key] = str(Path(data[key]).expanduser().absolute())
     return {**config, "data": data}
-
-
-def build_model(config: Config, sizes: Sizes) -> CVAE:
-    """Return the model of a configuration for the items of a data set.
-
-    `optimizer` and `scheduler` may be left out where the model is not to be trained.
-
-    Raises:
-        InputError: If a part does not fit the data, or another part.
-    """
-
-    def built(group: str) -> Callable[..., Any]:
-        builder: Callable[..., Any] = instantiate(config[group])
-        return builder
-
-    condition = built("condition")(sizes)
-    if not isinstance(condition, Condition):
-        raise InputError(f"condition: expected a Condition, got a {type(condition).__name__}")
-    x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
-    training = {name: built(name) for name in ("optimizer", "scheduler") if name in config}
-    return CVAE(
-        condition=condition,
-        prior=built("prior")(x_shape, latent_dim),
-        posterior=built("posterior")(x_shape, y_shape, latent_dim),
-        generator=Generator(x_shape, latent_dim, y_shape, built("likelihood"), built("network")),
-        objective=instantiate(config["objective"]),
-        **training,
-    )

@@ -14,12 +14,13 @@ from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 
 from cvae import checkpoint
-from cvae import config as configuration
 from cvae.batch import Support
+from cvae.building import check, require_precision, single_device_trainer, telling
 from cvae.callbacks import ImportanceSampling
-from cvae.cli import command, output_file, require_precision, show, telling
+from cvae.cli import evaluate as main
+from cvae.cli import output_file
 from cvae.conditions import LabelCondition
-from cvae.config import Config
+from cvae.config import Config, changes
 from cvae.data.base import ImageData
 from cvae.distributions import moments
 from cvae.errors import InputError, require_at_least, require_seed
@@ -38,6 +39,7 @@ from cvae.measures import (
 from cvae.module import CVAE, KL_PER_DIMENSION
 from cvae.pictures import latent_plane
 from cvae.plots import bars, latent_planes, png
+from cvae.tables import show
 
 _SHOWN = 2000
 """Test images in the pictures of the latent space."""
@@ -141,19 +143,17 @@ def _square(images: Tensor) -> Tensor:
     return pad(images, (0, size - width, 0, size - height), value=1.0)
 
 
-@command("evaluate")
-def main(config: Config) -> None:
+def run(config: Config) -> None:
     """Run `cvae-evaluate`."""
     # What is wrong is said now, rather than after the work.
-    configuration.check(config)
+    check(config)
     require_at_least("samples", config["samples"], 1)
     require_at_least("images", config["images"], 0)
     require_seed("seed", config["seed"])
-    trainer = configuration.single_device_trainer(config["trainer"])
+    trainer = single_device_trainer(config["trainer"])
     with telling("trainer", "; trainer=cpu runs everywhere"):
         require_precision(trainer())
-    changes = configuration.changes(config["data"])
-    data = partial(checkpoint.datamodule, config["checkpoint"], **changes)
+    data = partial(checkpoint.datamodule, config["checkpoint"], **changes(config["data"]))
     why_no_judge = _why_no_judge(data())
     model = checkpoint.load(config["checkpoint"])
     model.compiled = config["compile"]

@@ -19,7 +19,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
-from cvae.config import arguments
+from cvae.building import arguments
 from cvae.errors import InputError, did_you_mean
 
 

@@ -26,15 +26,15 @@ from cvae.metrics.bounds import MeanTerms
 from cvae.metrics.latent import LatentUse
 from cvae.objectives import ELBO, Estimate, Objective, Terms, log_importance_weights
 
-# Adam's averages of gradients that are almost zero become subnormal numbers, on which processors are
-# so slow that a training takes up to twice as long. Threads take this from the one that starts them.
+# Adam's averages of gradients that are almost zero become subnormal numbers, on which processors
+# are so slow that a training takes up to twice as long. Threads inherit this when they start.
 torch.set_flush_denormal(True)
 
-# Lightning has torch look for GPUs by NVML. Where there are none that is not remembered, and every step
-# of an optimiser would search the disk for the library again.
+# Lightning has torch look for GPUs by NVML. Where there are none that is not remembered, and every
+# step of an optimiser would search the disk for the library again.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
-_PIXELS = 2**20
+_PIXELS = 2**21
 """Pixels decoded at a time while estimating log p(y|x); bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
@@ -143,7 +143,8 @@ class CVAE(LightningModule):
         """Estimate log p(y|x) by importance sampling from the posterior.
 
         The estimate is low on average and rises to log p(y|x) with the number of samples (Burda,
-        Grosse & Salakhutdinov 2016, theorem 1). Samples are streamed through in chunks.
+        Grosse & Salakhutdinov 2016, theorem 1). Images and samples are streamed through in
+        chunks.
 
         Args:
             x: Conditions (B, *x_shape).
@@ -151,7 +152,17 @@ class CVAE(LightningModule):
             samples: Number K of draws of z for each image.
         """
         require_at_least("samples", samples, 1)
-        chunk = max(1, _PIXELS // max(x.numel(), y.numel()))
+        rows = max(1, _PIXELS * len(y) // max(x.numel(), y.numel()))
+        # So few images at a time that all their draws are decoded together: the posterior and the
+        # prior of an image are not asked again for every few draws.
+        images = max(1, rows // samples)
+        parts = [
+            self._estimate(*part, samples, max(1, rows // images))
+            for part in zip(x.split(images), y.split(images), strict=True)
+        ]
+        return Estimate(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _estimate(self, x: Tensor, y: Tensor, samples: int, chunk: int) -> Estimate:
         # In float64: the number of effective samples is a small difference of large logarithms.
         total = squares = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
         for done in range(0, samples, chunk):
@@ -169,25 +180,26 @@ class CVAE(LightningModule):
         y = distribution.mean if mean else distribution.sample()
         return self.condition.whole(x, y.clamp(0, 1))
 
+    def compile_parts(self) -> None:
+        """Have torch compile the bound and the importance weights, each at its first use."""
+        # Once as it is: how torch looks for the KL of two distributions cannot be compiled, but it
+        # remembers what it has found.
+        x, y = self.condition.x_shape, self.condition.y_shape
+        self.terms(torch.zeros(1, *x, device=self.device), torch.zeros(1, *y, device=self.device))
+        for name in ("terms", "_log_weights"):
+            method = getattr(CVAE, name).__get__(self)
+            # Draws stay those of torch's own generator, which is faster, too.
+            setattr(self, name, torch.compile(method, options={"fallback_random": True}))
+
     # -- training --------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
         """Check once that the data are what the likelihood is a distribution over; compile."""
         if self.compiled:
-            self._compile()
+            self.compile_parts()
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is not None:
             self.generator.likelihood.require(datamodule.support)
-
-    def _compile(self) -> None:
-        # Once as it is: torch looks for the KL of two distributions in a way that it cannot compile,
-        # and remembers what it found.
-        shapes = (self.condition.x_shape, self.condition.y_shape)
-        CVAE.terms(self, *(torch.zeros(1, *shape, device=self.device) for shape in shapes))
-        for name in ("terms", "_log_weights"):
-            method = getattr(CVAE, name).__get__(self)
-            # Draws stay those of torch's own generator, which is faster, too.
-            setattr(self, name, torch.compile(method, options={"fallback_random": True}))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
@@ -212,11 +224,11 @@ class CVAE(LightningModule):
         q, p = self.posterior(x, y), self.prior(x)
         return self.objective(q, p, partial(self.generator, x), y, beta)
 
-
     def on_train_epoch_end(self) -> None:
         self._log_means("train")
         self.log("train/beta", self.beta, sync_dist=True)
-        self.log("train/lr", self.optimizers().param_groups[0]["lr"], sync_dist=True)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("train/lr", rate, sync_dist=True)
         scheduler, reached = self.lr_schedulers(), self.trainer.callback_metrics
         if isinstance(scheduler, ReduceLROnPlateau) and MONITOR in reached:
             scheduler.step(reached[MONITOR])

@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from cvae.charts import curves, heat_map, parallel_coordinates, short, svg
-from cvae.cli import COMPARE, command, output_file
+from cvae.cli import output_file
+from cvae.cli import report as main
 from cvae.config import Config
 from cvae.runs import (
     SEED,
@@ -29,6 +29,7 @@ from cvae.runs import (
     over_seeds,
     score,
 )
+from cvae.tables import COMPARE
 
 _METRICS = {
     "test/nll": "NLL",
@@ -246,8 +247,8 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-@command("report")
-def _report(config: Config) -> None:
+def run(config: Config) -> None:
+    """Run `cvae-report`."""
     folder = Path(config["dir"]).expanduser()
     runs = find_runs(folder)
     out = output_file(config["out"] or str(folder / "report.html"), ".html")
@@ -260,13 +261,6 @@ def _report(config: Config) -> None:
         file.write_text(text)
         print(file)
     print(summary(runs))
-
-
-def main() -> None:
-    """Run `cvae-report`, whose first argument may be the folder alone."""
-    if len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):
-        sys.argv[1] = f"dir='{sys.argv[1]}'"
-    _report()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from functools import partial
 import torch
 
 from cvae.checkpoint import datamodule, load
-from cvae.cli import command, output_file
+from cvae.cli import output_file
+from cvae.cli import sample as main
 from cvae.conditions import Wanted
 from cvae.config import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
@@ -40,8 +41,7 @@ def sample(config: Config) -> Panel:
     return draw(model, wanted, config["n"], generator)
 
 
-@command("sample")
-def main(config: Config) -> None:
+def run(config: Config) -> None:
     """Run `cvae-sample`."""
     panel = sample(config)
     out = output_file(config["out"], ".png")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,27 +14,29 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
-from cvae import checkpoint
-from cvae import config as configuration
-from cvae.checkpoint import Provenance
-from cvae.cli import command, require_precision, show, telling, telling_errors
-from cvae.config import (
-    Config,
+from cvae import building, checkpoint
+from cvae.building import (
     build_datamodule,
     build_model,
+    require_precision,
     single_device_trainer,
-    with_absolute_paths,
+    telling,
 )
+from cvae.checkpoint import Provenance
+from cvae.cli import train as main
+from cvae.config import Config, with_absolute_paths
 from cvae.errors import InputError, require_seed
 from cvae.files import write_whole
 from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE, MONITOR
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
-from cvae.resume import OF_THE_MACHINE, Repeatable, Restored, require_same_settings, resumed
+from cvae.resume import OF_THE_MACHINE, Repeatable, Restored, require_same_settings
+from cvae.resume import resumed as resumed_run
 from cvae.runs import FAILURE, METRICS
 from cvae.sweeps.job import attempt
 from cvae.sweeps.resume import resumed as resumed_sweep
+from cvae.tables import show
 
 _SHARING = ("JoblibLauncher", "LocalLauncher")
 """Launchers whose jobs share a machine without a scheduler."""
@@ -47,7 +48,7 @@ def check(config: Config) -> None:
     Raises:
         InputError: If the configuration cannot be trained.
     """
-    configuration.check(config)
+    building.check(config)
     require_seed("seed", config["seed"])
     checkpoint.require_buildable({name: config[name] for name in checkpoint.PARTS})
     require_same_settings(config)
@@ -177,8 +178,13 @@ def _job(config: Config, folder: Path, further: Sequence[Callback]) -> None:
     train(config, folder, further, show_progress=False)
 
 
-@command("train")
-def _train(config: Config) -> None:
+def resumed(arguments: list[str]) -> list[str]:
+    """Return the arguments with those of the run or the sweep that is to be gone on with."""
+    return resumed_sweep(resumed_run(arguments))
+
+
+def run(config: Config) -> None:
+    """Run `cvae-train`, or one job of its sweep."""
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
     if hydra.mode == RunMode.MULTIRUN:
@@ -189,13 +195,6 @@ def _train(config: Config) -> None:
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
         print(run_dir / name)
     print(f"curves: tensorboard --logdir {run_dir}")
-
-
-def main() -> None:
-    """Run `cvae-train`."""
-    with telling_errors("train"):
-        sys.argv[1:] = resumed_sweep(resumed(sys.argv[1:]))
-    _train()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from cvae.batch import Batch, Items, Shape, Sizes
@@ -82,6 +83,15 @@ class ConditionBuilder(Protocol):
 
     def __call__(self, sizes: Sizes) -> Condition:
         """Return the condition for items of these sizes."""
+
+
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    """Return labels, (B,), as rows of one 1 each, (B, classes).
+
+    torch's own looks for the largest label, and has to wait for the device to tell.
+    """
+    rows = torch.zeros(len(labels), num_classes, device=labels.device)
+    return rows.scatter_(1, labels.unsqueeze(1), 1.0)
 
 
 def require_classes(sizes: Sizes) -> None:

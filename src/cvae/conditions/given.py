@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from cvae.batch import Batch, Items, Sizes
-from cvae.conditions.base import Condition, require_classes
+from cvae.conditions.base import Condition, one_hot, require_classes
 from cvae.errors import InputError
 
 
@@ -53,7 +52,7 @@ class LabelAndGivenCondition(GivenCondition):
 
     def __call__(self, items: Items) -> Batch:
         x, y = super().__call__(items)
-        label = one_hot(items.labels, self.num_classes).to(x.dtype)
+        label = one_hot(items.labels, self.num_classes)
         if len(self.given_shape) == 3:
             planes = label[..., None, None].expand(*label.shape, *self.given_shape[1:])
             return Batch(torch.cat((x, planes), 1), y)

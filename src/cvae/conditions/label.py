@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from cvae.batch import Batch, Items, Sizes
-from cvae.conditions.base import Condition, Wanted, require_classes
+from cvae.conditions.base import Condition, Wanted, one_hot, require_classes
 from cvae.errors import InputError, did_you_mean
 
 _NOT_ASKED = (
@@ -32,7 +31,7 @@ class LabelCondition(Condition):
         self.x_shape = (sizes.num_classes,)
 
     def __call__(self, items: Items) -> Batch:
-        return Batch(one_hot(items.labels, self.num_classes).to(items.images.dtype), items.images)
+        return Batch(one_hot(items.labels, self.num_classes), items.images)
 
     def encode(self, wanted: Wanted) -> Tensor:
         """Encode one class, several, or None for every class once, as one-hot rows (B, classes)."""
@@ -53,7 +52,7 @@ class LabelCondition(Condition):
                 f"digits: expected classes from 0 to {self.num_classes - 1}, "
                 f"got {outside[0].item() if outside.numel() else 'none'}"
             )
-        return one_hot(labels, self.num_classes).float()
+        return one_hot(labels, self.num_classes)
 
     def classes(self, words: str) -> list[int]:
         """Return the classes of digits in a row, or of names or numbers set apart by commas."""

@@ -55,9 +55,17 @@ class ShuffledBatches(DistributedSampler[Tensor]):
     sets their epoch.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, rank: int, processes: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        processes: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self.device = rank, processes, device
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -67,7 +75,7 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**32)
         order = torch.randperm(self.count, generator=generator)
         order = torch.cat((order, order[: -self.count % self.processes]))
-        return iter(order[self.rank :: self.processes].split(self.batch_size))
+        return iter(order[self.rank :: self.processes].to(self.device).split(self.batch_size))
 
 
 def groups(given: Tensor) -> Tensor:
@@ -208,14 +216,17 @@ class ImageData(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Items]:
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # of seed_everything, in every process
-        rank, processes, epoch = 0, 1, 0
+        rank, processes, epoch, device = 0, 1, 0, torch.device("cpu")
         if self.trainer is not None:
             rank, processes = self.trainer.global_rank, self.trainer.world_size
+            device = self.trainer.strategy.root_device
             # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
             epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-        order = ShuffledBatches(len(self.train_set), self.batch_size, seed, rank, processes)
+        # All of it lies on the device, where no step has to wait for the host.
+        train_set = IndexedBatches(self.transfer_batch_to_device(self.train_set.items, device, 0))
+        order = ShuffledBatches(len(train_set), self.batch_size, seed, rank, processes, device)
         order.set_epoch(epoch)
-        return self._loader(self.train_set, batch_size=None, sampler=order)
+        return self._loader(train_set, batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[Items]:
         return self._loader(self.val_set, batch_size=self.batch_size)
@@ -232,7 +243,9 @@ class ImageData(LightningDataModule, ABC):
         """Scale, binarise and pair, on the device that the batch has reached."""
         images = batch.images.float().div_(self.levels - 1)
         if self.binarize == "dynamic":
-            images = drawn_pixels(images)  # which leaves what was drawn for validation and test alone
+            images = drawn_pixels(
+                images
+            )  # which leaves what was drawn for validation and test alone
         given = batch.given.float()
         if batch.given.dtype == torch.uint8:  # pixels
             given = given / 255

@@ -33,5 +33,5 @@ class _Pixels(Bernoulli):
         return torch.addcmul(logsigmoid(self.logits), value - 1, self.logits)
 
     @torch.no_grad()
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         return drawn_pixels(self.probs.expand(self._extended_shape(torch.Size(sample_shape))))

@@ -15,8 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cvae.cli import plain
-from cvae.config import PLACES, Config, check_root, quoted, with_absolute_paths
+from cvae.config import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.runs import FAILURE, METRICS
