@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments tensorboard test test-slow lint format clean
+.PHONY: help setup train sweep experiments benchmark tensorboard test test-slow lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ experiments: setup ## Train, evaluate and tabulate every experiment, two hours; 
 	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run $$how || exit; \
 	done
 	@$(BIN)/python experiments/table.py outputs/experiments/*
+
+benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
+	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)
 
 tensorboard: setup ## Look at the curves of all runs and sweeps
 	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)

@@ -4,6 +4,9 @@ A block is an epoch of MNIST. Within it the framework and each rival take turns 
 steps, so that whatever the machine does meanwhile happens to all of them.
 """
 
+import contextlib
+import io
+import os
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -11,17 +14,18 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import torch
 from hydra import compose, initialize_config_dir
 from lightning import Callback
 from rivals import TRAINING, Steps, bare, per_sample, product_rate
+from torchvision import datasets
 
-from cvae.cli import plain
-from cvae.config import find
+from cvae.config import find, plain
 from cvae.train import train
 
 TURN = 54
 """Steps of a turn."""
+IMAGES = 59_400
+"""Images that the experiment trains on: all but one in a hundred."""
 
 
 class Interleaved(Callback):
@@ -93,8 +97,7 @@ class Interleaved(Callback):
 def measure(
     root: Path, blocks: int, batch_size: int, half: bool, *overrides: str
 ) -> list[dict[str, float]]:
-    """Return the seconds of each block by name, the first one, which warms up, left out."""
-    random.seed(0)
+    """Return the seconds of each block by name; one before them warms up, and is left out."""
     options = [
         "experiment=roeder2018_cvae",
         f"data.root={root}",
@@ -105,29 +108,15 @@ def measure(
     ]
     with initialize_config_dir(str(find("conf")), version_base="1.3"):
         config = plain(compose("train", options))
-    data = torch.utils.data  # noqa: F841
-    from torchvision import datasets
-
     mnist = datasets.MNIST(root, train=True)
-    images, labels = mnist.data[:59400], mnist.targets[:59400]
+    images, labels = mnist.data[:IMAGES], mnist.targets[:IMAGES]
     rivals = {"bare": bare(images, labels, batch_size, half)}
     if batch_size == 128:
         rivals["per_sample"] = per_sample(root, batch_size, half)
     interleaved = Interleaved(rivals, half)
-    with TemporaryDirectory() as folder:
+    os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn as on a terminal
+    with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         train(config, Path(folder), [interleaved])
     for block in interleaved.blocks:
-        block["floor"] = len(images) * TRAINING / block["rate"]
+        block["floor"] = IMAGES * TRAINING / block["rate"]
     return interleaved.blocks[1:]
-
-
-if __name__ == "__main__":
-    import sys
-    from statistics import median
-    bs, half, n = int(sys.argv[1]), sys.argv[2] == "bf16", int(sys.argv[3])
-    b = measure(Path(sys.argv[4]), n, bs, half, *sys.argv[5:])
-    for k in b[0]:
-        print(k, [round(x[k], 3) for x in b], "med", round(median(x[k] for x in b), 3), file=sys.stderr)
-    for k in ("bare", "per_sample", "floor"):
-        if k in b[0]:
-            print("framework /", k, round(median(x["framework"] / x[k] for x in b), 3), file=sys.stderr)

@@ -1,0 +1,149 @@
+"""Everything that is measured against something else, in one table.
+
+Usage: python experiments/benchmarks/benchmark.py MNIST_ROOT. Takes about half an hour; nothing else
+should run on the machine meanwhile.
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from inference import importance_sampling, sampling
+from starting import memory, starting
+from training import measure
+
+HERE = Path(__file__).parent
+BLOCKS = 10
+Blocks = list[dict[str, float]]
+
+
+class Claim(NamedTuple):
+    """A ratio of two times, or a time, over the blocks of a measurement.
+
+    Attributes:
+        name: What is compared with what.
+        of: Turns a block into the ratio.
+        aim: What was to be reached.
+    """
+
+    name: str
+    of: Callable[[dict[str, float]], float]
+    aim: str
+
+
+def ratio(upper: str, lower: str) -> Callable[[dict[str, float]], float]:
+    """Return what divides one time of a block by another."""
+    return lambda block: block[upper] / block[lower]
+
+
+def against(rival: str, aim: str) -> Claim:
+    """Return the claim that the framework's time is so many times a rival's."""
+    return Claim(f"time of the framework / {rival}", ratio("framework", rival), aim)
+
+
+FASTER = Claim("time of the per-sample loop / framework", ratio("per_sample", "framework"), "≥ 1.6")
+MEASURES: dict[str, tuple[Callable[[Path], Blocks], list[Claim]]] = {
+    "training, batch 128": (
+        lambda root: measure(root, BLOCKS, 128, False),
+        [against("bare", "≤ 1.06"), FASTER, against("floor", "")],
+    ),
+    "training, batch 128, compile=true": (
+        lambda root: measure(root, BLOCKS, 128, False, "compile=true"),
+        [against("bare", ""), FASTER, against("floor", "")],
+    ),
+    "training, batch 512": (
+        lambda root: measure(root, BLOCKS, 512, False),
+        [against("bare", "≤ 1.03"), against("floor", "≤ 1.25")],
+    ),
+    "training, batch 512, compile=true": (
+        lambda root: measure(root, BLOCKS, 512, False, "compile=true"),
+        [against("bare", ""), against("floor", "≤ 1.25")],
+    ),
+    "training, batch 128, bfloat16": (
+        lambda root: measure(root, BLOCKS // 2, 128, True),
+        [against("bare", ""), FASTER._replace(aim="≥ 2.2"), against("floor", "")],
+    ),
+    "importance sampling": (
+        lambda root: importance_sampling(BLOCKS, False),
+        [against("floor", "≤ 1.2")],
+    ),
+    "importance sampling, compile=true": (
+        lambda root: importance_sampling(BLOCKS, True),
+        [against("floor", "≤ 1.2")],
+    ),
+    "sampling 10,000 digits": (
+        lambda root: sampling(BLOCKS),
+        [
+            against("floor", "≤ 1.3"),
+            Claim("their means / floor", ratio("means", "floor"), "≤ 1.3"),
+            Claim("one at a time / framework", ratio("one at a time", "framework"), ""),
+        ],
+    ),
+    "starting": (
+        lambda root: starting(BLOCKS),
+        [
+            Claim("cvae-train --help, seconds", lambda block: block["help"], "≤ 0.5"),
+            Claim(
+                "first training step less `import lightning`, seconds",
+                lambda block: block["first step"] - block["lightning"],
+                "≤ 1.5",
+            ),
+        ],
+    ),
+}
+
+
+def main() -> None:
+    """Measure all, or those named on the command line, and write the results."""
+    root, wanted = Path(sys.argv[1]).absolute(), sys.argv[2:]
+    file = HERE / "results.json"
+    results = json.loads(file.read_text()) if file.is_file() else {}
+    for name, (blocks, _) in MEASURES.items():
+        if not wanted or name in wanted:
+            print(name, flush=True, file=sys.stderr)
+            results[name] = blocks(root)
+            file.write_text(json.dumps(results, indent=1) + "\n")
+    if not wanted or "memory" in wanted:
+        results["memory, MB"] = memory(root)
+    results["machine"] = machine()
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    (HERE / "README.md").write_text((HERE / "page.md").read_text() + table(results))
+
+
+def machine() -> str:
+    """Return what the figures were measured on."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    model = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = model[0] if model else platform.processor()
+    return f"{os.cpu_count()} cores of {name}, {platform.system()}, torch {torch.__version__}"
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the results as a page's part."""
+    lines = [
+        f"\n{results['machine']}.\n",
+        "| measured | ratio | median | least to most | to reach | blocks |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, (_, claims) in MEASURES.items():
+        for claim in claims if name in results else []:
+            found = sorted(map(claim.of, results[name]))
+            spread = f"{found[0]:.2f} to {found[-1]:.2f}"
+            lines.append(
+                f"| {name} | {claim.name} | {median(found):.2f} | {spread} | {claim.aim} "
+                f"| {len(found)} |"
+            )
+    lines += ["", "| largest resident set (`VmHWM`) | MB |", "| --- | --- |"]
+    lines += [f"| {name} | {size:.0f} |" for name, size in results["memory, MB"].items()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

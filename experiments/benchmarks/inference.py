@@ -1,0 +1,64 @@
+"""Importance sampling and sampling against their floors, in interleaved blocks."""
+
+from time import perf_counter
+
+import torch
+from hydra import compose, initialize_config_dir
+from rivals import CLASSES, FORWARD, product_rate
+
+from cvae.batch import Sizes
+from cvae.building import build_model
+from cvae.config import find, plain
+from cvae.module import CVAE
+
+SAMPLES, IMAGES = 1000, 100
+DIGITS, SINGLE = 10_000, 100
+
+
+def network(compiled: bool = False) -> CVAE:
+    """Return the seed's network as the framework builds it, untrained."""
+    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+        config = plain(compose("train", ["experiment=roeder2018_cvae"]))
+    model = build_model(config, Sizes((1, 28, 28), CLASSES)).eval()
+    if compiled:
+        model.compile_parts()
+    return model
+
+
+def importance_sampling(blocks: int, compiled: bool) -> list[dict[str, float]]:
+    """Return the seconds of each block for 1,000 draws of z for each of some images."""
+    model = network(compiled)
+    x = torch.eye(CLASSES).repeat(IMAGES // CLASSES, 1)
+    y = torch.rand(IMAGES, 1, 28, 28).round()
+    found = []
+    for _ in range(blocks + 1):
+        rate = product_rate()
+        started = perf_counter()
+        model.estimate(x, y, SAMPLES)
+        seconds = perf_counter() - started
+        rate = (rate + product_rate()) / 2
+        floor = IMAGES * SAMPLES * FORWARD["generator"] / rate
+        found.append({"framework": seconds, "floor": floor})
+    return found[1:]
+
+
+def sampling(blocks: int) -> list[dict[str, float]]:
+    """Return the seconds of each block for 10,000 digits: drawn, their means, and one at a time."""
+    model = network()
+    x = torch.eye(CLASSES).repeat(DIGITS // CLASSES, 1)
+    found = []
+    for _ in range(blocks + 1):
+        rate = product_rate()
+        times = []
+        for mean in (False, True):
+            started = perf_counter()
+            model.sample(x, mean=mean)
+            times.append(perf_counter() - started)
+        started = perf_counter()
+        for digit in range(SINGLE):
+            model.sample(digit % CLASSES)
+        single = (perf_counter() - started) * DIGITS / SINGLE
+        floor = DIGITS * FORWARD["generator"] / ((rate + product_rate()) / 2)
+        names = ("framework", "means", "one at a time", "floor")
+        found.append(dict(zip(names, (*times, single, floor), strict=True)))
+    return found[1:]
