@@ -101,7 +101,10 @@ MEASURES: dict[str, tuple[Callable[[Path], Blocks], list[Claim]]] = {
 
 def main() -> None:
     """Measure all, or those named on the command line, and write the results."""
-    root, wanted = Path(sys.argv[1]).absolute(), sys.argv[2:]
+    given, *wanted = sys.argv[1:] or [""]
+    root = Path(given).absolute()
+    if not (root / "MNIST" / "raw").is_dir():
+        sys.exit(f"benchmark: no MNIST/raw in '{given}'; give its folder, make benchmark ARGS=DIR")
     file = HERE / "results.json"
     results = json.loads(file.read_text()) if file.is_file() else {}
     for name, (blocks, _) in MEASURES.items():
