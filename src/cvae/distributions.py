@@ -125,7 +125,8 @@ def drawn_pixels(probabilities: Tensor) -> Tensor:
 
     `torch.bernoulli` takes three times as long on a CPU.
     """
-    return (torch.rand_like(probabilities) < probabilities).to(probabilities.dtype)
+    pixels = torch.rand_like(probabilities)
+    return torch.lt(pixels, probabilities, out=pixels)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -35,7 +34,7 @@ torch.set_flush_denormal(True)
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 _PIXELS = 2**21
-"""Pixels decoded at a time while estimating log p(y|x); bounds the memory."""
+"""Pixels decoded at a time; bounds the memory."""
 
 _SPLITS = ("train", "val", "test")
 MONITOR = "val/elbo"
@@ -116,8 +115,7 @@ class CVAE(LightningModule):
         require_at_least("n", n, 1)
         x = self.encode(x)
         with drawing_from(generator, self.device):
-            z = self.prior(x).sample((n,))
-            return self._pixels(x, self.generator(x, z), mean)
+            return self._pixels(x, self.prior(x).sample((n,)), mean)
 
     def encode(self, x: Wanted) -> Tensor:
         """Return what is asked for, as in `sample`, as conditions (B, *x_shape) on this device."""
@@ -126,13 +124,12 @@ class CVAE(LightningModule):
     @torch.no_grad()
     def decode(self, x: Wanted, z: Tensor) -> Tensor:
         """Return the likelihood's mean, whole images (..., B, C, H, W), of z, (..., B, L)."""
-        x = self.encode(x)
-        return self._pixels(x, self.generator(x, z), mean=True)
+        return self._pixels(self.encode(x), z, mean=True)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the mean image, (B, C, H, W), at the posterior's mean of z."""
-        return self._pixels(x, self.generator(x, self.posterior(x, y).mean), mean=True)
+        return self._pixels(x, self.posterior(x, y).mean, mean=True)
 
     def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
         """Return the importance-sampled estimate of log p(y|x) in nats, (B,), as `estimate`."""
@@ -176,9 +173,16 @@ class CVAE(LightningModule):
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
         return log_importance_weights(q, p, decode, y, samples)
 
-    def _pixels(self, x: Tensor, distribution: Distribution, mean: bool) -> Tensor:
-        y = distribution.mean if mean else distribution.sample()
-        return self.condition.whole(x, y.clamp(0, 1))
+    def _pixels(self, x: Tensor, z: Tensor, mean: bool) -> Tensor:
+        # So few conditions at a time that what lies between the layers stays in the caches.
+        pixels = math.prod((*self.condition.y_shape, *z.shape[:-2]))
+        conditions = max(1, _PIXELS // pixels)
+        parts = []
+        for some_x, some_z in zip(x.split(conditions), z.split(conditions, -2), strict=True):
+            p = self.generator(some_x, some_z)
+            y = p.mean if mean else p.sample()
+            parts.append(self.condition.whole(some_x, y.clamp_(0, 1)))
+        return torch.cat(parts, -4)
 
     def compile_parts(self) -> None:
         """Have torch compile the bound and the importance weights, each at its first use."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import softplus
 
 from cvae.batch import Support
 from cvae.distributions import drawn_pixels, full_precision
@@ -13,7 +13,7 @@ from cvae.likelihoods.base import Likelihood, NatsOf
 class BernoulliLikelihood(Likelihood):
     r"""Each pixel is 1 with probability sigmoid(f), f the generator's output, independently.
 
-    .. math:: \log p(y \mid f) = \sum_i y_i \log s(f_i) + (1 - y_i) \log(1 - s(f_i))
+    .. math:: \log p(y \mid f) = \sum_i y_i f_i - \log(1 + e^{f_i})
     """
 
     nats_of: NatsOf = "mass"
@@ -30,7 +30,7 @@ class _Pixels(Bernoulli):
     """torch's Bernoulli in fewer passes over the pixels, which a generator gives by the million."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return torch.addcmul(logsigmoid(self.logits), value - 1, self.logits)
+        return value * self.logits - softplus(self.logits)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
