@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments benchmark tensorboard test test-slow lint format clean
+.PHONY: help setup train sweep experiments benchmark chaos tensorboard test test-slow lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,9 @@ sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=jo
 experiments: setup ## Train, evaluate and tabulate every experiment, two hours; ARGS="data.root=DIR"
 	@for file in experiments/experiment/*.yaml; do \
 	  name=$$(basename $$file .yaml); run=outputs/experiments/$$name; \
+	  begun=$$(test -d $$run/checkpoints && echo resume=$$run); \
 	  test -f $$run/metrics.json || \
-	    $(BIN)/cvae-train experiment=$$name hydra.run.dir=$$run $(ARGS) || exit; \
+	    $(BIN)/cvae-train $${begun:-experiment=$$name hydra.run.dir=$$run $(ARGS)} || exit; \
 	  case $$name in annotators*) how="samples=50 images=0";; *_grey) how="samples=100 images=0";; \
 	    sohn*) how="images=0";; *) how="";; esac; \
 	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run $$how || exit; \
@@ -45,6 +46,9 @@ experiments: setup ## Train, evaluate and tabulate every experiment, two hours; 
 
 benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
 	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)
+
+chaos: setup ## Kill fifty runs at random moments, five minutes: all have to end as if they never had been
+	@$(BIN)/python experiments/chaos.py $(ARGS)
 
 tensorboard: setup ## Look at the curves of all runs and sweeps
 	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)

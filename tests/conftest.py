@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -65,7 +66,18 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     config = composed("network.width=64", "trainer.max_epochs=2", "~callbacks.progress")
     train(config, folder)
+    (folder / ".hydra").mkdir()
+    overrides = "[network.width=64, trainer.max_epochs=2, ~callbacks.progress]"
+    (folder / ".hydra" / "overrides.yaml").write_text(overrides)
     return folder
+
+
+def altered(run_dir: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """A run's best checkpoint with other contents, in the working folder."""
+    contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    change(contents)
+    torch.save(contents, "altered.ckpt")
+    return Path("altered.ckpt")
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,15 @@ from pathlib import Path
 import cvae
 
 FLOORS = [
-    {"errors", "batch", "charts", "schemas", "files"},
-    {"nets", "config"},
+    {"errors", "batch", "charts", "schemas"},
+    {"nets", "config", "files"},
     {"distributions"},
     {"likelihoods", "priors", "posteriors", "objectives", "conditions", "plots"},
     {"generators", "metrics"},
     {"module", "data"},
     {"pictures", "building", "judge"},
     {"callbacks", "checkpoint", "explain", "measures", "runs"},
-    {"cli", "resume", "tables"},
+    {"cli", "resume", "saving", "tables"},
     {"sweeps"},
     {"train", "sample", "evaluate", "report"},
 ]

@@ -1,59 +1,118 @@
 """A run that was cut off ends as if it never had been, to the last bit."""
 
-import json
+import itertools
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from lightning import seed_everything
 
+from chaos import differing, outcome
 from conftest import composed, cut_off
 from cvae import checkpoint
+from cvae.config import find
 from cvae.data.base import ShuffledBatches
+from cvae.module import CVAE
 from cvae.train import train
 
 TINY = ["network.width=16", "~callbacks.progress", "optimizer.lr=0.01", "data.batch_size=256"]
 
 
-def outcome(folder: Path) -> tuple[dict[str, float], dict, dict]:
-    metrics = json.loads((folder / "metrics.json").read_text())
-    del metrics["seconds"]
-    _, best = checkpoint.read(folder)
-    _, last = checkpoint.read(folder, "last.ckpt")
-    return metrics, best["state_dict"], last
+def require_same(folder: Path, other: Path) -> None:
+    assert differing(outcome(folder), outcome(other)) == []
+
+
+OFTEN = "callbacks.last.every_n_steps=1"
 
 
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "epoch", "batch"),
     [
-        ["trainer.max_epochs=5", "prior=standard"],
-        ["trainer.max_epochs=5", "scheduler=cosine", "objective.warmup_epochs=4"],
-        ["trainer.max_epochs=5", "scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.3"],
-        ["trainer.max_epochs=40", "callbacks.early_stopping.patience=1", "optimizer.lr=0.1"],
+        (["trainer.max_epochs=5", "prior=standard"], 3, 2),
+        (["trainer.max_epochs=5", "scheduler=cosine", "objective.warmup_epochs=4"], 3, 2),
+        (["scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.3"], 3, 2),
+        (["trainer.max_epochs=40", "callbacks.early_stopping.patience=1"], 3, 2),
+        ([OFTEN, "objective.warmup_epochs=4"], 3, 2),
+        ([OFTEN, "scheduler=cosine", "+trainer.val_check_interval=3"], 3, 5),
+        ([OFTEN, "+trainer.limit_train_batches=4"], 2, 3),
+        ([OFTEN, "+trainer.val_check_interval=4"], 4, 5),
+        (["+trainer.check_val_every_n_epoch=2", "callbacks.early_stopping.patience=1"], 2, 1),
+        ([OFTEN, "+trainer.accumulate_grad_batches=2"], 2, 4),
+        (["callbacks.last.every_n_minutes=0", "prior=standard"], 0, 1),
+        ([], 0, 0),
     ],
-    ids=["plain", "cosine", "plateau", "stopped early"],
+    ids=[
+        *("plain", "cosine", "plateau", "stopped early", "within an epoch", "several validations"),
+        *("short epochs", "no validation at the end", "validation at times"),
+        *("several batches a step", "by the clock", "before any checkpoint"),
+    ],
 )
 def test_a_run_cut_off_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: list[str],
+    epoch: int,
+    batch: int,
 ) -> None:
-    line = [*TINY, *overrides]
+    line = [*TINY, "trainer.max_epochs=5", *overrides]
     train(composed(*line), tmp_path / "whole")
     with monkeypatch.context() as patch:
-        cut_off(patch, epoch=3, batch=2)
+        cut_off(patch, epoch=epoch, batch=batch)
         with pytest.raises(SystemExit):
             train(composed(*line), tmp_path / "cut")
     assert not (tmp_path / "cut" / "metrics.json").exists()
     seed_everything(7)  # a new process starts anywhere
     train(composed(*line, f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    require_same(tmp_path / "whole", tmp_path / "cut")
 
-    (metrics, best, last), (metrics_, best_, last_) = map(
-        outcome, (tmp_path / "whole", tmp_path / "cut")
-    )
-    assert metrics == metrics_
-    assert last["epoch"] == last_["epoch"]
-    torch.testing.assert_close(best, best_, rtol=0, atol=0)
-    torch.testing.assert_close(last["state_dict"], last_["state_dict"], rtol=0, atol=0)
-    torch.testing.assert_close(last["optimizer_states"], last_["optimizer_states"], rtol=0, atol=0)
+
+@pytest.mark.parametrize("hook", ["on_validation_epoch_end", "on_save_checkpoint"])
+def test_a_run_cut_off_between_its_steps_ends_as_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    line = [*TINY, "trainer.max_epochs=3", OFTEN]
+    train(composed(*line), tmp_path / "whole")
+    whole, calls = getattr(CVAE, hook), itertools.count()
+
+    def cut(self: CVAE, *arguments: Any) -> None:
+        whole(self, *arguments)
+        if self.current_epoch == 1 and next(calls) == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CVAE, hook, cut)
+        with pytest.raises(SystemExit):
+            train(composed(*line), tmp_path / "cut")
+    train(composed(*line, f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    require_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_damaged_last_checkpoint_is_not_gone_on_with(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=3", "optimizer.lr=0.3"]  # whose best epoch is not the last
+    train(composed(*line), tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "torn")
+    last = tmp_path / "torn" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1000])
+    (tmp_path / "torn" / "metrics.json").unlink()
+    train(composed(*line, f"resume={tmp_path / 'torn'}"), tmp_path / "torn")
+    require_same(tmp_path / "whole", tmp_path / "torn")
+
+
+def test_a_drawn_seed_is_recorded_and_kept(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=1", "seed=null"]
+    for name in ("one", "two"):
+        train(composed(*line), tmp_path / name)
+    drawn = [
+        checkpoint.read(tmp_path / n)[1][checkpoint.KEY]["config"]["seed"] for n in ("one", "two")
+    ]
+    assert drawn[0] != drawn[1]
+    assert f"seed: {drawn[0]}" in (tmp_path / "one" / "hparams.yaml").read_text()
+    train(composed(*TINY, "trainer.max_epochs=1", f"seed={drawn[0]}"), tmp_path / "again")
+    require_same(tmp_path / "one", tmp_path / "again")
 
 
 def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
@@ -84,3 +143,10 @@ def test_the_order_depends_on_the_seed_and_the_epoch() -> None:
     assert order(0, 3) == order(0, 3)
     orders = [order(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+
+
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not() -> None:
+    command = [sys.executable, str(find("experiments") / "chaos.py"), "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 runs ended as the one that was left alone" in done.stdout

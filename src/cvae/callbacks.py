@@ -68,7 +68,8 @@ class Snapshots(Callback):
         q, p = pl_module.posterior(x, y), pl_module.prior(x)
         wanted = x[:_COLUMNS] if condition.needs_examples else None
         samples = grid(pl_module, wanted, _ROWS, torch.Generator().manual_seed(0))
-        writer, step = trainer.logger.experiment, trainer.global_step  # type: ignore[union-attr]
+        writer = trainer.logger.experiment  # type: ignore[union-attr]
+        step = trainer.global_step - 1  # of the curves' points
         writer.add_figure("pictures/prior_samples", _canvas(image_grid(*samples)), step)
         pair = torch.stack((condition.whole(x, y), pl_module.reconstruct(x, y)))[:, :_COLUMNS]
         figure = image_grid(pair, rows=("image", "reconstruction"))

@@ -1,14 +1,11 @@
-"""Checkpoints: what is put into them, and how a model comes back out.
+"""Checkpoints, and how a model comes back out of them.
 
 A checkpoint carries the resolved configuration as plain data and the sizes of the data, so that
 nothing else is needed to rebuild the model. It is always read with `weights_only=True`, and only
 classes of this package and of torch.nn are built from what it says.
 """
 
-import os
-import pickle
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import Any
 
 import torch
 from hydra.errors import HydraException
-from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from cvae.batch import Sizes
 from cvae.building import build_datamodule, build_model, nodes
@@ -26,12 +23,20 @@ from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.module import CVAE
 
-_MISFITS = (KeyError, AttributeError, ImportError, TypeError, RuntimeError, HydraException)
+_MISFITS = (
+    *(KeyError, AttributeError, ImportError, TypeError, ValueError, RuntimeError),
+    *(IndexError, OverflowError, MemoryError, HydraException),
+)
 """What a configuration raises that another version of this program has written."""
 
 KEY = "cvae"
 """Where in a checkpoint the settings, the sizes and the versions lie."""
 
+MONITORED = "monitored"
+"""Where among these the last value of what the best epoch goes by lies."""
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+"""The checkpoints of a run: of its best epoch, to be used, and the last one, to go on from."""
 
 _ALLOWED = ("cvae.", "torch.nn.")
 _MODEL = ("condition", "prior", "posterior", "likelihood", "network", "objective")
@@ -39,38 +44,13 @@ PARTS = ("data", *_MODEL)
 """The groups that are built again from a checkpoint."""
 
 
-class Provenance(Callback):
-    """Writes into every checkpoint what it takes to rebuild the model.
-
-    Args:
-        config: The resolved configuration, plain data.
-        sizes: What the data set's items are like.
-    """
-
-    def __init__(self, config: Config, sizes: Sizes) -> None:
-        self.contents = {
-            "config": config,
-            "image_shape": list(sizes.image_shape),
-            "num_classes": sizes.num_classes,
-            "given_shape": list(sizes.given_shape),
-            "class_names": list(sizes.class_names),
-            "versions": {
-                "python": sys.version.split()[0],
-                **{name: version(name) for name in ("cvae", "torch", "lightning")},
-            },
-        }
-
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint[KEY] = {**self.contents, "machine": _machine(trainer)}
-
-
-def load(path: str | Path) -> CVAE:
+def load(path: str | Path, allow: Sequence[str] = ()) -> CVAE:
     """Return the trained model of a checkpoint, on the CPU and in evaluation mode.
 
     Args:
         path: A checkpoint, or the folder of a run, whose best checkpoint is taken.
+        allow: Classes of your own that it may name, or packages that they may be of, beside those
+            of this package and of torch.nn.
 
     Raises:
         InputError: If it is missing, damaged, not one of this program's, or asks for a class that
@@ -80,17 +60,20 @@ def load(path: str | Path) -> CVAE:
     with _telling_versions(path, checkpoint):
         contents = checkpoint[KEY]
         config = {name: contents["config"][name] for name in (*_MODEL, "latent_dim")}
-        require_buildable(config)
-        model = build_model(config, stored_sizes(contents))
+        require_buildable(config, allow)
+        sizes = stored_sizes(contents)
+        _require_shapes(config, sizes, checkpoint["state_dict"])
+        model = build_model(config, sizes)
         model.load_state_dict(checkpoint["state_dict"])
     return model.eval()
 
 
-def datamodule(path: str | Path, /, **changes: Any) -> ImageData:
+def datamodule(path: str | Path, /, allow: Sequence[str] = (), **changes: Any) -> ImageData:
     """Return the data that a run was trained on, with the same splits.
 
     Args:
         path: A checkpoint, or the folder of a run.
+        allow: As for `load`.
         **changes: Arguments of the data module that are to differ, such as `root`.
 
     Raises:
@@ -99,7 +82,7 @@ def datamodule(path: str | Path, /, **changes: Any) -> ImageData:
     path, checkpoint = read(path)
     with _telling_versions(path, checkpoint):
         config = {name: checkpoint[KEY]["config"][name] for name in ("data", "condition")}
-        require_buildable(config)
+        require_buildable(config, allow)
         return build_datamodule(config, **changes)
 
 
@@ -113,7 +96,7 @@ def stored_sizes(contents: Config) -> Sizes:
     )
 
 
-def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
+def resolve(path: str | Path, name: str = BEST) -> Path:
     """Return the checkpoint that a path means: itself, or the named one of a run's folder.
 
     Raises:
@@ -133,7 +116,7 @@ def resolve(path: str | Path, name: str = "best.ckpt") -> Path:
     return candidate
 
 
-def read(path: str | Path, name: str = "best.ckpt") -> tuple[Path, dict[str, Any]]:
+def read(path: str | Path, name: str = BEST) -> tuple[Path, dict[str, Any]]:
     """Return the checkpoint that a path means, and its contents: tensors and plain data.
 
     Raises:
@@ -145,12 +128,12 @@ def read(path: str | Path, name: str = "best.ckpt") -> tuple[Path, dict[str, Any
             checkpoint: Any = torch.load(file, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # whatever bytes that are no checkpoint do to its reader
         raise InputError(
             f"checkpoint: '{path}' is damaged, or not a checkpoint of plain tensors; "
             "expected a file written by cvae-train"
         ) from error
-    if not isinstance(checkpoint, dict) or KEY not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(KEY), dict):
         raise InputError(
             f"checkpoint: '{path}' was written by another program; "
             "expected a file written by cvae-train"
@@ -158,10 +141,34 @@ def read(path: str | Path, name: str = "best.ckpt") -> tuple[Path, dict[str, Any
     return path, checkpoint
 
 
-def require_buildable(config: Config) -> None:
-    """Let only plain, resolved data through, and only classes of this package and of torch.nn.
+def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the checkpoint that a run goes on from, and its contents; None if it has none yet.
+
+    That is the last one, and the best one should the last one be damaged.
+
+    Raises:
+        InputError: If the run has checkpoints, and none that can be read.
+    """
+    damaged = None
+    for name in (LAST, BEST):
+        if (folder / "checkpoints" / name).is_file():
+            try:
+                return read(folder, name)
+            except InputError as error:
+                damaged = damaged or error
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def require_buildable(config: Config, allow: Sequence[str] = ()) -> None:
+    """Let only plain, resolved data through, and only classes that are allowed.
 
     A configuration in a file comes from a stranger, and building a node can call whatever it names.
+
+    Args:
+        config: The configuration.
+        allow: As for `load`.
 
     Raises:
         InputError: Naming the node that asks for something else.
@@ -169,14 +176,38 @@ def require_buildable(config: Config) -> None:
     _require_plain(config)
     for place, node in nodes(config):
         target = node["_target_"]
-        if isinstance(target, str) and target.startswith(_ALLOWED):
-            found = resolve_name(target)
-            if isinstance(found, type) and found.__module__.startswith(_ALLOWED):
-                continue
-        raise InputError(
-            f"{place}._target_: {target!r} cannot be built from a checkpoint; only classes under "
-            f"{' and '.join(_ALLOWED)} are, so parts of your own belong into this package"
-        )
+        if not isinstance(target, str) or not is_allowed(target, allow):
+            raise InputError(
+                f"{place}._target_: {target!r} cannot be built from a checkpoint; only classes "
+                f"under {' and '.join(_ALLOWED)} are, and your own if you name them, or their "
+                f"package, in the call: allow=[{str(target).partition('.')[0]}]"
+            )
+
+
+def is_allowed(target: str, allow: Sequence[str] = ()) -> bool:
+    """Whether a name is that of a class which may be built because a file says so.
+
+    A name that an allowed package has only borrowed, such as `torch.nn.modules.module.partial`, is
+    that of where it comes from.
+    """
+    prefixes = (*_ALLOWED, *(f"{name}." for name in allow if name))
+    if target not in allow and not target.startswith(prefixes):
+        return False
+    found = resolve_name(target)
+    if not isinstance(found, type):
+        return False
+    return target in allow or f"{found.__module__}.".startswith(prefixes)
+
+
+def _require_shapes(config: Config, sizes: Sizes, weights: Mapping[str, Tensor]) -> None:
+    # Before any memory is taken for layers as large as a stranger's file says they are.
+    with torch.device("meta"):
+        expected = build_model(config, sizes).state_dict()
+    for name in {**expected, **weights}:
+        found = tuple(weights[name].shape) if name in weights else None
+        wanted = tuple(expected[name].shape) if name in expected else None
+        if found != wanted:
+            raise RuntimeError(f"'{name}' is of shape {found}, its settings ask for {wanted}")
 
 
 def _require_plain(value: object) -> None:
@@ -191,13 +222,6 @@ def _require_plain(value: object) -> None:
         raise InputError(f"checkpoint: its settings hold a {type(value).__name__}, not plain data")
     elif isinstance(value, str) and "${" in value:  # it was stored resolved, and would be again
         raise InputError(f"checkpoint: its settings hold an interpolation, {value!r}")
-
-
-def _machine(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
-    return f"{os.cpu_count()} CPU cores"
 
 
 @contextmanager

@@ -99,11 +99,14 @@ class CheckFirst(Callback):
         self.check, self.command = check, command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from cvae.files import require_free  # only now, as help needs no locks
+
         try:
             with telling_errors(self.command):
                 settings = plain(config)
                 check_root(settings, SCHEMAS[self.command])
                 self.check(settings)
+                require_free(Path(config.hydra.run.dir), resuming=settings["resume"] is not None)
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and go on
             sys.exit(1)
@@ -129,6 +132,10 @@ def telling_errors(command: str) -> Iterator[None]:
     """Turn errors that the user can mend into one line on standard error and exit status 2."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone; Python would tell it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         from cvae.explain import explain  # which knows the errors of what takes seconds to import
 

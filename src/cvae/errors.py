@@ -33,3 +33,12 @@ def require_at_least(name: str, value: float, minimum: float) -> None:
     """Raise an `InputError` that names the argument unless `value >= minimum`."""
     if not value >= minimum:
         raise InputError(f"{name}: expected at least {minimum}, got {value}")
+
+
+def diverged(what: str, step: int, epoch: int) -> FloatingPointError:
+    """Return the error of a training whose numbers are no longer finite, with the ways out."""
+    return FloatingPointError(
+        f"{what} at step {step} (epoch {epoch}): the training has diverged; go on from its last "
+        "checkpoint, from before that, by resume=RUN_DIR trainer.gradient_clip_val=1, or start "
+        "anew with a lower optimizer.lr"
+    )

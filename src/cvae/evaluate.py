@@ -24,6 +24,7 @@ from cvae.config import Config, changes
 from cvae.data.base import ImageData
 from cvae.distributions import moments
 from cvae.errors import InputError, require_at_least, require_seed
+from cvae.files import write_whole
 from cvae.judge import Judge, judge_of
 from cvae.measures import (
     FEWEST,
@@ -100,9 +101,7 @@ def write(run_dir: Path, model: CVAE, data: ImageData, metrics: Mapping[str, flo
     file = run_dir / "metrics.json"
     before = json.loads(file.read_text()) if file.is_file() else {}
     kept = {name: value for name, value in before.items() if not name.startswith(_EVALUATION)}
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(kept | dict(metrics), indent=2) + "\n")
-    fresh.replace(file)
+    write_whole(file, json.dumps(kept | dict(metrics), indent=2) + "\n")
 
     _, contents = checkpoint.read(run_dir)
     x, y, images, labels = (part[:_SHOWN] for part in test_split(data))
@@ -122,7 +121,7 @@ def write(run_dir: Path, model: CVAE, data: ImageData, metrics: Mapping[str, flo
         if means.shape[1] > 1:
             plane = latent_plane(model, x, y, labels, data.sizes)
             title = "posterior means of test images,\nand the prior at two standard deviations"
-            (run_dir / "latent.png").write_bytes(png(latent_planes({title: plane})))
+            write_whole(run_dir / "latent.png", png(latent_planes({title: plane})))
             writer.add_figure("latent/plane", latent_planes({title: plane}), step)
 
 
@@ -153,9 +152,11 @@ def run(config: Config) -> None:
     trainer = single_device_trainer(config["trainer"])
     with telling("trainer", "; trainer=cpu runs everywhere"):
         require_precision(trainer())
-    data = partial(checkpoint.datamodule, config["checkpoint"], **changes(config["data"]))
+    data = partial(
+        checkpoint.datamodule, config["checkpoint"], config["allow"], **changes(config["data"])
+    )
     why_no_judge = _why_no_judge(data())
-    model = checkpoint.load(config["checkpoint"])
+    model = checkpoint.load(config["checkpoint"], config["allow"])
     model.compiled = config["compile"]
     path = Path(config["checkpoint"]).expanduser()
     run_dir = path if path.is_dir() else None
@@ -190,7 +191,7 @@ def run(config: Config) -> None:
         metrics |= {"images": images}
     show(metrics, model)
     if out is not None:
-        out.write_text(json.dumps(metrics, indent=2) + "\n")
+        write_whole(out, json.dumps(metrics, indent=2) + "\n")
         print(out)
     if run_dir is not None:
         write(run_dir, model.cpu(), data(), metrics)

@@ -4,6 +4,7 @@ Hydra, OmegaConf and Lightning tell the user's mistakes in errors of many kinds;
 line. What is not the user's mistake stays an error with its traceback.
 """
 
+import errno
 import inspect
 import traceback
 from pkgutil import resolve_name
@@ -21,6 +22,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, Vali
 
 from cvae.building import arguments
 from cvae.errors import InputError, did_you_mean
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def explain(error: Exception) -> str | None:
@@ -55,8 +58,9 @@ def explain(error: Exception) -> str | None:
             return f"{first_line}; several values need -m, for a sweep"
         case HydraException() | OmegaConfBaseException() | MisconfigurationException():
             return str(error).partition("\n")[0]
-        case OSError(filename=filename, strerror=reason) if filename and reason:
-            return f"'{filename}': {reason}"
+        case OSError(errno=number, filename=filename, strerror=reason) if reason:
+            way_out = "; make room, then go on with resume=RUN_DIR" if number in _FULL else ""
+            return f"{repr(filename) if filename else 'a file'}: {reason}{way_out}"
         case ValueError() if (refused := _refused_by_hydra(error)) is not None:
             return f"{refused}: expected the name of an option, such as prior=gaussian"
     return None

@@ -1,21 +1,94 @@
-"""Files that are whole or not there at all."""
+"""Files that are whole or not there at all, and folders that one process writes."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from filelock import FileLock, Timeout
+
+from cvae.errors import InputError
+
+_PART = ".part"
+LOCK = ".lock"
+"""The file in a run's folder that whoever is at it holds locked."""
 
 
-def write_whole(path: Path, contents: str | bytes) -> None:
-    """Write a file at one stroke: whoever looks finds the old one or the new one, never a part.
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes the path's place at one stroke once it is complete.
+
+    Whoever looks meanwhile, or after a crash or a power cut, finds the old one or the new one.
 
     Raises:
         OSError: If it cannot be written; what was there before is left.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
         with part.open("wb") as file:
-            file.write(contents.encode() if isinstance(contents, str) else contents)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, contents: str | bytes) -> None:
+    """Write a file at one stroke, as `whole_file`."""
+    with whole_file(path) as file:
+        file.write(contents.encode() if isinstance(contents, str) else contents)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what a killed process has left of files that it did not complete."""
+    for part in folder.rglob(f".*{_PART}"):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for this process alone.
+
+    Raises:
+        InputError: If another process holds it.
+    """
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(
+            f"hydra.run.dir: '{folder}' is being written by another process; wait for it, or "
+            "choose another folder"
+        ) from error
+
+
+def require_free(folder: Path, resuming: bool) -> None:
+    """Refuse a run's folder that another process writes, or that has another run in it.
+
+    Raises:
+        InputError: If it is not free.
+    """
+    if (folder / LOCK).exists():
+        with writing(folder):
+            pass
+    if not resuming and (folder / "checkpoints").is_dir():
+        raise InputError(
+            f"hydra.run.dir: '{folder}' has a run in it already; go on with that by "
+            f"resume={folder}, or choose another folder"
+        )
+
+
+def _sync(folder: Path) -> None:
+    # The new name is lost in a power cut unless the folder is on the disk, too.
+    if os.name == "nt":  # where folders cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from cvae.batch import Batch
 from cvae.conditions import Condition, Wanted
 from cvae.distributions import ConditionalDistribution, drawing_from
-from cvae.errors import require_at_least
+from cvae.errors import diverged, require_at_least
 from cvae.generators import Generator
 from cvae.metrics.bounds import MeanTerms
 from cvae.metrics.latent import LatentUse
@@ -33,8 +33,10 @@ torch.set_flush_denormal(True)
 # step of an optimiser would search the disk for the library again.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
-_PIXELS = 2**21
-"""Pixels decoded at a time; bounds the memory."""
+_PIXELS = 2**21  # decoded at a time; bounds the memory
+
+_SUMS = "train_means"
+"""Where in a checkpoint the sums over an unfinished epoch lie."""
 
 _SPLITS = ("train", "val", "test")
 MONITOR = "val/elbo"
@@ -229,10 +231,8 @@ class CVAE(LightningModule):
         return self.objective(q, p, partial(self.generator, x), y, beta)
 
     def on_train_epoch_end(self) -> None:
-        self._log_means("train")
-        self.log("train/beta", self.beta, sync_dist=True)
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.log("train/lr", rate, sync_dist=True)
+        self._log_means("train", beta=self.beta, lr=rate)
         scheduler, reached = self.lr_schedulers(), self.trainer.callback_metrics
         if isinstance(scheduler, ReduceLROnPlateau) and MONITOR in reached:
             scheduler.step(reached[MONITOR])
@@ -243,7 +243,19 @@ class CVAE(LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_validation_epoch_end(self) -> None:
+        self._require_finite("train")  # which was before it
         self._log_means("val")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._require_finite("train")
+        if not all(part.isfinite().all() for part in self.parameters()):
+            raise diverged("a weight is not finite", self.global_step, self.current_epoch)
+        with self._means("train").sync_context():  # of all processes, and of an unfinished epoch
+            checkpoint[_SUMS] = self._means("train").sums()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if _SUMS in checkpoint and self.global_rank == 0:  # others would count them once more
+            self._means("train").add(checkpoint[_SUMS])
 
     def on_test_epoch_end(self) -> None:
         self._log_means("test")
@@ -254,17 +266,26 @@ class CVAE(LightningModule):
                 self.log(f"{KL_PER_DIMENSION}/{index}", kl)
         self.latent_use.reset()
 
-    def _log_means(self, split: str) -> None:
+    def _log_means(self, split: str, **further: float) -> None:
         # Logged once per epoch: logging at every step would cost as much as the step itself.
-        means = self._means(split)
-        for name, value in means.compute().items():
-            if split != "test" and not value.isfinite():
-                raise FloatingPointError(
-                    f"{split}/{name} is {float(value)} in epoch {self.current_epoch}: the training "
-                    "has diverged; give a lower optimizer.lr, or +trainer.gradient_clip_val=1"
-                )
-            self.log(f"{split}/{name}", value, prog_bar=name == "elbo", sync_dist=True)
-        means.reset()
+        if split != "test":
+            self._require_finite(split)
+        found: dict[str, Tensor | float] = {**self._means(split).compute(), **further}
+        for name, value in found.items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "elbo", logger=split != "train")
+        # Lightning would write these only after the checkpoint of the epoch that they belong to.
+        for logger in self.loggers if split == "train" else []:
+            values = {f"{split}/{name}": float(value) for name, value in found.items()}
+            logger.log_metrics(values, self.global_step - 1)
+        self._means(split).reset()
+
+    def _require_finite(self, split: str) -> None:
+        if broken := self._means(split).broken():
+            name, value, batch = broken
+            batch += self.current_epoch * int(self.trainer.num_training_batches)
+            step = batch // self.trainer.accumulate_grad_batches
+            step = step if split == "train" else self.global_step
+            raise diverged(f"{split}/{name} is {value}", step, self.current_epoch)
 
     def _means(self, split: str) -> MeanTerms:
         means = self.means[f"{split}_means"]

@@ -16,6 +16,7 @@ from cvae.charts import curves, heat_map, parallel_coordinates, short, svg
 from cvae.cli import output_file
 from cvae.cli import report as main
 from cvae.config import Config
+from cvae.files import write_whole
 from cvae.runs import (
     SEED,
     Group,
@@ -258,7 +259,7 @@ def run(config: Config) -> None:
         (out.with_suffix(".csv"), as_csv(runs)),
         (out.with_suffix(".md"), as_markdown(runs, title)),
     ):
-        file.write_text(text)
+        write_whole(file, text)
         print(file)
     print(summary(runs))
 

@@ -8,12 +8,16 @@ import torch
 import yaml
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.checkpoint import KEY, read
+from cvae.checkpoint import KEY, MONITORED, is_allowed, newest
 from cvae.config import PLACES, Config, quoted
 from cvae.errors import InputError
+from cvae.module import MONITOR
 
 _PATIENCE = "callbacks.early_stopping.patience"
-_MAY_DIFFER = ("resume", "trainer", "logger", "data.root", "data.path", "data.download", _PATIENCE)
+_MAY_DIFFER = (
+    *("resume", "allow", "trainer", "logger", "data.root", "data.path", "data.download"),
+    *("callbacks.last", _PATIENCE),
+)
 OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
 """Settings that say how jobs are run, and not what they are."""
 
@@ -22,30 +26,94 @@ def resumed(arguments: list[str]) -> list[str]:
     """Return the arguments of a resumed run: those it was started with, then the new ones.
 
     Raises:
-        InputError: If `resume=` names a folder that is not a run's.
+        InputError: If `resume=` names a folder that is not a run's, or that asks for what a
+            stranger's folder may not.
     """
     folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
         return arguments
     folder = Path(folders[-1].strip("'\"")).expanduser().absolute()
     overrides = folder / ".hydra" / "overrides.yaml"
-    if not overrides.is_file() or not (folder / "checkpoints" / "last.ckpt").is_file():
+    if not overrides.is_file():
         raise InputError(
-            f"resume: '{folder}' is not the folder of a run with checkpoints; "
-            "expected one that cvae-train wrote"
+            f"resume: '{folder}' is not the folder of a run; expected one that cvae-train wrote"
         )
+    found = newest(folder)
+    stored = [a for a in read_list(overrides) if not a.startswith("resume=")]
+    require_harmless(stored, arguments, folder)
     # With ++ in the place of +, what was added may be given anew.
-    first = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in _list(overrides)]
-    _, checkpoint = read(folder, "last.ckpt")
-    data = checkpoint[KEY]["config"]["data"]
-    first += [f"data.{key}={quoted(data[key])}" for key in PLACES if key in data]  # absolute
+    first = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in stored]
+    if found is not None:
+        config = found[1][KEY]["config"]
+        data = config["data"]
+        anew = [f"data.{key}={quoted(data[key])}" for key in PLACES if key in data]
+        anew += [f"seed={quoted(config['seed'])}"]  # which it may have drawn
+        require_harmless(anew, arguments, folder)
+        first += anew
     # A job of a sweep is gone on with by itself.
     return [*first, *arguments, f"hydra.run.dir={quoted(folder)}", "hydra.mode=RUN"]
 
 
-def _list(path: Path) -> list[str]:
-    overrides: list[str] = yaml.safe_load(path.read_text())
-    return overrides
+def read_list(path: Path) -> list[str]:
+    """Return the overrides that a file holds.
+
+    Raises:
+        InputError: If it does not hold a list of strings.
+    """
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is damaged ({str(error).splitlines()[0]})") from error
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise InputError(f"'{path}' is damaged (it is not a list of KEY=VALUE)")
+    return found
+
+
+def require_harmless(stored: list[str], given: list[str], folder: Path) -> None:
+    """Refuse overrides of a folder, which may come from anyone, by which it could run its own code.
+
+    An option is taken by its name, and a plain value for what it is. What names a class, another
+    file, a package, an interpolation or Hydra itself has to be repeated in the call, and so has a
+    launcher that reads what it finds in the folder.
+
+    Args:
+        stored: The overrides that the folder holds.
+        given: Those of the call.
+        folder: The folder, for the message.
+
+    Raises:
+        InputError: Naming the first that is refused.
+    """
+    for override in stored:
+        if override not in given and not _is_harmless(override):
+            raise InputError(
+                f"'{folder}' was started with '{override}', by which a folder could run code of "
+                "its own; if you trust it, repeat that in the call"
+            )
+
+
+def _is_harmless(override: str) -> bool:
+    key, _, value = override.partition("=")
+    name = key.lstrip("+~")
+    is_place = name in ("data.root", "data.path")
+    value = re.sub(r"\$\{oc\.env:\w+\}", "", value) if is_place else value
+    if not re.fullmatch(r"(\+\+?|~)?\w+(\.\w+)*", key) or "$" in value:
+        return False
+    if name == "allow" or name.partition(".")[0] == "hydra":
+        return False
+    if name == "launcher":
+        return value in ("basic", "joblib")  # others open what they find in the folder
+    if name.endswith("._target_"):
+        return all(_is_known_class(target) for target in value.split(","))
+    reaches_files = re.search(r"[/\\]|\.\.", value) is not None and not is_place
+    return "_target_" not in override and not reaches_files
+
+
+def _is_known_class(target: str) -> bool:
+    try:
+        return is_allowed(target, ["torch.optim"])
+    except (ImportError, AttributeError, ValueError):
+        return False
 
 
 def require_same_settings(config: Config) -> None:
@@ -56,7 +124,10 @@ def require_same_settings(config: Config) -> None:
     """
     if config["resume"] is None:
         return
-    _, checkpoint = read(config["resume"], "last.ckpt")
+    found = newest(Path(config["resume"]))
+    if found is None:
+        return  # it was killed before its first checkpoint, and starts anew
+    _, checkpoint = found
     epochs, wanted = checkpoint["epoch"] + 1, config["trainer"]["max_epochs"]
     if 0 <= wanted < epochs:
         raise InputError(f"trainer.max_epochs: the run already has {epochs} epochs, got {wanted}")
@@ -64,10 +135,32 @@ def require_same_settings(config: Config) -> None:
     for name in {**before, **now}:
         if name.startswith((*_MAY_DIFFER, *OF_THE_MACHINE)) or before.get(name) == now.get(name):
             continue
+        if name == "seed" and now[name] is None:  # the one that was drawn
+            continue
         raise InputError(
             f"{name}: a resumed run keeps its own, {before.get(name)}, but would get "
-            f"{now.get(name)}; only {', '.join(_MAY_DIFFER[1:])} may be given anew, "
+            f"{now.get(name)}; only {', '.join(_MAY_DIFFER[2:])} may be given anew, "
             "so start a new run"
+        )
+
+
+def require_same_data(config: Config, checksum: int) -> None:
+    """Refuse to go on with data that were altered since the run was started.
+
+    Args:
+        config: The resolved configuration.
+        checksum: That of the data now.
+
+    Raises:
+        InputError: If they differ.
+    """
+    found = newest(Path(config["resume"])) if config["resume"] is not None else None
+    before = found[1][KEY].get("data_checksum", checksum) if found else checksum
+    if before != checksum:
+        raise InputError(
+            f"data: the images, labels or conditions are not those that the run was started with "
+            f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back, or "
+            "start a new run"
         )
 
 
@@ -79,38 +172,13 @@ def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-class Restored(Callback):
-    """Brings the stored state of Lightning's callbacks up to date before they take it.
-
-    ModelCheckpoint stores absolute paths, and forgets which checkpoint was the best when the run's
-    folder was moved. EarlyStopping stores its patience, which may have been given anew, and a run
-    that had stopped by it stays stopped.
-    """
-
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        now = str(Path(trainer.default_root_dir).absolute() / "checkpoints")
-        for state in checkpoint["callbacks"].values():
-            if "dirpath" in state:
-                state |= _moved(state, state["dirpath"], now)
-        for callback in trainer.early_stopping_callbacks:
-            if callback is not None and callback.state_key in checkpoint["callbacks"]:
-                checkpoint["callbacks"][callback.state_key]["patience"] = callback.patience
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning forgets that a run had stopped, and would train it for one epoch more.
-        for callback in trainer.early_stopping_callbacks:
-            if callback is not None and callback.wait_count >= max(1, callback.patience):
-                trainer.should_stop = True
-
-
 class Repeatable(Callback):
-    """Makes every random number of a training a function of its seed and its place alone.
+    """Makes a training that was cut off anywhere go on exactly as it would have.
 
-    The noise is seeded anew for every batch and every validation, so that nothing of a generator's
-    past has to be stored for a resumed run to go on exactly as it would have. Seeding takes
-    microseconds. Each of several processes draws noise of its own.
+    Every random number is a function of the run's seed and its place alone: the noise is seeded
+    anew, which takes microseconds, for every batch and every validation, so that nothing of a
+    generator's past has to be stored. Each of several processes draws noise of its own. What
+    Lightning's callbacks have stored is brought up to date before they take it.
 
     Args:
         seed: The run's seed.
@@ -119,6 +187,36 @@ class Repeatable(Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.batch = 0
+        self.monitored: float | None = None
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.monitored = checkpoint[KEY].get(MONITORED)
+        # ModelCheckpoint stores absolute paths, forgets which checkpoint was the best if the folder
+        # was moved, and deletes what it takes for an older one: all are of this run's folder.
+        now = Path(trainer.default_root_dir).absolute() / "checkpoints"
+        for state in checkpoint["callbacks"].values():
+            if "dirpath" in state:
+                state |= _in_folder(state, now) | {"dirpath": str(now)}
+        # EarlyStopping stores its patience, which may have been given anew.
+        for callback in trainer.early_stopping_callbacks:
+            if callback is not None and callback.state_key in checkpoint["callbacks"]:
+                checkpoint["callbacks"][callback.state_key]["patience"] = callback.patience
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Epochs without validation go by the last one.
+        if self.monitored is not None:
+            metrics: Any = trainer.callback_metrics
+            metrics[MONITOR] = torch.tensor(self.monitored, device=pl_module.device)
+        # An epoch that is gone on with does not start again.
+        loop: Any = trainer.fit_loop
+        self.batch = loop.epoch_loop.batch_progress.current.processed
+        self._reseed(trainer)
+        # Lightning forgets that a run had stopped early, and would train it for one epoch more.
+        for callback in trainer.early_stopping_callbacks:
+            if callback is not None and callback.wait_count >= max(1, callback.patience):
+                trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.batch = 0
@@ -151,7 +249,8 @@ class Repeatable(Callback):
             torch.cuda.default_generators[device.index].manual_seed(number)
 
 
-def _moved(value: Any, before: str, now: str) -> Any:
+def _in_folder(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
-        return {_moved(k, before, now): _moved(v, before, now) for k, v in value.items()}
-    return value.replace(before, now, 1) if isinstance(value, str) else value
+        return {_in_folder(k, folder): _in_folder(v, folder) for k, v in value.items()}
+    is_path = isinstance(value, str) and value.endswith(".ckpt")
+    return str(folder / Path(value).name) if is_path else value

@@ -10,6 +10,7 @@ from cvae.cli import sample as main
 from cvae.conditions import Wanted
 from cvae.config import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.files import write_whole
 from cvae.measures import examples
 from cvae.pictures import PLOTS, Panel, grid
 from cvae.plots import image_grid, png
@@ -31,11 +32,12 @@ def sample(config: Config) -> Panel:
     if config["plot"] != "grid" and not config["mean"]:
         raise InputError("mean: only plot=grid draws every pixel; leave mean=false out")
     require_seed("seed", config["seed"])
-    model = load(config["checkpoint"])
+    model = load(config["checkpoint"], config["allow"])
     digits = config["digits"]
     wanted: Wanted = None if digits is None else model.condition.classes(digits)
     if wanted is None and model.condition.needs_examples:
-        wanted = examples(datamodule(config["checkpoint"], **changes(config["data"])))
+        data = changes(config["data"])
+        wanted = examples(datamodule(config["checkpoint"], config["allow"], **data))
         wanted = wanted if config["plot"] in ("grid", "interpolation") else wanted[:1]
     generator = torch.Generator().manual_seed(config["seed"])
     return draw(model, wanted, config["n"], generator)
@@ -45,7 +47,7 @@ def run(config: Config) -> None:
     """Run `cvae-sample`."""
     panel = sample(config)
     out = output_file(config["out"], ".png")
-    out.write_bytes(png(image_grid(*panel)))
+    write_whole(out, png(image_grid(*panel)))
     print(out)
 
 

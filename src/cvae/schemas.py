@@ -30,7 +30,8 @@ class TrainSchema:
     logger: Any = MISSING
     callbacks: Any = MISSING
     latent_dim: int = MISSING
-    seed: int = MISSING
+    seed: int | None = MISSING
+    allow: list[str] = field(default_factory=list)
     resume: str | None = None
     threads: int | None = None
     compile: bool = False
@@ -53,6 +54,7 @@ class SampleSchema:
     """The root of `conf/sample.yaml`."""
 
     checkpoint: str = MISSING
+    allow: list[str] = field(default_factory=list)
     digits: str | None = None
     n: int = MISSING
     seed: int = MISSING
@@ -67,6 +69,7 @@ class EvaluateSchema:
     """The root of `conf/evaluate.yaml`."""
 
     checkpoint: str = MISSING
+    allow: list[str] = field(default_factory=list)
     samples: int = MISSING
     images: int = MISSING
     judges: str = MISSING

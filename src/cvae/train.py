@@ -2,6 +2,7 @@
 
 import json
 import math
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from cvae import building, checkpoint
@@ -22,18 +24,18 @@ from cvae.building import (
     single_device_trainer,
     telling,
 )
-from cvae.checkpoint import Provenance
 from cvae.cli import train as main
 from cvae.config import Config, with_absolute_paths
 from cvae.errors import InputError, require_seed
-from cvae.files import write_whole
+from cvae.files import remove_parts, write_whole, writing
 from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE, MONITOR
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
-from cvae.resume import OF_THE_MACHINE, Repeatable, Restored, require_same_settings
+from cvae.resume import OF_THE_MACHINE, Repeatable, require_same_data, require_same_settings
 from cvae.resume import resumed as resumed_run
 from cvae.runs import FAILURE, METRICS
+from cvae.saving import Provenance, WholeCheckpoints, put_events_in_order
 from cvae.sweeps.job import attempt
 from cvae.sweeps.resume import resumed as resumed_sweep
 from cvae.tables import show
@@ -49,8 +51,9 @@ def check(config: Config) -> None:
         InputError: If the configuration cannot be trained.
     """
     building.check(config)
-    require_seed("seed", config["seed"])
-    checkpoint.require_buildable({name: config[name] for name in checkpoint.PARTS})
+    if config["seed"] is not None:
+        require_seed("seed", config["seed"])
+    checkpoint.require_buildable({name: config[name] for name in checkpoint.PARTS}, config["allow"])
     require_same_settings(config)
     with telling("data"):
         datamodule = build_datamodule(config)
@@ -67,6 +70,18 @@ def check(config: Config) -> None:
         _check_trainer(instantiate(config["trainer"])(logger=False), config["trainer"])
     datamodule.prepare_data()
     datamodule.setup("fit")
+    require_same_data(config, datamodule.checksum)
+
+
+def check_run(config: Config) -> None:
+    """Check as `check` does, for a run that is not a job of a sweep.
+
+    Raises:
+        InputError: If the configuration cannot be trained, or only a sweep can do as it says.
+    """
+    if config["search"] is not None and config["resume"] is None:
+        raise InputError("search: a search is a sweep, and this is a single run; add -m")
+    check(config)
 
 
 def _check_trainer(trainer: Trainer, options: Config) -> None:
@@ -96,14 +111,22 @@ def train(
         show_progress: Whether to show a progress bar, where the configuration has one.
     """
     started = time.monotonic()
-    config = with_absolute_paths(config)
+    config, run_dir = with_absolute_paths(config), run_dir.absolute()
+    found = checkpoint.newest(Path(config["resume"])) if config["resume"] else None
+    if config["seed"] is None:
+        drawn = found[1][checkpoint.KEY]["config"]["seed"] if found else secrets.randbelow(2**32)
+        config = {**config, "seed": drawn}
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build_datamodule(config)
     model = build_model(config, datamodule.sizes)
     model.compiled = config["compile"]
-    logger = instantiate(config["logger"])(save_dir=run_dir)
+    remove_parts(run_dir)
+    put_events_in_order(run_dir)
+    last, step = (found[0], found[1]["global_step"]) if found else (None, 0)
+    # TensorBoard hides what was logged here after the checkpoint that the run goes on from.
+    logger = instantiate(config["logger"])(save_dir=run_dir, purge_step=step)
     nats_of = model.generator.likelihood.nats_of
     told = settings(config) | {
         "nats_of": nats_of,
@@ -118,18 +141,17 @@ def train(
         logger=logger,
         callbacks=[
             provenance,
-            Restored(),
             Repeatable(config["seed"]),
             *callbacks.values(),
             *further,
         ],
-        enable_progress_bar=show_progress,
+        enable_progress_bar=any(isinstance(part, ProgressBar) for part in callbacks.values()),
         default_root_dir=run_dir,
     )
-    last = config["resume"] and checkpoint.resolve(config["resume"], "last.ckpt")
+    trainer.strategy.checkpoint_io = WholeCheckpoints()
     trainer.fit(model, datamodule, ckpt_path=last, weights_only=True)
 
-    model = checkpoint.load(run_dir)
+    model = checkpoint.load(run_dir, config["allow"])
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     seed_everything(config["seed"], workers=True, verbose=False)
     metrics = test(model, datamodule, tester)
@@ -190,7 +212,8 @@ def run(config: Config) -> None:
     if hydra.mode == RunMode.MULTIRUN:
         attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
-    model, metrics = train(config, run_dir)
+    with writing(run_dir):
+        model, metrics = train(config, run_dir)
     show(metrics, model)
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
         print(run_dir / name)

@@ -16,7 +16,10 @@ from cvae.errors import InputError, did_you_mean
 
 _SPLITS = ("", "_val", "_test")
 _NAMES = ("x", "y", "labels")
-_UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 _KINDS = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "real numbers"}
 
 

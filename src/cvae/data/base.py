@@ -8,6 +8,7 @@ once, from a fixed seed, so that every run is judged on the same pixels.
 
 import math
 import os
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
@@ -50,9 +51,9 @@ class ShuffledBatches(DistributedSampler[Tensor]):
     """The places of each batch, (M,), in a new order every epoch.
 
     The order is a function of the seed and the epoch alone, so that a resumed run sees the batches
-    that it would have seen. Several processes take turns at the places, and repeat the first few
-    where they cannot share evenly. Lightning leaves samplers of this base class as they are, and
-    sets their epoch.
+    that it would have seen; of the epoch that it was cut off in, those after the first `seen`.
+    Several processes take turns at the places, and repeat the first few where they cannot share
+    evenly. Lightning leaves samplers of this base class as they are, and sets their epoch.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         rank: int,
         processes: int,
         device: torch.device | str = "cpu",
+        epoch: int = 0,
+        seen: int = 0,
     ) -> None:
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.rank, self.processes, self.device = rank, processes, device
-        self.epoch = 0
+        self.epoch, self.seen = epoch, {epoch: seen}
 
     def __len__(self) -> int:
         return math.ceil(math.ceil(self.count / self.processes) / self.batch_size)
@@ -75,7 +78,8 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**32)
         order = torch.randperm(self.count, generator=generator)
         order = torch.cat((order, order[: -self.count % self.processes]))
-        return iter(order[self.rank :: self.processes].to(self.device).split(self.batch_size))
+        order = order[self.rank :: self.processes].to(self.device)
+        return iter(order[self.seen.get(self.epoch, 0) * self.batch_size :].split(self.batch_size))
 
 
 def groups(given: Tensor) -> Tensor:
@@ -166,6 +170,14 @@ class ImageData(LightningDataModule, ABC):
         """The condition, completed with the sizes of these images."""
         return self._condition(self.sizes)
 
+    @cached_property
+    def checksum(self) -> int:
+        """CRC-32 of the training and the validation items, once they are set up."""
+        found = 0
+        for part in (*self.train_set.items, *self.val_set.items):
+            found = zlib.crc32(part.contiguous().numpy().data, found)
+        return found
+
     @property
     def support(self) -> Support:
         """The set that the served pixels lie in."""
@@ -216,16 +228,19 @@ class ImageData(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Items]:
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # of seed_everything, in every process
-        rank, processes, epoch, device = 0, 1, 0, torch.device("cpu")
+        rank, processes, epoch, seen, device = 0, 1, 0, 0, torch.device("cpu")
         if self.trainer is not None:
             rank, processes = self.trainer.global_rank, self.trainer.world_size
             device = self.trainer.strategy.root_device
             # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
-            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+            loop: Any = self.trainer.fit_loop
+            epoch, unfinished = loop.epoch_progress.current.processed, loop.restarting
+            seen = loop.epoch_loop.batch_progress.current.processed if unfinished else 0
         # All of it lies on the device, where no step has to wait for the host.
         train_set = IndexedBatches(self.transfer_batch_to_device(self.train_set.items, device, 0))
-        order = ShuffledBatches(len(train_set), self.batch_size, seed, rank, processes, device)
-        order.set_epoch(epoch)
+        order = ShuffledBatches(
+            len(train_set), self.batch_size, seed, rank, processes, device, epoch, seen
+        )
         return self._loader(train_set, batch_size=None, sampler=order)
 
     def val_dataloader(self) -> DataLoader[Items]:

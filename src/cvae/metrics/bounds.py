@@ -1,5 +1,6 @@
 """What the data cost under the model: the terms of the bound, and the NLL."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,22 +22,44 @@ class MeanTerms(Metric):
     full_state_update = False
     total: Tensor
     images: Tensor
+    sound: Tensor
 
     def __init__(self, log_prob_is: str = "log_likelihood", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.names = ("loss", "elbo", log_prob_is, "kl")
         self.add_state("total", zeros(len(self.names)), dist_reduce_fx="sum")
         self.add_state("images", zeros(), dist_reduce_fx="sum")
+        self.add_state("sound", zeros(len(self.names)), dist_reduce_fx="min")
 
     def update(self, loss: Tensor, log_likelihood: Tensor, kl: Tensor) -> None:
         """Add the mean loss of a batch, (), and its images' terms, (B,) each."""
         count, log_likelihood, kl = len(kl), log_likelihood.sum(), kl.sum()
         self.total += torch.stack((loss * count, log_likelihood - kl, log_likelihood, kl)).detach()
         self.images += count
+        self.sound += self.total.isfinite()  # which a sum that is not will never be again
 
     def compute(self) -> dict[str, Tensor]:
         """Return the means by name, () each."""
         return dict(zip(self.names, (self.total / self.images).float().unbind(), strict=True))
+
+    def sums(self) -> dict[str, Tensor]:
+        """Return what was added up so far, to be stored."""
+        return {name: getattr(self, name).clone() for name in ("total", "images", "sound")}
+
+    def add(self, sums: Mapping[str, Tensor]) -> None:
+        """Add up what `sums` has returned."""
+        for name, value in sums.items():
+            getattr(self, name).add_(value.to(self.total.device))
+
+    def broken(self) -> tuple[str, float, int] | None:
+        """Return the term that was the first to be NaN or infinite, its sum, and in which batch.
+
+        Batches are counted from 0; None where all were finite. It waits for the device.
+        """
+        if self.total.isfinite().all():
+            return None
+        index = min((2, 3, 0), key=lambda index: self.sound[index])  # terms before their sum
+        return self.names[index], float(self.total[index]), int(self.sound[index])
 
 
 class ImportanceSampledNLL(Metric):

@@ -13,16 +13,14 @@ from filelock import FileLock, Timeout
 from joblib import cpu_count
 from lightning import Callback
 
-from cvae.checkpoint import read
+from cvae.checkpoint import newest
 from cvae.config import Config
 from cvae.errors import InputError
 from cvae.explain import explain
-from cvae.files import write_whole
+from cvae.files import LOCK, write_whole
 from cvae.runs import FAILURE, METRICS
 from cvae.sweeps.search import pruning
 
-LOCK = ".lock"
-"""The file in a job's folder that whoever is at it holds locked."""
 _WAIT = 0.5
 
 Train = Callable[[Config, Path, list[Callback]], Any]
@@ -62,12 +60,11 @@ def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
 
 
 def _resumable(folder: Path) -> bool:
-    """Whether a job left a checkpoint that is whole; a power cut may leave one that is not."""
+    """Whether a job left a checkpoint that is whole; a failing disk may leave one that is not."""
     try:
-        read(folder, "last.ckpt")
+        return newest(folder) is not None
     except InputError:
         return False
-    return True
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import yaml
 
 from cvae.config import PLACES, quoted
 from cvae.errors import InputError
+from cvae.resume import require_harmless
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
@@ -37,11 +38,16 @@ def resumed(arguments: list[str]) -> list[str]:
             f"sweep.resume: '{folder}' is not the folder of a sweep; "
             f"expected one with the {PLAN} that cvae-train -m wrote"
         )
-    plan = yaml.safe_load((folder / PLAN).read_text())["hydra"]
-    first = [str(a) for kind in ("hydra", "task") for a in plan["overrides"][kind]]
-    start = Path(plan["runtime"]["cwd"])
+    try:
+        plan = yaml.safe_load((folder / PLAN).read_text())["hydra"]
+        first = [str(a) for kind in ("hydra", "task") for a in plan["overrides"][kind]]
+        start = Path(plan["runtime"]["cwd"])
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or ["empty"])[0]
+        raise InputError(f"sweep.resume: '{folder / PLAN}' is damaged ({reason})") from error
     anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
     first = [_from(start, a) for a in first if not a.startswith(anew)]
+    require_harmless(first, given, folder)
     given = [a for a in given if not a.startswith(anew)]
     flags, given = _partitioned(given, lambda a: a.startswith("-"))
     given = [a for a in given if a not in first and _from(start, a) not in first]

@@ -17,10 +17,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cvae.config import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.errors import InputError
-from cvae.files import write_whole
+from cvae.files import LOCK, write_whole
 from cvae.runs import FAILURE, METRICS
 from cvae.schemas import TrainSchema
-from cvae.sweeps.job import LOCK
 from cvae.sweeps.progress import Progress, count
 from cvae.sweeps.resume import PLAN
 from cvae.sweeps.search import Search

@@ -61,9 +61,11 @@ class Search:
     """
 
     def __init__(
-        self, options: Config, overrides: Sequence[Override], seed: int, at_once: int
+        self, options: Config, overrides: Sequence[Override], seed: int | None, at_once: int
     ) -> None:
         _optuna()
+        if seed is None:
+            raise InputError("seed: a search goes by its seed; give a number")
         self.options, self.seed, self.at_once = options, seed, at_once
         overrides = list({o.get_key_element(): o for o in overrides}.values())  # the last one wins
         swept = [override for override in overrides if override.is_sweep_override()]

@@ -1,0 +1,230 @@
+"""Wrong commands, settings, checkpoints and data: each ends in one line that says the way out."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import altered
+from cvae import cli
+from cvae.checkpoint import KEY
+from cvae.data.mnist import MNIST
+
+TRAIN = [
+    (["latnt_dim=2"], ["latnt_dim: no such key", "'latent_dim'"]),
+    (["priors=gaussian"], ["priors: no such key", "'prior'"]),
+    (["prior=gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
+    (
+        ["likelihood=zzz"],
+        ["likelihood: no such option 'zzz'", "bernoulli, cross_entropy, gaussian"],
+    ),
+    (["experiment=mnits"], ["experiment: no such option 'mnits'", "'mnist'"]),
+    (["optimizer.learning_rate=1"], ["optimizer.learning_rate: no such key", "known are", "lr"]),
+    (["+optimizer.weight_decai=1"], ["optimizer.weight_decai: torch.optim.Adam", "weight_decay"]),
+    (["+latent_dims=3"], ["latent_dims: no such key", "'latent_dim'"]),
+    (["+data.rot=/tmp", "data=mnist"], ["data.rot", "takes no such argument", "'root'"]),
+    (
+        ["trainer.accumulate_grad_batches=2"],
+        ["write +trainer.accumulate_grad_batches="],
+    ),
+    (["prior=null"], ["prior=null: expected the name of an option"]),
+    (["latent_dim=two"], ["latent_dim: expected int, got 'two'"]),
+    (["latent_dim="], ["latent_dim: expected int, got ''"]),
+    (["latent_dim=2.5"], ["latent_dim: expected int, got 2.5"]),
+    (["latent_dim=-1"], ["latent_dim: expected at least 0, got -1"]),
+    (["seed=some"], ["seed: expected int", "got 'some'"]),
+    (["optimizer.lr=fast"], ["optimizer.lr: expected float", "got 'fast'"]),
+    (["optimizer.lr=-1"], ["optimizer", "Invalid learning rate: -1"]),
+    (["optimizer._target_=torch.optim.Adm"], ["optimizer._target_", "torch.optim.Adm", "'Adam'"]),
+    (["trainer.max_epochs=ten"], ["trainer.max_epochs: expected", "int", "got 'ten'"]),
+    (["trainer.devices=0"], ["trainer: ", "trainer=cpu runs everywhere"]),
+    (["trainer.precision=bf16-true"], ["trainer.precision: expected", "got bf16-true"]),
+    (["trainer.precision=64-true"], ["trainer.precision: expected 32-true", "got 64-true"]),
+    (["trainer.max_epochs=0"], ["nothing would be trained", "+trainer.limit_train_batches=1"]),
+    (["+trainer.fast_dev_run=true"], ["nothing would be trained"]),
+    (["~callbacks.best"], ["callbacks: best and last", "keep them"]),
+    (["trainer.devices=2"], ["trainer.devices: several processes", "trainer=ddp"]),
+    (["trainer.accelerator=abacus"], ["trainer: ", "abacus", "trainer=cpu"]),
+    (["seed=-1"], ["seed: expected a whole number from 0", "got -1"]),
+    (["seed=99999999999"], ["seed: expected a whole number from 0"]),
+    (["data.split_seed=99999999999"], ["data.split_seed: expected a whole number from 0"]),
+    (
+        ["data.val_fraction=0.001"],
+        ["0.001 of 1437 images", "another data.val_fraction"],
+    ),
+    (["network.activation=relu"], ["network.activation: expected a builder", "torch.nn.ELU"]),
+    (["network.activation._target_=torch.relu"], ["network.activation._target_", "torch.nn."]),
+    (["prior._target_=collections.OrderedDict"], ["prior._target_", "allow=[collections]"]),
+    (["condition._target_=torch.nn.ReLU"], ["condition: expected a Condition, got a ReLU"]),
+    (["network.width=wide"], ["network.width: expected int, got 'wide'"]),
+    (["network.width=0"], ["network.width: expected at least 1, got 0"]),
+    (["objective.beta=-1"], ["objective.beta: expected at least 0, got -1"]),
+    (["data.batch_size=0"], ["data.batch_size: expected at least 1, got 0"]),
+    (["data.binarize=dynamc"], ["data.binarize: expected a known word", "'dynamic'"]),
+    (["data.binarize=none"], ["Bernoulli", "grey", "data.binarize=dynamic", "likelihood=gaussian"]),
+    (
+        ["likelihood=gaussian", "likelihood.scale=0"],
+        ["likelihood.scale: expected a positive number"],
+    ),
+    (["callbacks.early_stopping.patience=x"], ["callbacks.early_stopping.patience", "int", "'x'"]),
+    (["callbacks.snapshots.every_n_epochs=0"], ["every_n_epochs: expected at least 1, got 0"]),
+    (
+        ["data=mnist", "data.root=nowhere", "data.download=false"],
+        ["data.root", "nowhere", "digits"],
+    ),
+    (["hydra.run.dir=/dev/null/run"], ["/dev/null/run", "Not a directory"]),
+    (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
+    (["prior=standard,gaussian"], ["Ambiguous value", "several values need -m"]),
+    (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
+    (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
+    (["latent_dim={2"], ["latent_dim={2", "key=value"]),
+    (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
+    (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
+]
+SAMPLE = [
+    ([], ["checkpoint: required but missing; give checkpoint="]),
+    (["checkpoint=nowhere.ckpt"], ["'nowhere.ckpt' is not a file"]),
+    (["checkpoint=."], ["'.' is not the folder of a run"]),
+    (["checkpoint=foreign.ckpt"], ["written by another program"]),
+    (["checkpoint=cut.ckpt"], ["cut.ckpt' is damaged"]),
+    (["checkpoint=text.ckpt"], ["text.ckpt' is damaged"]),
+    (["checkpoint=empty.ckpt"], ["empty.ckpt' is damaged"]),
+    (["checkpoint=RUN", "digits=20a8"], ["digits: no class is called '20a8'; known are 0, 1, 2"]),
+    (["checkpoint=RUN", "digits=''"], ["digits: no class is called ''"]),
+    (["checkpoint=RUN", "digits=-1"], ["digits: no class is called '-1'"]),
+    (["checkpoint=RUN", "n=0"], ["n: expected at least 1, got 0"]),
+    (["checkpoint=RUN", "n=many"], ["n: expected int, got 'many'"]),
+    (["checkpoint=RUN", "plot=manifold", "digits=7"], ["latent_dim=8"]),
+    (["checkpoint=RUN", "plot=traversal", "digits=77"], ["is of one condition, got 2"]),
+    (["checkpoint=RUN", "plot=travesral"], ["did you mean 'traversal'?"]),
+    (["checkpoint=RUN", "plot=traversal", "digits=7", "mean=false"], ["mean: only plot=grid"]),
+    (["checkpoint=RUN", "seed=-1"], ["seed: expected a whole number"]),
+    (["checkpoint=RUN", "+foo=1"], ["foo: no such key"]),
+    (["checkpoint=RUN", "out=picture.jpg"], ["out: expected a file name ending in .png"]),
+    (["checkpoint=RUN", "out=/dev/null/a.png"], ["'/dev/null': Not a directory"]),
+    (["checkpoint=RUN", "digit=7"], ["digit: no such key; did you mean 'digits'?"]),
+]
+EVALUATE = [
+    (["checkpoint=RUN", "samples=0"], ["samples: expected at least 1, got 0"]),
+    (["checkpoint=RUN", "images=-1"], ["images: expected at least 0, got -1"]),
+    (["checkpoint=RUN", "trainer=warp"], ["trainer: no such option 'warp'"]),
+    (["checkpoint=RUN", "trainer.accelerator=abacus"], ["abacus"]),
+    (["checkpoint=RUN", "trainer.precision=16-true"], ["trainer.precision: expected 32-true"]),
+    (["checkpoint=RUN", "data.rot=x"], ["data.rot: no such key; did you mean 'root'?"]),
+    (["checkpoint=RUN", "data.root=x"], ["data.root: no such setting of this data"]),
+    (["checkpoint=RUN", "seed=-1"], ["seed: expected a whole number"]),
+    (["checkpoint=RUN", "out=deep"], ["out: expected a file name ending in .json"]),
+    (["checkpoint=cut.ckpt"], ["cut.ckpt' is damaged"]),
+    (["checkpoint=old.ckpt"], ["does not fit this program", "written by cvae 0"]),
+    (["checkpoint=RUN", "allow=3"], ["allow: expected list[str]"]),
+]
+FILES = [
+    (["data=arrays"], ["data.path: required but missing"]),
+    (["data=arrays", "data.path=nowhere.npz"], ["nowhere.npz' cannot be read as numpy's .npz"]),
+    (["data=arrays", "data.path=text.npz"], ["text.npz' cannot be read as numpy's .npz"]),
+    (["data=arrays", "data.path=cut.npz"], ["cut.npz' cannot be read as numpy's .npz"]),
+    (["data=arrays", "data.path=no_y.npz"], ["array 'y' of 'no_y.npz' is missing"]),
+    (["data=arrays", "data.path=dark.npz"], ["array 'y' of 'dark.npz' has pixels from -1"]),
+    (["data=arrays", "data.path=short.npz"], ["array 'x' of 'short.npz' has shape (9,)"]),
+    (["data=arrays", "data.path=nan.npz"], ["array 'y' of 'nan.npz' holds NaN"]),
+    (["data=folder", "data.root=nowhere"], ["data.root: 'nowhere' is not a folder"]),
+    (["data=folder", "data.root=pictures"], ["'pictures' has 0 folders of images"]),
+    (["data=mnist", "data.root=torn", "data.download=false"], ["torn/MNIST/raw' are damaged"]),
+    (["data=mnist", "data.root=text.npz"], ["text.npz", "Not a directory"]),
+    (["condition=image"], ["condition"]),
+    (["condition=quadrants", "condition.visible=5"], ["condition"]),
+    (["resume=empty_run"], ["resume: ", "empty_run' is not the folder of a run"]),
+    (["resume=torn_run"], ["last.ckpt' is damaged"]),
+    (["resume=odd_run"], ["overrides.yaml' is damaged"]),
+    (["resume=RUN", "latent_dim=3"], ["latent_dim: a resumed run keeps its own, 8, but would"]),
+    (["resume=RUN", "trainer.max_epochs=1"], ["trainer.max_epochs: the run already has 2 epochs"]),
+    (["sweep.resume=empty_run"], ["sweep.resume: ", "is not the folder of a sweep"]),
+    (["callbacks.last.every_n_steps=0"], ["callbacks.last.every_n_steps: expected at least 1"]),
+    (["trainer.gradient_clip_val=steep"], ["trainer.gradient_clip_val: expected", "'steep'"]),
+    (["search=tpe"], ["search: a search is a sweep", "add -m"]),
+]
+REPORT = [
+    ([], ["dir: required but missing; give dir="]),
+    (["nowhere"], ["dir: 'nowhere' is not a folder"]),
+    (["pictures"], ["dir: 'pictures' has no run in it"]),
+    (["torn_run"], ["metrics.json' is damaged"]),
+    (["RUN", "out=report.pdf"], ["out: expected a file name ending in .html"]),
+    (["RUN", "title=x"], ["title: no such key"]),
+]
+ALL = [
+    *(("train", *row) for row in [*TRAIN, *FILES]),
+    *(("sample", *row) for row in SAMPLE),
+    *(("evaluate", *row) for row in EVALUATE),
+    *(("report", *row) for row in REPORT),
+]
+assert len(ALL) >= 60
+
+
+@pytest.fixture(scope="module")
+def bad_files(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with files and folders of every kind of damage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("bad"))
+        damage(run_dir)
+        yield Path.cwd()
+
+
+def damage(run_dir: Path) -> None:
+    torch.save({"state_dict": {}}, "foreign.ckpt")
+    whole = (run_dir / "checkpoints" / "best.ckpt").read_bytes()
+    Path("cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    Path("text.ckpt").write_text("not a checkpoint")
+    Path("empty.ckpt").touch()
+    change = {"prior": {"_target_": "cvae.priors.vamp.VampPrior", "_partial_": True}}
+    altered(run_dir, lambda contents: contents[KEY]["config"].update(change)).rename("old.ckpt")
+    images = np.zeros((9, 4, 4))
+    for name, arrays in {
+        "no_y": {"x": np.zeros((9, 2))},
+        "dark": {"x": np.zeros((9, 2)), "y": images - 1},
+        "short": {"x": np.zeros(9), "y": images[:8]},
+        "nan": {"x": np.zeros((9, 2)), "y": images * np.nan},
+    }.items():
+        np.savez(f"{name}.npz", **arrays)
+    Path("text.npz").write_text("not an archive")
+    Path("cut.npz").write_bytes(Path("dark.npz").read_bytes()[:99])
+    Path("pictures").mkdir()
+    raw = Path("torn/MNIST/raw")
+    raw.mkdir(parents=True)
+    for name in MNIST.files:
+        (raw / name).write_bytes(b"\x00\x00\x08")
+    for name, overrides in (("torn_run", "[]"), ("odd_run", "{a: 1}")):
+        (Path(name) / ".hydra").mkdir(parents=True)
+        (Path(name) / ".hydra" / "overrides.yaml").write_text(overrides)
+    Path("torn_run/checkpoints").mkdir()
+    Path("torn_run/checkpoints/last.ckpt").write_bytes(whole[:5000])
+    Path("torn_run/metrics.json").write_text("{")
+    Path("empty_run").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "expected"), ALL, ids=[f"{c} {' '.join(a)}" for c, a, _ in ALL]
+)
+def test_bad_input_ends_in_one_line_and_nothing_is_written(
+    command: str,
+    arguments: list[str],
+    expected: list[str],
+    call: Callable[..., tuple[int, str, str]],
+    run_dir: Path,
+    bad_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def files() -> dict[Path, tuple[int, int]]:
+        places = [path for folder in (bad_files, run_dir) for path in folder.rglob("*")]
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in places}
+
+    monkeypatch.chdir(bad_files)
+    before = files()
+    arguments = [argument.replace("RUN", str(run_dir)) for argument in arguments]
+    status, out, err = call(getattr(cli, command), *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith(f"cvae-{command}: ")
+    for words in expected:
+        assert words in err.replace("File exists", "Not a directory"), err
+    assert files() == before
