@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from inference import importance_sampling, sampling
 from starting import memory, starting
-from training import measure
+from training import checkpoints, measure
 
 HERE = Path(__file__).parent
 BLOCKS = 10
@@ -47,6 +47,16 @@ def against(rival: str, aim: str) -> Claim:
     return Claim(f"time of the framework / {rival}", ratio("framework", rival), aim)
 
 
+def a_minute(block: dict[str, float]) -> float:
+    """Return what a checkpoint each minute costs, in per cent."""
+    return 100 * block["saving"] / block["checkpoints"] / 60
+
+
+def a_hundred_steps(block: dict[str, float]) -> float:
+    """Return what a checkpoint each hundred steps costs, in per cent."""
+    return 100 * block["saving"] / (block["epoch"] - block["saving"])
+
+
 FASTER = Claim("time of the per-sample loop / framework", ratio("per_sample", "framework"), "≥ 1.6")
 MEASURES: dict[str, tuple[Callable[[Path], Blocks], list[Claim]]] = {
     "training, batch 128": (
@@ -68,6 +78,13 @@ MEASURES: dict[str, tuple[Callable[[Path], Blocks], list[Claim]]] = {
     "training, batch 128, bfloat16": (
         lambda root: measure(root, BLOCKS // 2, 128, True),
         [against("bare", ""), FASTER._replace(aim="≥ 2.2"), against("floor", "")],
+    ),
+    "checkpoints within an epoch": (
+        lambda root: checkpoints(root, BLOCKS),
+        [
+            Claim("time of one / a minute of training, per cent", a_minute, "≤ 2"),
+            Claim("time of one / a hundred steps, per cent", a_hundred_steps, ""),
+        ],
     ),
     "importance sampling": (
         lambda root: importance_sampling(BLOCKS, False),

@@ -94,29 +94,75 @@ class Interleaved(Callback):
         self.rates.clear()
 
 
+class Saving(Callback):
+    """Keeps the time of every epoch, and what of it goes into its checkpoints.
+
+    Attributes:
+        blocks: For each epoch its seconds, those spent on writing checkpoints, and their number.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: list[dict[str, float]] = []
+        self.spent: list[float] = []
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Time every checkpoint."""
+        save = trainer.save_checkpoint
+
+        def timed(*arguments: Any, **options: Any) -> None:
+            started = perf_counter()
+            save(*arguments, **options)
+            self.spent.append(perf_counter() - started)
+
+        trainer.save_checkpoint = timed
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Begin a block."""
+        self.spent.clear()
+        self.clock = perf_counter()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """End a block, before the checkpoints that every epoch has."""
+        seconds = perf_counter() - self.clock
+        self.blocks.append(
+            {"epoch": seconds, "saving": sum(self.spent), "checkpoints": len(self.spent)}
+        )
+
+
+def checkpoints(root: Path, blocks: int) -> list[dict[str, float]]:
+    """Return the seconds of each epoch, and of its checkpoints, one each hundred steps."""
+    often = [f"trainer.max_epochs={blocks + 1}", "callbacks.last.every_n_steps=100"]
+    saving = Saving()
+    _train(root, often, saving)
+    return saving.blocks[1:]
+
+
 def measure(
     root: Path, blocks: int, batch_size: int, half: bool, *overrides: str
 ) -> list[dict[str, float]]:
     """Return the seconds of each block by name; one before them warms up, and is left out."""
     options = [
-        "experiment=roeder2018_cvae",
-        f"data.root={root}",
         f"data.batch_size={batch_size}",
         f"trainer.max_epochs={blocks + 1}",
         f"trainer.precision={'bf16-mixed' if half else '32-true'}",
         *overrides,
     ]
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
-        config = plain(compose("train", options))
     mnist = datasets.MNIST(root, train=True)
     images, labels = mnist.data[:IMAGES], mnist.targets[:IMAGES]
     rivals = {"bare": bare(images, labels, batch_size, half)}
     if batch_size == 128:
         rivals["per_sample"] = per_sample(root, batch_size, half)
     interleaved = Interleaved(rivals, half)
-    os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn as on a terminal
-    with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train(config, Path(folder), [interleaved])
+    _train(root, options, interleaved)
     for block in interleaved.blocks:
         block["floor"] = IMAGES * TRAINING / block["rate"]
     return interleaved.blocks[1:]
+
+
+def _train(root: Path, options: list[str], watching: Callback) -> None:
+    options = ["experiment=roeder2018_cvae", f"data.root={root}", *options]
+    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+        config = plain(compose("train", options))
+    os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn as on a terminal
+    with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        train(config, Path(folder), [watching])
