@@ -26,7 +26,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 
 setup: $(VENV)/.done ## Install the package and its tools into .venv
 
-train: setup ## Train on the embedded digits, half a minute; ARGS="data=mnist latent_dim=32" for more
+train: setup ## Train on the embedded digits, a minute; ARGS="data=mnist latent_dim=32" for more
 	@$(BIN)/cvae-train $(ARGS)
 
 sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=joblib" for several at once
@@ -47,7 +47,7 @@ experiments: setup ## Train, evaluate and tabulate every experiment, two hours; 
 benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
 	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)
 
-chaos: setup ## Kill fifty runs at random moments, five minutes: all have to end as if they never had been
+chaos: setup ## Kill fifty runs at random moments, five minutes; each has to end as if it never had been
 	@$(BIN)/python experiments/chaos.py $(ARGS)
 
 tensorboard: setup ## Look at the curves of all runs and sweeps
