@@ -137,6 +137,7 @@ FILES = [
     (["condition=quadrants", "condition.visible=5"], ["condition"]),
     (["resume=empty_run"], ["resume: ", "empty_run' is not the folder of a run"]),
     (["resume=torn_run"], ["last.ckpt' is damaged"]),
+    (["resume=hollow_run"], ["not one that a run can go on from"]),
     (["resume=odd_run"], ["overrides.yaml' is damaged"]),
     (["resume=RUN", "latent_dim=3"], ["latent_dim: a resumed run keeps its own, 8, but would"]),
     (["resume=RUN", "trainer.max_epochs=1"], ["trainer.max_epochs: the run already has 2 epochs"]),
@@ -194,11 +195,14 @@ def damage(run_dir: Path) -> None:
     raw.mkdir(parents=True)
     for name in MNIST.files:
         (raw / name).write_bytes(b"\x00\x00\x08")
-    for name, overrides in (("torn_run", "[]"), ("odd_run", "{a: 1}")):
+    for name, overrides in (("torn_run", "[]"), ("odd_run", "{a: 1}"), ("hollow_run", "[]")):
         (Path(name) / ".hydra").mkdir(parents=True)
         (Path(name) / ".hydra" / "overrides.yaml").write_text(overrides)
     Path("torn_run/checkpoints").mkdir()
     Path("torn_run/checkpoints/last.ckpt").write_bytes(whole[:5000])
+    Path("hollow_run/checkpoints").mkdir()
+    torn = altered(run_dir, lambda contents: contents.pop("global_step"))
+    torn.rename("hollow_run/checkpoints/last.ckpt")
     Path("torn_run/metrics.json").write_text("{")
     Path("empty_run").mkdir()
 

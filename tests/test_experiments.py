@@ -1,23 +1,18 @@
 """The table of experiments is what the runs left, and ranks only what may be compared."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+import table
 from conftest import SHORT
 from cvae import evaluate, train
 from cvae.config import find
 from cvae.errors import InputError
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-spec = importlib.util.spec_from_file_location("table", EXPERIMENTS / "table.py")
-assert spec is not None
-assert spec.loader is not None
-table = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(table)
+EXPERIMENTS = Path(table.__file__).parent
 
 
 def taken_down(nats_of: str, nll: float) -> dict:

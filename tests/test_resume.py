@@ -91,7 +91,9 @@ def test_a_run_cut_off_between_its_steps_ends_as_one_that_was_not(
     require_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_a_damaged_last_checkpoint_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_damaged_last_checkpoint_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = [*TINY, "trainer.max_epochs=3", "optimizer.lr=0.3"]  # whose best epoch is not the last
     train(composed(*line), tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "torn")
@@ -100,6 +102,7 @@ def test_a_damaged_last_checkpoint_is_not_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "torn" / "metrics.json").unlink()
     train(composed(*line, f"resume={tmp_path / 'torn'}"), tmp_path / "torn")
     require_same(tmp_path / "whole", tmp_path / "torn")
+    assert "last.ckpt is damaged or missing: going on from" in capsys.readouterr().err
 
 
 def test_a_drawn_seed_is_recorded_and_kept(tmp_path: Path) -> None:

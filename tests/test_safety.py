@@ -341,7 +341,7 @@ def test_a_full_disk_is_told_and_what_was_whole_is_kept(call: Call, small_disk: 
     fits = [*line, "network.width=16", "callbacks.snapshots.every_n_epochs=1"]  # pictures pile up
     status, _, err = call(cli.train, *fits)
     assert (status, err.count("\n")) == (2, 1), err
-    assert "No space left on device; make room, then go on with resume=RUN_DIR" in err
+    assert "No space left on device; make room, and run it again (a training: with" in err
     _, kept = checkpoint.read(small_disk / "run", checkpoint.LAST)
     assert kept["epoch"] > 0
     assert not list((small_disk / "run").rglob("*.part"))

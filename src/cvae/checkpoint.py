@@ -153,12 +153,20 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     for name in (LAST, BEST):
         if (folder / "checkpoints" / name).is_file():
             try:
-                return read(folder, name)
+                return _require_begun(*read(folder, name))
             except InputError as error:
                 damaged = damaged or error
     if damaged is not None:
         raise damaged
     return None
+
+
+def _require_begun(path: Path, checkpoint: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    config = checkpoint[KEY].get("config")
+    begun = isinstance(config, dict) and isinstance(config.get("data"), dict) and "seed" in config
+    if not begun or not {"epoch", "global_step", "callbacks"} <= checkpoint.keys():
+        raise InputError(f"checkpoint: '{path}' is not one that a run can go on from")
+    return path, checkpoint
 
 
 def require_buildable(config: Config, allow: Sequence[str] = ()) -> None:
@@ -233,8 +241,9 @@ def _telling_versions(path: Path, checkpoint: dict[str, Any]) -> Iterator[None]:
     except _MISFITS as error:
         if isinstance(error.__cause__, InputError):  # told by a constructor that Hydra called
             raise error.__cause__ from None
-        versions = checkpoint[KEY].get("versions", {}) if isinstance(checkpoint[KEY], dict) else {}
+        versions = checkpoint[KEY].get("versions")
+        writer = versions.get("cvae") if isinstance(versions, dict) else None
         raise InputError(
             f"checkpoint: '{path}' does not fit this program ({str(error).partition(chr(10))[0]}); "
-            f"it was written by cvae {versions.get('cvae', 'unknown')}, this is {version('cvae')}"
+            f"it was written by cvae {writer or 'unknown'}, this is {version('cvae')}"
         ) from error

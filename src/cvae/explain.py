@@ -58,9 +58,11 @@ def explain(error: Exception) -> str | None:
             return f"{first_line}; several values need -m, for a sweep"
         case HydraException() | OmegaConfBaseException() | MisconfigurationException():
             return str(error).partition("\n")[0]
-        case OSError(errno=number, filename=filename, strerror=reason) if reason:
-            way_out = "; make room, then go on with resume=RUN_DIR" if number in _FULL else ""
-            return f"{repr(filename) if filename else 'a file'}: {reason}{way_out}"
+        case OSError(errno=number, filename=filename, strerror=reason) if number in _FULL:
+            way_out = "make room, and run it again (a training: with resume=RUN_DIR)"
+            return f"{repr(filename) if filename else 'a file'}: {reason}; {way_out}"
+        case OSError(filename=filename, strerror=reason) if filename and reason:
+            return f"{filename!r}: {reason}"
         case ValueError() if (refused := _refused_by_hydra(error)) is not None:
             return f"{refused}: expected the name of an option, such as prior=gaussian"
     return None

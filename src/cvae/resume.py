@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from time import time
 from typing import Any
 
 import torch
@@ -170,6 +171,20 @@ def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return found
+
+
+def put_events_in_order(folder: Path) -> None:
+    """Rename event files that a clock which was set back since has dated in the future.
+
+    TensorBoard reads a run's files in the order of their names, which begin with the time.
+    """
+    found = sorted(folder.glob("events.out.tfevents.*"))
+    now, files = int(time()), [file for file in found if file.name.split(".")[3].isdecimal()]
+    dates = [int(file.name.split(".")[3]) for file in files]
+    if dates and dates[-1] >= now:
+        for place, file in enumerate(files, start=now - len(files)):
+            start, date, rest = file.name.partition(file.name.split(".")[3])
+            file.rename(folder / f"{start}{place:0{len(date)}}{rest}")
 
 
 class Repeatable(Callback):

@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import torch
@@ -135,17 +135,3 @@ def _machine(trainer: Trainer) -> str:
     if device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
     return f"{os.cpu_count()} CPU cores"
-
-
-def put_events_in_order(folder: Path) -> None:
-    """Rename event files that a clock which was set back since has dated in the future.
-
-    TensorBoard reads a run's files in the order of their names, which begin with the time.
-    """
-    found = sorted(folder.glob("events.out.tfevents.*"))
-    now, files = int(time()), [file for file in found if file.name.split(".")[3].isdecimal()]
-    dates = [int(file.name.split(".")[3]) for file in files]
-    if dates and dates[-1] >= now:
-        for place, file in enumerate(files, start=now - len(files)):
-            start, date, rest = file.name.partition(file.name.split(".")[3])
-            file.rename(folder / f"{start}{place:0{len(date)}}{rest}")

@@ -3,6 +3,7 @@
 import json
 import math
 import secrets
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,10 +33,16 @@ from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE, MONITOR
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
-from cvae.resume import OF_THE_MACHINE, Repeatable, require_same_data, require_same_settings
+from cvae.resume import (
+    OF_THE_MACHINE,
+    Repeatable,
+    put_events_in_order,
+    require_same_data,
+    require_same_settings,
+)
 from cvae.resume import resumed as resumed_run
 from cvae.runs import FAILURE, METRICS
-from cvae.saving import Provenance, WholeCheckpoints, put_events_in_order
+from cvae.saving import Provenance, WholeCheckpoints
 from cvae.sweeps.job import attempt
 from cvae.sweeps.resume import resumed as resumed_sweep
 from cvae.tables import show
@@ -112,10 +119,7 @@ def train(
     """
     started = time.monotonic()
     config, run_dir = with_absolute_paths(config), run_dir.absolute()
-    found = checkpoint.newest(Path(config["resume"])) if config["resume"] else None
-    if config["seed"] is None:
-        drawn = found[1][checkpoint.KEY]["config"]["seed"] if found else secrets.randbelow(2**32)
-        config = {**config, "seed": drawn}
+    config, last, step = _begun(config)
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -124,7 +128,6 @@ def train(
     model.compiled = config["compile"]
     remove_parts(run_dir)
     put_events_in_order(run_dir)
-    last, step = (found[0], found[1]["global_step"]) if found else (None, 0)
     # TensorBoard hides what was logged here after the checkpoint that the run goes on from.
     logger = instantiate(config["logger"])(save_dir=run_dir, purge_step=step)
     nats_of = model.generator.likelihood.nats_of
@@ -171,6 +174,20 @@ def train(
     write_whole(run_dir / METRICS, json.dumps(metrics, indent=2) + "\n")
     (run_dir / FAILURE).unlink(missing_ok=True)
     return model, metrics
+
+
+def _begun(config: Config) -> tuple[Config, Path | None, int]:
+    """Return the configuration with its seed, and the checkpoint and the step to go on from."""
+    found = checkpoint.newest(Path(config["resume"])) if config["resume"] else None
+    if config["seed"] is None:
+        drawn = found[1][checkpoint.KEY]["config"]["seed"] if found else secrets.randbelow(2**32)
+        config = {**config, "seed": drawn}
+    if found is None:
+        return config, None, 0
+    path, contents = found
+    if path.name != checkpoint.LAST:
+        print(f"{checkpoint.LAST} is damaged or missing: going on from {path}", file=sys.stderr)
+    return config, path, contents["global_step"]
 
 
 def _reached(progress: Mapping[str, Any]) -> dict[str, float]:
