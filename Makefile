@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments benchmark chaos tensorboard test test-slow lint format clean
+.PHONY: help setup train sweep experiments benchmark chaos demo demo-page tensorboard test test-slow lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +50,20 @@ benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=D
 chaos: setup ## Kill fifty runs at random moments, five minutes; each has to end as if it never had been
 	@$(BIN)/python experiments/chaos.py $(ARGS)
 
+demo: ## Open a page that writes numbers by hand, in your browser
+	@$(PYTHON) -m webbrowser -t "file://$(CURDIR)/experiments/demo.html" >/dev/null; \
+	  echo "experiments/demo.html"
+
+demo-page: setup ## Make that page anew, a minute
+	@$(BIN)/cvae-train network.width=256 hydra.run.dir=outputs/demo && \
+	  $(BIN)/cvae-evaluate checkpoint=outputs/demo && \
+	  $(BIN)/cvae-export checkpoint=outputs/demo out=experiments/demo.html
+
 tensorboard: setup ## Look at the curves of all runs and sweeps
 	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)
 
 test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup ## Sweeps that are killed, and sweeps on a Slurm and a Ray cluster of this machine
 	@if command -v uv >/dev/null; then \

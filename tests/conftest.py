@@ -2,8 +2,9 @@
 
 import itertools
 import json
+import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from cvae import judge
 from cvae.config import Config, find, plain
 from cvae.data import mnist
 from cvae.module import CVAE
@@ -78,6 +81,14 @@ def altered(run_dir: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     change(contents)
     torch.save(contents, "altered.ckpt")
     return Path("altered.ckpt")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_judges() -> Iterator[None]:
+    """Embedded digits are learned in a third of the steps that MNIST takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "_STEPS", 1000)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +161,24 @@ def mnist_root() -> Path:
     if not (root / "MNIST" / "raw").is_dir():
         pytest.skip("no copy of MNIST beside the repository")
     return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, or another that is on the path."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+    if found is None:
+        pytest.skip("no chromium on the path; apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Page:
+    """An empty page, to run JavaScript in."""
+    return browser.new_page()
 
 
 @pytest.fixture

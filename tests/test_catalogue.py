@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import altered
+from conftest import altered, composed
 from cvae import cli
+from cvae.batch import Sizes
+from cvae.building import build_model
 from cvae.checkpoint import KEY
 from cvae.data.mnist import MNIST
 
@@ -154,11 +157,24 @@ REPORT = [
     (["RUN", "out=report.pdf"], ["out: expected a file name ending in .html"]),
     (["RUN", "title=x"], ["title: no such key"]),
 ]
+EXPORT = [
+    ([], ["checkpoint: required but missing; give checkpoint="]),
+    (["checkpoint=nowhere.ckpt"], ["'nowhere.ckpt' is not a file"]),
+    (["checkpoint=cut.ckpt"], ["cut.ckpt' is damaged"]),
+    (["checkpoint=RUN", "format=pdf"], ["format: expected html or onnx, got 'pdf'"]),
+    (["checkpoint=RUN", "weights=int4"], ["weights: expected int8 or float16, got 'int4'"]),
+    (["checkpoint=RUN", "images=-1"], ["images: expected at least 0, got -1"]),
+    (["checkpoint=RUN", "seed=-1"], ["seed: "]),
+    (["checkpoint=RUN", "out=digits.png"], ["out: expected a file name ending in .html"]),
+    (["checkpoint=RUN", "digits=2018"], ["digits: no such key"]),
+    (["checkpoint=quadrants.ckpt"], ["a page asks for classes", "choose format=onnx"]),
+]
 ALL = [
     *(("train", *row) for row in [*TRAIN, *FILES]),
     *(("sample", *row) for row in SAMPLE),
     *(("evaluate", *row) for row in EVALUATE),
     *(("report", *row) for row in REPORT),
+    *(("export", *row) for row in EXPORT),
 ]
 assert len(ALL) >= 60
 
@@ -172,6 +188,12 @@ def bad_files(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Path.cwd()
 
 
+def ask_for_quadrants(contents: dict[str, Any]) -> None:
+    config = composed("condition=quadrants", "network.width=8")
+    contents["state_dict"] = build_model(config, Sizes((1, 8, 8), 10)).state_dict()
+    contents[KEY]["config"] = config
+
+
 def damage(run_dir: Path) -> None:
     torch.save({"state_dict": {}}, "foreign.ckpt")
     whole = (run_dir / "checkpoints" / "best.ckpt").read_bytes()
@@ -180,6 +202,7 @@ def damage(run_dir: Path) -> None:
     Path("empty.ckpt").touch()
     change = {"prior": {"_target_": "cvae.priors.vamp.VampPrior", "_partial_": True}}
     altered(run_dir, lambda contents: contents[KEY]["config"].update(change)).rename("old.ckpt")
+    altered(run_dir, ask_for_quadrants).rename("quadrants.ckpt")
     images = np.zeros((9, 4, 4))
     for name, arrays in {
         "no_y": {"x": np.zeros((9, 2))},

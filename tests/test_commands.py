@@ -1,6 +1,7 @@
 """The commands as a user has them: a run's folder, sweeps, resuming, sampling, evaluating."""
 
 import json
+import re
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import cvae
 from conftest import SHORT, composed
-from cvae import evaluate, measures, sample, train
+from cvae import evaluate, export, measures, sample, train
 from cvae.building import single_device_trainer
 from cvae.conditions import LabelCondition
 from cvae.data.digits import Digits
@@ -29,7 +30,7 @@ def events(folder: Path) -> EventAccumulator:
     ).Reload()
 
 
-@pytest.mark.parametrize("module", [train, sample, evaluate])
+@pytest.mark.parametrize("module", [train, sample, evaluate, export])
 def test_help_shows_how_to_call_it_and_every_setting(module, call) -> None:
     status, out, _ = call(module.main, "--help")
     name = f"cvae-{module.__name__.removeprefix('cvae.')}"
@@ -478,3 +479,46 @@ def test_the_same_data_come_back_with_changes(run_dir: Path) -> None:
     same = cvae.datamodule(run_dir)
     same.setup()
     assert torch.equal(data.val_set.items.images, same.val_set.items.images)
+
+
+# -- cvae-export -------------------------------------------------------------------------------
+
+
+def test_a_page_tells_how_good_its_model_is_before_and_after_rounding(call, run_dir: Path) -> None:
+    line = [f"checkpoint={run_dir}", "out=made/digits.html", "images=20"]
+    status, out, _ = call(export.main, *line)
+    assert status == 0
+    assert [path.name for path in Path("made").iterdir()] == ["digits.html"]
+    page = Path("made/digits.html").read_text()
+    told = json.loads((run_dir / "metrics.json").read_text())
+    assert f"−{-told['test/elbo']:.2f} nats per test image" in page
+    largest = float(re.search(r"differs by more than ([\d.]+)/255", out)[1])
+    assert 0 < largest < 6
+    for name in ("mean image", "sampled pixels"):
+        shares = re.search(rf"class consistency, {name}: (.*)%; .* (.*)%", out).groups()
+        after, before = map(float, shares)
+        assert abs(after - before) < 2
+        assert 0 < after <= 100
+        assert f"{shares[0]}%" in page
+    halves = call(export.main, *line, "weights=float16", "images=0")[1]
+    assert float(re.search(r"by more than ([\d.]+)/255", halves)[1]) < largest / 4
+    assert "class consistency" not in halves
+
+
+def test_rounding_is_seen_where_it_harms(run_dir: Path) -> None:
+    model = cvae.load(run_dir)
+    harmed = cvae.load(run_dir)
+    layer = harmed.generator.network.layers[-2]
+    with torch.no_grad():
+        layer.bias[5] += 0.5  # of a logit, by which a probability of 1/2 becomes 0.622
+    found = export.largest_difference(model, harmed, torch.Generator().manual_seed(0))
+    assert found == pytest.approx(255 * 0.1225, rel=0.05)
+
+
+def test_onnx_files_are_written_beside_each_other(call, run_dir: Path) -> None:
+    status, out, _ = call(export.main, f"checkpoint={run_dir}", "format=onnx", "out=two.onnx")
+    assert status == 0
+    files = sorted(path.name for path in Path().iterdir())
+    assert files == ["two_generator.onnx", "two_prior.onnx"]
+    assert all(float(said) < 1e-4 for said in re.findall(r"differ by (\S+)", out))
+    assert len(re.findall("differ by", out)) == 2

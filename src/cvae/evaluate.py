@@ -19,15 +19,13 @@ from cvae.building import check, require_precision, single_device_trainer, telli
 from cvae.callbacks import ImportanceSampling
 from cvae.cli import evaluate as main
 from cvae.cli import output_file
-from cvae.conditions import LabelCondition
 from cvae.config import Config, changes
 from cvae.data.base import ImageData
 from cvae.distributions import moments
 from cvae.errors import InputError, require_at_least, require_seed
 from cvae.files import write_whole
-from cvae.judge import Judge, judge_of
+from cvae.judge import Data, Judge, judge_for, why_no_judge
 from cvae.measures import (
-    FEWEST,
     Split,
     against_references,
     by_kind,
@@ -45,13 +43,7 @@ from cvae.tables import show
 _SHOWN = 2000
 """Test images in the pictures of the latent space."""
 
-_JUDGE_DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
-"""However a run was trained, so that all runs on the same data have the same judge."""
-
 _EVALUATION = ("test/", "judge/", "consistency/", "distance/", "references", "samples", "images")
-
-Data = Callable[..., ImageData]
-"""The data that the model was trained on, with changes."""
 
 
 def bounds(
@@ -125,16 +117,6 @@ def write(run_dir: Path, model: CVAE, data: ImageData, metrics: Mapping[str, flo
             writer.add_figure("latent/plane", latent_planes({title: plane}), step)
 
 
-def _why_no_judge(data: ImageData) -> str | None:
-    data.prepare_data()
-    data.setup("test")
-    if data.sizes.num_classes == 1:
-        return "these data have no classes that it could tell apart"
-    if len(data.test_set) < FEWEST:
-        return f"{len(data.test_set)} test images are too few, {FEWEST} are needed at least"
-    return None
-
-
 def _square(images: Tensor) -> Tensor:
     """Return images (N, C, H, W) on a white square: the projector's sheet has room for no other."""
     height, width = images.shape[2:]
@@ -155,7 +137,7 @@ def run(config: Config) -> None:
     data = partial(
         checkpoint.datamodule, config["checkpoint"], config["allow"], **changes(config["data"])
     )
-    why_no_judge = _why_no_judge(data())
+    no_judge = why_no_judge(data())
     model = checkpoint.load(config["checkpoint"], config["allow"])
     model.compiled = config["compile"]
     path = Path(config["checkpoint"]).expanduser()
@@ -170,14 +152,10 @@ def run(config: Config) -> None:
                 f"is, give {run_dir / 'checkpoints' / 'best.ckpt'} itself"
             ) from error
     judged: tuple[Judge, ImageData] | None = None
-    if config["images"] and why_no_judge:
-        print(f"no judge: {why_no_judge}")
+    if config["images"] and no_judge:
+        print(f"no judge: {no_judge}")
     elif config["images"]:
-        grey = data(condition=LabelCondition, binarize="none", **_JUDGE_DATA)
-        cache = Path(config["judges"]).expanduser()
-        judge, folder = judge_of(grey, cache, config["trainer"]["accelerator"])
-        print(f"judge: {folder}")
-        judged = judge, grey
+        judged = judge_for(data, Path(config["judges"]), config["trainer"]["accelerator"])
 
     seed_everything(config["seed"], verbose=False)
     metrics = bounds(model, data, trainer, config["samples"]) | {"samples": config["samples"]}

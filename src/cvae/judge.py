@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,10 +24,18 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from cvae.batch import Batch, Shape
+from cvae.conditions import LabelCondition
 from cvae.data.base import ImageData
 from cvae.distributions import drawing_from
 from cvae.errors import InputError
 
+Data = Callable[..., ImageData]
+"""The data that a model was trained on, with changes."""
+
+FEWEST = 40
+"""Test images that distances need, to be halved."""
+
+_DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
 _STEPS = 3500
 _MAX_LR = 4e-3
 _SHIFT = 14
@@ -103,6 +112,28 @@ class Judge(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def why_no_judge(data: ImageData) -> str | None:
+    """Return why there is no judge of these data, or None if there is one."""
+    data.prepare_data()
+    data.setup("test")
+    if data.sizes.num_classes == 1:
+        return "these data have no classes that it could tell apart"
+    if len(data.test_set) < FEWEST:
+        return f"{len(data.test_set)} test images are too few, {FEWEST} are needed at least"
+    return None
+
+
+def judge_for(data: Data, cache: Path, accelerator: str) -> tuple[Judge, ImageData]:
+    """Return the judge of a run's data, as `judge_of`, and the grey data that it knows.
+
+    However the run was trained, it is that of all runs on the same data; its folder is printed.
+    """
+    grey = data(condition=LabelCondition, binarize="none", **_DATA)
+    judge, folder = judge_of(grey, cache.expanduser(), accelerator)
+    print(f"judge: {folder}")
+    return judge, grey
 
 
 def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Path]:

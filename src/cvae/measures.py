@@ -14,7 +14,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from cvae.data.base import ImageData, groups
 from cvae.errors import InputError
-from cvae.judge import Judge
+from cvae.judge import FEWEST, Judge
 from cvae.metrics.references import EnergyDistance
 from cvae.metrics.spread import SpreadDistance
 from cvae.module import CVAE, KL_PER_DIMENSION
@@ -25,8 +25,6 @@ _OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo"
 _EXAMPLES = 10
 _DRAWS = 16
 """Masks drawn for each condition with several references, as is the custom on LIDC."""
-FEWEST = 40
-"""Test images that distances need, to be halved."""
 _MOST = 0.5
 _SUBSET = 1000
 """Images in each of the kernel distance's subsets, as Bińkowski et al. 2018 have it."""

@@ -63,7 +63,7 @@ def find_runs(folder: Path) -> list[Run]:
         raise InputError(
             f"dir: '{folder}' has no run in it; expected the folder of a run or a sweep"
         )
-    return [_run(place, folder) for place in sorted(places, key=_counted)]
+    return [read_run(place, folder) for place in sorted(places, key=_counted)]
 
 
 def _counted(path: Path) -> list[tuple[int, str]]:
@@ -75,7 +75,12 @@ def _counted(path: Path) -> list[tuple[int, str]]:
     ]
 
 
-def _run(place: Path, folder: Path) -> Run:
+def read_run(place: Path, folder: Path) -> Run:
+    """Return the run in a place, named relative to a folder.
+
+    Raises:
+        InputError: If a file of it is damaged.
+    """
     metrics = _read_mapping(place / METRICS, json.loads) or {}
     settings = _read_mapping(place / "hparams.yaml", yaml.safe_load)
     if settings is None:

@@ -88,10 +88,26 @@ class ReportSchema:
     out: str | None = None
 
 
+@dataclass
+class ExportSchema:
+    """The root of `conf/export.yaml`."""
+
+    checkpoint: str = MISSING
+    allow: list[str] = field(default_factory=list)
+    format: str = MISSING
+    weights: str = MISSING
+    images: int = MISSING
+    judges: str = MISSING
+    seed: int = MISSING
+    out: str = MISSING
+    data: DataChanges = MISSING
+
+
 SCHEMAS = {
     "train": TrainSchema,
     "sample": SampleSchema,
     "evaluate": EvaluateSchema,
     "report": ReportSchema,
+    "export": ExportSchema,
 }
 """The root of each command's configuration."""

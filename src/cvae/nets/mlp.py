@@ -49,8 +49,8 @@ class MLP(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map tensors (..., *in_shape), one per entry of `in_shapes`, to (..., *out_shape)."""
         flat = [t.flatten(-len(s)) for t, s in zip(inputs, self.in_shapes, strict=True)]
-        leads = {t.shape[:-1] for t in flat}
-        if len(leads) > 1:
+        leads = [t.shape[:-1] for t in flat]
+        if any(lead != leads[0] for lead in leads):
             lead = torch.broadcast_shapes(*leads)
             flat = [t.expand(*lead, -1) for t in flat]
         return self.layers(torch.cat(flat, dim=-1))

@@ -1,0 +1,156 @@
+"""`cvae-export`: a trained model as a web page that works offline, or as ONNX."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from cvae import checkpoint
+from cvae.cli import export as main
+from cvae.cli import output_file
+from cvae.config import Config, changes
+from cvae.distributions import drawing_from
+from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.files import write_whole
+from cvae.formats.onnx import onnx
+from cvae.formats.page import carried, page
+from cvae.formats.rounding import MOST, Precision
+from cvae.judge import judge_for, why_no_judge
+from cvae.measures import class_consistency
+from cvae.module import CVAE
+from cvae.runs import METRICS, read_run
+from cvae.tables import COMPARE
+
+_FORMATS = ("html", "onnx")
+_PARTS = {
+    "trained on": "data",
+    "x": "condition",
+    "prior p(z|x)": "prior",
+    "posterior q(z|x, y)": "posterior",
+    "likelihood p(y|x, z)": "likelihood",
+    "network": "network",
+}
+_METRICS = {
+    "test/elbo": "ELBO",
+    "test/nll": "NLL",
+}
+_LEVELS = (100, MOST)
+"""What bytes count up to: fewer of them make a file smaller, if images stay as close as this."""
+_CLOSE = 5.5
+_CHUNK, _CHUNKS = 100, 10
+"""Mean images of each class that are compared before and after rounding, and how many times."""
+
+
+@torch.no_grad()
+def largest_difference(model: CVAE, rounded: CVAE, generator: torch.Generator) -> float:
+    """Return the largest difference of a pixel, in 255ths, between mean images of the same z."""
+    x, worst = model.encode(None), 0.0
+    for _ in range(_CHUNKS):
+        with drawing_from(generator, model.device):
+            z = model.prior(x).sample(torch.Size([_CHUNK]))
+        difference = model.decode(x, z) - rounded.decode(x, z)
+        worst = max(worst, 255 * difference.abs().max().item())
+    return worst
+
+
+def consistency(config: Config, model: CVAE, rounded: CVAE) -> dict[str, str]:
+    """Return the class consistency of the model's images, and of the rounded one's, in words.
+
+    Both draw the same z. Empty where no judge is asked.
+    """
+    if not (config["images"] and model.condition.asked_by_class):
+        return {}
+    data = partial(
+        checkpoint.datamodule, config["checkpoint"], config["allow"], **changes(config["data"])
+    )
+    try:
+        if reason := why_no_judge(data()):
+            print(f"no judge: {reason}")
+            return {}
+        judge, _ = judge_for(data, Path(config["judges"]), "cpu")
+    except InputError as error:
+        raise InputError(f"{error}; or ask no judge: images=0") from error
+    found = [
+        class_consistency(
+            each, judge, config["images"], torch.Generator().manual_seed(config["seed"])
+        )
+        for each in (model, rounded)
+    ]
+    return {
+        f"class consistency, {name.partition('/')[2].replace('_', ' ')}": (
+            f"{found[1][name]:.2%}; before the weights were rounded {found[0][name]:.2%}"
+        )
+        for name in found[0]
+    }
+
+
+def about(contents: Config, metrics: Mapping[str, float], model: CVAE) -> dict[str, str]:
+    """Return what a page tells of its model, by name."""
+    config = contents["config"]
+    told = {name: config[group]["_target_"].rpartition(".")[2] for name, group in _PARTS.items()}
+    sizes = {key: config["network"].get(key) for key in ("width", "depth")}
+    told["network"] += "".join(f", {key} {size}" for key, size in sizes.items() if size)
+    told["dimensions of z"] = str(model.generator.latent_dim)
+    for key, name in _METRICS.items():
+        if key in metrics:
+            told[name] = f"{metrics[key]:.2f} nats per test image".replace("-", "−")
+    if any(name in told for name in _METRICS.values()):
+        told["these nats are"] = COMPARE[model.generator.likelihood.nats_of]
+    return told
+
+
+def _write_page(config: Config, model: CVAE) -> None:
+    path, stored = checkpoint.read(config["checkpoint"])
+    contents = stored[checkpoint.KEY]
+    for most in _LEVELS:
+        generator = torch.Generator().manual_seed(config["seed"])
+        made = carried(model, config["weights"], generator, most)
+        difference = largest_difference(model, made.model, generator)
+        if difference < _CLOSE:
+            break
+    out = output_file(config["out"], ".html")
+    run = path.parent.parent
+    is_best = path.name == checkpoint.BEST and (run / METRICS).is_file()
+    told = about(contents, read_run(run, run).metrics if is_best else {}, model)
+    rounding = {
+        "weights": f"{config['weights']}; no pixel of {_CHUNK * _CHUNKS} mean images of each class "
+        f"differs by more than {difference:.2f}/255 from the exact model's",
+        **consistency(config, model, made.model),
+    }
+    for name, words in rounding.items():
+        print(f"{name}: {words}")
+    kind = "a conditional VAE" if model.condition.asked_by_class else "a VAE"
+    title = f"{told['trained on']} by {kind}"
+    sizes = checkpoint.stored_sizes(contents)
+    text = page(made, sizes, title, told | rounding, config["seed"])
+    write_whole(out, text)
+    print(f"{out}: {len(text.encode()) / 1e6:.2f} MB")
+
+
+def _write_onnx(config: Config, model: CVAE) -> None:
+    files = onnx(model, torch.Generator().manual_seed(config["seed"]))
+    out = output_file(config["out"], ".onnx")
+    for name, (contents, difference) in files.items():
+        path = out.with_stem(f"{out.stem}_{name}")
+        write_whole(path, contents)
+        print(f"{path}: onnxruntime and torch differ by {difference:.1e} at most")
+
+
+def run(config: Config) -> None:
+    """Run `cvae-export`."""
+    for key, known in (("format", _FORMATS), ("weights", get_args(Precision))):
+        if config[key] not in known:
+            raise InputError(
+                f"{key}: expected {' or '.join(known)}, got '{config[key]}'"
+                f"{did_you_mean(config[key], known)}"
+            )
+    require_at_least("images", config["images"], 0)
+    require_seed("seed", config["seed"])
+    model = checkpoint.load(config["checkpoint"], config["allow"])
+    (_write_onnx if config["format"] == "onnx" else _write_page)(config, model)
+
+
+if __name__ == "__main__":
+    main()
