@@ -14,7 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, register_kl
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+    register_kl,
+)
+from torch.nn.functional import pad
 
 from cvae.batch import Shape
 from cvae.errors import require_at_least
@@ -91,6 +98,24 @@ class Gaussian(Normal):
 def _kl(q: Gaussian, p: Gaussian) -> Tensor:
     squares = torch.addcmul((q.loc - p.loc).square(), q.scale, q.scale)
     return torch.addcmul(p.log_scale - q.log_scale - 0.5, squares, 0.5 * p.scale.pow(-2))
+
+
+class Mixture(MixtureSameFamily):
+    """torch's mixture, its component chosen by a uniform number, so that a draw can be traced.
+
+    Args and shapes are torch's: weights (..., K), components (..., K) over z.
+    """
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        z = self.component_distribution.sample(torch.Size(sample_shape))  # (..., K, *event)
+        inner = self.mixture_distribution.probs.cumsum(-1)[..., :-1]
+        lower, upper = pad(inner, (1, 0)), pad(inner, (0, 1), value=math.inf)
+        batch = (*sample_shape, *self.batch_shape)
+        u = torch.rand((*batch, 1), device=z.device)
+        chosen = ((lower <= u) & (u < upper)).to(z.dtype)
+        event = len(self.event_shape)
+        return (z * chosen.view(*chosen.shape, *[1] * event)).sum(-1 - event)
 
 
 def independent_normal(
