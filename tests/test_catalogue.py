@@ -21,7 +21,10 @@ TRAIN = [
     (["prior=gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
     (
         ["likelihood=zzz"],
-        ["likelihood: no such option 'zzz'", "bernoulli, cross_entropy, gaussian"],
+        [
+            "likelihood: no such option 'zzz'",
+            "bernoulli, continuous_bernoulli, cross_entropy, gaussian",
+        ],
     ),
     (["experiment=mnits"], ["experiment: no such option 'mnits'", "'mnist'"]),
     (["optimizer.learning_rate=1"], ["optimizer.learning_rate: no such key", "known are", "lr"]),

@@ -69,7 +69,7 @@ def integrates_to_one(builder: Callable[..., Likelihood]) -> None:
     density = likelihood(torch.randn(likelihood.params_per_pixel, 1, 1, 2))
     volume, _ = integrate.dblquad(
         lambda a, b: density.log_prob(torch.tensor([[[a, b]]])).exp().item(),
-        *(-9, 9, -9, 9),
+        *((0, 1, 0, 1) if likelihood.support == Support.UNIT_INTERVAL else (-9, 9, -9, 9)),
         epsabs=1e-4,
     )
     assert volume == pytest.approx(1, abs=1e-3)
@@ -132,3 +132,17 @@ def test_bernoulli_pixels_are_torchs() -> None:
     draws = ours.sample((40_000,))
     assert set(draws.unique().tolist()) == {0.0, 1.0}
     assert torch.allclose(draws.mean(0), ours.mean, atol=0.01)
+
+
+def test_a_continuous_bernoulli_is_the_paper_s() -> None:
+    """Its normaliser and its mean, equations 6 and 8 of Loaiza-Ganem & Cunningham 2019."""
+    logits = torch.tensor([-3.0, -0.7, 0.4, 6.0]).view(1, 1, 4)
+    density = BUILDERS["continuous_bernoulli"]((1, 4))(logits)
+    s = 1 / (1 + np.exp(-logits.numpy().astype(float).ravel()))
+    y = np.array([0.0, 0.25, 0.5, 1.0])
+    normaliser = 2 * np.arctanh(1 - 2 * s) / (1 - 2 * s)
+    expected = (np.log(s) * y + np.log(1 - s) * (1 - y) + np.log(normaliser)).sum()
+    found = density.log_prob(torch.tensor(y, dtype=torch.float32).view(1, 4))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    mean = s / (2 * s - 1) + 1 / (2 * np.arctanh(1 - 2 * s))
+    np.testing.assert_allclose(density.mean.numpy().ravel(), mean, rtol=1e-4)

@@ -30,6 +30,7 @@ _POINTWISE = {
     "erf": "erf({self})",
     "exp": "Math.exp({self})",
     "expm1": "Math.expm1({self})",
+    "full_like": "{fill_value}",
     "ge": "{self} >= {other}",
     "gelu": "{self} * 0.5 * (1 + erf({self} * Math.SQRT1_2))",
     "gt": "{self} > {other}",
@@ -163,7 +164,7 @@ class _Writer:
         numbers = {
             key: open_ends[key] if part is None and key in open_ends else _number(part)
             for key, part in given.items()
-            if key not in tensors and not isinstance(part, str)
+            if part is None or isinstance(part, int | float)
         }
         operands = ", ".join(self.expanded(part, shape) for part in tensors.values())
         parameters = ", ".join(letters.values())
