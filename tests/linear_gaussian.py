@@ -46,8 +46,8 @@ class LinearGaussian:
         self.posterior_shift = 0.0
         self.model = CVAE(
             LabelCondition(Sizes(Y_SHAPE, X)),
-            GaussianPrior((X,), L, lambda *_: Map(self._prior)),
-            GaussianPosterior((X,), Y_SHAPE, L, lambda *_: Map(self._posterior)),
+            GaussianPrior([(X,)], L, lambda *_: Map(self._prior)),
+            GaussianPosterior([(X,), Y_SHAPE], L, lambda *_: Map(self._posterior)),
             Generator(
                 (X,),
                 L,

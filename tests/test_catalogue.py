@@ -23,7 +23,7 @@ TRAIN = [
         ["likelihood=zzz"],
         [
             "likelihood: no such option 'zzz'",
-            "bernoulli, continuous_bernoulli, cross_entropy, gaussian",
+            "bernoulli, continuous_bernoulli, cross_entropy, discretized_logistic, gaussian",
         ],
     ),
     (["experiment=mnits"], ["experiment: no such option 'mnits'", "'mnist'"]),
@@ -203,7 +203,7 @@ def damage(run_dir: Path) -> None:
     Path("cut.ckpt").write_bytes(whole[: len(whole) // 2])
     Path("text.ckpt").write_text("not a checkpoint")
     Path("empty.ckpt").touch()
-    change = {"prior": {"_target_": "cvae.priors.vamp.VampPrior", "_partial_": True}}
+    change = {"prior": {"_target_": "cvae.priors.lost.LostPrior", "_partial_": True}}
     altered(run_dir, lambda contents: contents[KEY]["config"].update(change)).rename("old.ckpt")
     altered(run_dir, ask_for_quadrants).rename("quadrants.ckpt")
     images = np.zeros((9, 4, 4))

@@ -45,7 +45,7 @@ def keeps_the_contract(overrides: list[str], folder: Path) -> None:
     _, metrics = training.train(config, folder)
     model = cvae.load(folder)
     log_prob = metrics[f"test/{model.generator.likelihood.log_prob_is}"]
-    assert metrics["test/elbo"] == pytest.approx(log_prob - metrics["test/kl"])
+    assert metrics["test/elbo"] == pytest.approx(log_prob - metrics["test/kl"], abs=1e-4)
     data = cvae.datamodule(folder, batch_size=12)
     wanted = examples(data) if model.condition.needs_examples else None
     images = model.sample(wanted, 3, torch.Generator().manual_seed(0))

@@ -9,13 +9,14 @@ FLOORS = [
     {"errors", "batch", "charts", "schemas"},
     {"nets", "config", "files"},
     {"distributions"},
+    {"flows", "hierarchy"},
     {"likelihoods", "priors", "posteriors", "objectives", "conditions", "plots"},
     {"generators", "metrics"},
     {"module", "data"},
     {"pictures", "building", "judge", "formats"},
     {"callbacks", "checkpoint", "explain", "measures", "runs"},
     {"cli", "resume", "saving", "tables"},
-    {"sweeps"},
+    {"sweeps", "refit"},
     {"train", "sample", "evaluate", "report", "export"},
 ]
 KNOW_HYDRA = {"schemas", "config", "building", "checkpoint", "explain", "cli", "sweeps", "train"}

@@ -25,6 +25,7 @@ RUNTIME = (Path(__file__).parents[1] / "src/cvae/formats/runtime.js").read_text(
 CHANGES = [
     *(f"{group}={name}" for group in ("prior", "likelihood", "network") for name in options(group)),
     *("likelihood.scale=per_pixel", "condition=none", "latent_dim=0", "latent_dim=1"),
+    *("hierarchy=2", "prior=mixture prior.covariance=full", "prior=vamp latent_dim=1"),
 ]
 ACTIVATIONS = [
     *("ReLU", "LeakyReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Tanh", "Sigmoid"),
@@ -36,7 +37,7 @@ ACTIVATIONS = [
 def model_of(*overrides: str, shape: tuple[int, int, int] = (1, 9, 7)) -> CVAE:
     """An untrained model whose weights are large enough for every number to matter."""
     gaussian = ["likelihood=gaussian"] if "likelihood.scale=per_pixel" in overrides else []
-    config = composed("network.width=8", *gaussian, *overrides)
+    config = composed("network.width=8", *gaussian, *" ".join(overrides).split())
     torch.manual_seed(0)
     model = build_model(config, Sizes(shape, 3))
     for weight in model.parameters():

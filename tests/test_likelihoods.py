@@ -15,30 +15,35 @@ from torch.nn.functional import softplus
 
 from conftest import composed, options
 from cvae.batch import Support
+from cvae.building import completed
 from cvae.errors import InputError
 from cvae.likelihoods.base import Likelihood
 from cvae.likelihoods.bernoulli import BernoulliLikelihood
 from cvae.likelihoods.gaussian import MIN_SCALE, GaussianLikelihood
 
+LEVELS = 5
 BUILDERS = {
-    name: instantiate(composed(f"likelihood={name}")["likelihood"])
+    name: completed(instantiate(composed(f"likelihood={name}")["likelihood"]), levels=LEVELS)
     for name in options("likelihood")
 }
 DENSITIES = {
     "fixed": partial(GaussianLikelihood, scale=0.3),
     "learned": partial(GaussianLikelihood, scale="learned"),
     "per_pixel": partial(GaussianLikelihood, scale="per_pixel"),
+    "optimal": partial(GaussianLikelihood, scale="optimal"),
 }
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_option_sums_or_integrates_to_one(name: str) -> None:
-    if BUILDERS[name]((1, 1, 2)).nats_of == "density":
+    likelihood = BUILDERS[name]((1, 2, 2))
+    if likelihood.nats_of == "density":
         integrates_to_one(BUILDERS[name])
         return
-    likelihood = BUILDERS[name]((1, 2, 5))
-    images = torch.tensor(list(itertools.product([0.0, 1.0], repeat=10))).view(-1, 1, 2, 5)
-    params = torch.randn(likelihood.params_per_pixel, 1, 2, 5) * 3
+    levels = LEVELS if likelihood.support == Support.LEVELS else 2
+    values = torch.linspace(0, 1, levels).tolist()
+    images = torch.tensor(list(itertools.product(values, repeat=4))).view(-1, 1, 2, 2)
+    params = torch.randn(likelihood.params_per_pixel, 1, 2, 2) * 3
     assert likelihood(params).log_prob(images).logsumexp(0).exp().item() == pytest.approx(1)
 
 
@@ -65,7 +70,7 @@ def test_densities_integrate_to_one_with_every_scale(builder: partial) -> None:
 
 
 def integrates_to_one(builder: Callable[..., Likelihood]) -> None:
-    likelihood = builder((1, 1, 2))
+    likelihood = builder((1, 1, 2)).eval()
     density = likelihood(torch.randn(likelihood.params_per_pixel, 1, 1, 2))
     volume, _ = integrate.dblquad(
         lambda a, b: density.log_prob(torch.tensor([[[a, b]]])).exp().item(),
@@ -77,10 +82,10 @@ def integrates_to_one(builder: Callable[..., Likelihood]) -> None:
 
 @pytest.mark.parametrize("name", DENSITIES)
 def test_gaussian_agrees_with_scipy_over_all_pixels(name: str) -> None:
-    likelihood = DENSITIES[name]((1, 3, 3))
+    likelihood = DENSITIES[name]((1, 3, 3)).eval()
     params, y = torch.randn(5, likelihood.params_per_pixel, 1, 3, 3), torch.rand(5, 1, 3, 3)
     learned = MIN_SCALE + math.log(2)  # softplus(0)
-    scale = {"fixed": 0.3, "learned": learned}.get(name)
+    scale = {"fixed": 0.3, "learned": learned, "optimal": 1.0}.get(name)
     if scale is None:
         scale = MIN_SCALE + softplus(params[:, 1]).numpy()
     expected = stats.norm.logpdf(y.numpy(), params[:, 0].numpy(), scale).sum((1, 2, 3))
@@ -146,3 +151,54 @@ def test_a_continuous_bernoulli_is_the_paper_s() -> None:
     assert found.item() == pytest.approx(expected, rel=1e-5)
     mean = s / (2 * s - 1) + 1 / (2 * np.arctanh(1 - 2 * s))
     np.testing.assert_allclose(density.mean.numpy().ravel(), mean, rtol=1e-4)
+
+
+def test_the_optimal_scale_is_that_of_the_highest_likelihood() -> None:
+    """Of all scales of a batch; and what is kept comes to that of many batches."""
+    torch.manual_seed(0)
+    likelihood = GaussianLikelihood((1, 4, 4), "optimal")
+    mean, y = torch.zeros(500, 1, 1, 4, 4, requires_grad=True), 0.3 * torch.randn(500, 1, 4, 4)
+    found = likelihood(mean).log_prob(y).sum()
+    fit = stats.norm.fit(y.numpy().ravel(), floc=0)
+    assert found.item() == pytest.approx(stats.norm.logpdf(y.numpy(), *fit).sum(), rel=1e-4)
+    (gradient,) = torch.autograd.grad(found, mean)
+    torch.testing.assert_close(gradient.squeeze(1), y / fit[1] ** 2, rtol=1e-3, atol=1e-3)
+    for _ in range(1500):
+        likelihood(mean).log_prob(y)
+    likelihood.eval()
+    assert likelihood(mean).stddev[0, 0, 0, 0].item() == pytest.approx(fit[1], rel=1e-3)
+    assert likelihood(mean).log_prob(y).sum().item() == pytest.approx(found.item(), rel=1e-3)
+
+
+def test_a_discretized_logistic_is_scipy_s_over_the_levels() -> None:
+    torch.manual_seed(0)
+    likelihood = BUILDERS["discretized_logistic"]((1, 50))
+    params = torch.stack((torch.rand(1, 50), torch.linspace(-8, 1, 50).view(1, 50)))
+    mass = likelihood(params)
+    y = torch.randint(0, LEVELS, (4000, 1, 50)).float() / (LEVELS - 1)
+    law = stats.logistic(params[0].numpy(), np.exp(params[1].numpy()) + 0.1 / LEVELS)
+    half, at = 0.5 / (LEVELS - 1), y.numpy().astype(float)
+    above = np.where(at > 1 - half, 0, law.sf(at + half))
+    below = np.where(at < half, 0, law.cdf(at - half))
+    inside = np.where(at < params[0].numpy(), law.cdf(at + half) - below, law.sf(at - half) - above)
+    inside = np.where(at < half, law.cdf(half), np.where(at > 1 - half, law.sf(1 - half), inside))
+    np.testing.assert_allclose(
+        mass.base_dist.log_prob(y).numpy(), np.log(inside), rtol=1e-3, atol=1e-4
+    )
+    draws = mass.sample((20_000,))
+    assert set((draws * (LEVELS - 1)).unique().tolist()) == set(range(LEVELS))
+    for level in range(LEVELS):
+        value = torch.full((1, 50), level / (LEVELS - 1))
+        share = (draws == value).double().mean(0)
+        expected = mass.base_dist.log_prob(value).exp().double()
+        assert ((share - expected).abs() < 5 * (expected / 20_000).sqrt() + 1e-4).all()
+    assert (mass.mean - draws.mean(0)).abs().max() < half + 0.02
+
+
+def test_pixels_between_the_levels_are_refused_by_a_mass_over_them() -> None:
+    likelihood = BUILDERS["discretized_logistic"]((1, 2, 2))
+    likelihood.require(Support.LEVELS)
+    with pytest.raises(InputError, match="grey levels"):
+        likelihood.require(Support.UNIT_INTERVAL)
+    with pytest.raises(InputError, match="grey"):
+        BernoulliLikelihood((1, 2, 2)).require(Support.LEVELS)

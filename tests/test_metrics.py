@@ -188,8 +188,8 @@ def test_equal_weights_give_numbers_in_single_precision() -> None:
     collapsed = Map(lambda x, y: torch.zeros(len(x), 2, 2))
     model = CVAE(
         LabelCondition(Sizes(y_shape, 10)),
-        StandardPrior((10,), 2),
-        GaussianPosterior((10,), y_shape, 2, lambda *_: collapsed),
+        StandardPrior([(10,)], 2),
+        GaussianPosterior([(10,), y_shape], 2, lambda *_: collapsed),
         Generator(
             (10,), 2, y_shape, BernoulliLikelihood,
             lambda *_: Map(lambda x, z: torch.full((*z.shape[:-1], 1, *y_shape), 0.37)),

@@ -34,8 +34,8 @@ def model(
     made = condition(Sizes(Y, 10))
     return CVAE(
         made,
-        GaussianPrior(made.x_shape, latent_dim, SMALL),
-        GaussianPosterior(made.x_shape, Y, latent_dim, SMALL),
+        GaussianPrior([made.x_shape], latent_dim, SMALL),
+        GaussianPosterior([made.x_shape, Y], latent_dim, SMALL),
         Generator(made.x_shape, latent_dim, Y, likelihood, SMALL),
         **options,
     )

@@ -35,8 +35,8 @@ def made(latent_dim: int, prior=LEARNED, condition=LabelCondition) -> CVAE:
     x = condition(Sizes(Y, 10))
     return CVAE(
         x,
-        prior(x.x_shape, latent_dim),
-        GaussianPosterior(x.x_shape, Y, latent_dim, SMALL),
+        prior([x.x_shape], latent_dim),
+        GaussianPosterior([x.x_shape, Y], latent_dim, SMALL),
         Generator(x.x_shape, latent_dim, Y, BernoulliLikelihood, SMALL),
     )
 

@@ -46,10 +46,10 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
     source, conf = tmp_path / "src" / "cvae", tmp_path / "conf"
     (source / "priors" / "laplace.py").write_text(block("python", "class LaplacePrior"))
     (conf / "prior" / "laplace.yaml").write_text(block("yaml", "LaplacePrior"))
-    (source / "nets" / "residual.py").write_text(block("python", "class ResidualMLP"))
-    (conf / "network" / "residual.yaml").write_text(block("yaml", "ResidualMLP"))
+    (source / "nets" / "residual_mlp.py").write_text(block("python", "class ResidualMLP"))
+    (conf / "network" / "residual_mlp.yaml").write_text(block("yaml", "ResidualMLP"))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-k", "laplace or residual", "tests"],
+        [sys.executable, "-m", "pytest", "-q", "-k", "laplace or residual_mlp", "tests"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
         capture_output=True,
@@ -57,8 +57,8 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    # A density, its KL, and two contracts; where there is a browser, two exports as well.
-    assert re.search("10 passed|8 passed, 2 skipped", done.stdout), done.stdout
+    # A density, its KL, its NLL, and two contracts; where there is a browser, two exports as well.
+    assert re.search("20 passed|18 passed, 2 skipped", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -41,6 +41,8 @@ class Sizes(NamedTuple):
     """Shape of the condition that comes with each image; (0,) where there is none."""
     class_names: tuple[str, ...] = ()
     """Name of each class; none where their numbers are their names."""
+    levels: int = 256
+    """Number of grey levels, evenly from 0 to 1."""
 
     def name(self, label: int) -> str:
         """Return the name of a class."""
@@ -56,7 +58,9 @@ class Support(IntEnum):
 
     BINARY = 1
     """{0, 1}"""
-    UNIT_INTERVAL = 2
+    LEVELS = 2
+    """the grey levels of the data, evenly from 0 to 1"""
+    UNIT_INTERVAL = 3
     """[0, 1], grey pixels"""
-    REAL = 3
+    REAL = 4
     """the whole real line"""

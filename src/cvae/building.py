@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pkgutil import resolve_name
 from typing import Any, get_args, get_type_hints
 
@@ -21,8 +22,9 @@ from cvae.batch import Sizes
 from cvae.conditions import Condition
 from cvae.config import Config
 from cvae.data.base import ImageData
-from cvae.errors import InputError, did_you_mean
+from cvae.errors import InputError, did_you_mean, require_at_least
 from cvae.generators import Generator
+from cvae.hierarchy import conditions_of_layers, in_layers
 from cvae.module import CVAE
 
 
@@ -158,6 +160,12 @@ def single_device_trainer(options: Config) -> Callable[..., Trainer]:
     return instantiate(options, **one, **silent, _partial_=True)
 
 
+def completed(builder: Callable[..., Any], **known: Any) -> Callable[..., Any]:
+    """Return a builder with what it asks for beside what all parts of its kind are built from."""
+    asked = inspect.signature(builder).parameters
+    return partial(builder, **{name: value for name, value in known.items() if name in asked})
+
+
 def build_model(config: Config, sizes: Sizes) -> CVAE:
     """Return the model of a configuration for the items of a data set.
 
@@ -175,12 +183,21 @@ def build_model(config: Config, sizes: Sizes) -> CVAE:
     if not isinstance(condition, Condition):
         raise InputError(f"condition: expected a Condition, got a {type(condition).__name__}")
     x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
+    layers = config["hierarchy"]
+    require_at_least("hierarchy", layers, 1)
+    shapes = conditions_of_layers(x_shape, latent_dim, layers)
+    posteriors = [built("posterior")([*before, y_shape], latent_dim) for before in shapes]
+    priors = [
+        completed(built("prior"), posterior=posterior, y_shape=y_shape)(before, latent_dim)
+        for before, posterior in zip(shapes, posteriors, strict=True)
+    ]
+    likelihood = completed(built("likelihood"), levels=sizes.levels)
     training = {name: built(name) for name in ("optimizer", "scheduler") if name in config}
     return CVAE(
         condition=condition,
-        prior=built("prior")(x_shape, latent_dim),
-        posterior=built("posterior")(x_shape, y_shape, latent_dim),
-        generator=Generator(x_shape, latent_dim, y_shape, built("likelihood"), built("network")),
+        prior=in_layers(priors),
+        posterior=in_layers(posteriors),
+        generator=Generator(x_shape, layers * latent_dim, y_shape, likelihood, built("network")),
         objective=instantiate(config["objective"]),
         **training,
     )

@@ -40,7 +40,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 
 _ALLOWED = ("cvae.", "torch.nn.")
 _MODEL = ("condition", "prior", "posterior", "likelihood", "network", "objective")
-PARTS = ("data", *_MODEL)
+PARTS = ("data", "refit", *_MODEL)
 """The groups that are built again from a checkpoint."""
 
 
@@ -60,6 +60,7 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> CVAE:
     with _telling_versions(path, checkpoint):
         contents = checkpoint[KEY]
         config = {name: contents["config"][name] for name in (*_MODEL, "latent_dim")}
+        config["hierarchy"] = contents["config"].get("hierarchy", 1)  # older ones have one layer
         require_buildable(config, allow)
         sizes = stored_sizes(contents)
         _require_shapes(config, sizes, checkpoint["state_dict"])
@@ -93,6 +94,7 @@ def stored_sizes(contents: Config) -> Sizes:
         contents["num_classes"],
         tuple(contents.get("given_shape", (0,))),  # models asked by class alone may have none
         tuple(contents.get("class_names", ())),
+        contents.get("levels", 256),
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import (
     Distribution,
     Independent,
-    MixtureSameFamily,
+    MultivariateNormal,
     Normal,
     register_kl,
 )
@@ -27,7 +27,7 @@ from cvae.batch import Shape
 from cvae.errors import require_at_least
 from cvae.nets import Network
 
-_DRAWS = 1000
+_DRAWS = 100
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
@@ -63,9 +63,7 @@ class DiagonalGaussian(ConditionalDistribution):
 
     def forward(self, *conditions: Tensor) -> Distribution:
         """Map conditions (..., *shape) to a distribution over z, (..., L)."""
-        mean, log_variance = full_precision(self.network(*conditions)).unbind(-2)
-        log_scale = 0.5 * log_variance
-        return independent_normal(mean, log_scale.exp(), log_scale)
+        return diagonal_gaussian(*self.network(*conditions).unbind(-2))
 
 
 class Gaussian(Normal):
@@ -100,22 +98,116 @@ def _kl(q: Gaussian, p: Gaussian) -> Tensor:
     return torch.addcmul(p.log_scale - q.log_scale - 0.5, squares, 0.5 * p.scale.pow(-2))
 
 
-class Mixture(MixtureSameFamily):
-    """torch's mixture, its component chosen by a uniform number, so that a draw can be traced.
+class Mixture(Distribution):
+    r"""A mixture of K distributions over z, a vector: sum_k w_k p_k(z).
 
-    Args and shapes are torch's: weights (..., K), components (..., K) over z.
+    Unlike torch's, its components may be the same for the whole batch and need not be repeated;
+    those that are axis-aligned Gaussians take one matrix product for all of them; and its component
+    is drawn by a uniform number, so that a draw can be traced.
+
+    Args:
+        logits: Logarithms of the weights but for a constant, (..., K).
+        components: The components, of a batch shape that broadcasts with (..., K).
     """
+
+    def __init__(self, logits: Tensor, components: Distribution) -> None:
+        self.log_weights, self.components = logits.log_softmax(-1), components
+        batch = torch.broadcast_shapes(logits.shape, components.batch_shape)[:-1]
+        super().__init__(batch, components.event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self._average(self.components.mean)
+
+    @property
+    def variance(self) -> Tensor:
+        second = self.components.variance + self.components.mean.square()
+        return self._average(second) - self.mean.square()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        gaussian = self._gaussian()
+        if gaussian is None:
+            terms = self.components.log_prob(value.unsqueeze(-2))
+        else:
+            terms = _log_probs(gaussian, value)
+        return (self.log_weights + terms).logsumexp(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        z = self.component_distribution.sample(torch.Size(sample_shape))  # (..., K, *event)
-        inner = self.mixture_distribution.probs.cumsum(-1)[..., :-1]
+        inner = self.log_weights.exp().cumsum(-1)[..., :-1]
         lower, upper = pad(inner, (1, 0)), pad(inner, (0, 1), value=math.inf)
         batch = (*sample_shape, *self.batch_shape)
-        u = torch.rand((*batch, 1), device=z.device)
-        chosen = ((lower <= u) & (u < upper)).to(z.dtype)
-        event = len(self.event_shape)
-        return (z * chosen.view(*chosen.shape, *[1] * event)).sum(-1 - event)
+        u = torch.rand((*batch, 1), device=inner.device)
+        chosen = ((lower <= u) & (u < upper)).to(inner.dtype)
+        gaussian = self._gaussian()
+        if gaussian is None:
+            shape = (*batch, *self.log_weights.shape[-1:])
+            every = self.components.expand(torch.Size(shape[len(sample_shape) :]))
+            return (every.sample(torch.Size(sample_shape)) * chosen.unsqueeze(-1)).sum(-2)
+        loc, scale = (
+            torch.einsum("...k,...kl->...l", chosen, part)
+            for part in (gaussian.loc, gaussian.scale)
+        )
+        return torch.normal(loc, scale)
+
+    def _average(self, parts: Tensor) -> Tensor:
+        return (self.log_weights.exp().unsqueeze(-1) * parts).sum(-2)
+
+    def _gaussian(self) -> Gaussian | None:
+        base = getattr(self.components, "base_dist", None)
+        return base if isinstance(base, Gaussian) else None
+
+
+def _log_probs(gaussian: Gaussian, z: Tensor) -> Tensor:
+    """Return log N(z | ...), (..., K), of each of K axis-aligned Gaussians, (..., K, L).
+
+    The square is multiplied out, so that nothing of K times L numbers lies in memory for each z.
+    Means are counted from the middle of all of them: where they are small, the parts cancel to less
+    rounding.
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        middle = gaussian.loc.mean(-2, keepdim=True)
+        loc, z = gaussian.loc - middle, z - middle.squeeze(-2)
+        precision = gaussian.scale.pow(-2)
+        ends = -0.5 * loc.square() * precision - gaussian.log_scale - _HALF_LOG_TAU
+        pairs = "...l,...kl->...k"
+        squares = torch.einsum(pairs, z.square(), -0.5 * precision)
+        return squares + torch.einsum(pairs, z, loc * precision) + ends.sum(-1)
+
+
+def diagonal_gaussian(mean: Tensor, log_variance: Tensor) -> Distribution:
+    """Return the axis-aligned Gaussian over the last dimension of mean and log variance."""
+    mean, log_scale = full_precision(mean), 0.5 * full_precision(log_variance)
+    return independent_normal(mean, log_scale.exp(), log_scale)
+
+
+def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
+    """Return the Gaussian of any covariance over z, (..., L), of `full_parameters(L)` numbers each.
+
+    These are the mean, the logarithm of the squared diagonal of the covariance's Cholesky factor,
+    and what lies below it, row by row.
+    """
+    sizes = [latent_dim, latent_dim, full_parameters(latent_dim) - 2 * latent_dim]
+    mean, log_square, below = full_precision(parameters).split(sizes, -1)
+    factor = torch.diag_embed((0.5 * log_square).exp())
+    row, column = torch.tril_indices(latent_dim, latent_dim, -1, device=parameters.device)
+    factor[..., row, column] = below
+    return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
+
+
+def full_parameters(latent_dim: int) -> int:
+    """Return how many numbers say a Gaussian of any covariance over L dimensions."""
+    return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
+
+
+@register_kl(MultivariateNormal, Independent)
+def _kl_to_product(q: MultivariateNormal, p: Any) -> Tensor:
+    base = p.base_dist
+    if not isinstance(base, Gaussian):
+        raise NotImplementedError
+    squares = q.scale_tril.square().sum(-1) + (q.loc - base.loc).square()
+    parts = base.log_scale + 0.5 * squares * base.scale.pow(-2) - 0.5
+    return parts.sum(-1) - q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
 def independent_normal(

@@ -194,7 +194,7 @@ def _train_into(folder: Path, judge: Judge, data: ImageData, accelerator: str) -
 
 def _fingerprint(judge: Judge, data: ImageData) -> str:
     """Return a name for this judge of these training images."""
-    recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.levels}"
+    recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.sizes.levels}"
     digest = hashlib.sha256(recipe.encode())
     for tensor in (data.train_set.items.images, data.train_set.items.labels):
         digest.update(tensor.contiguous().numpy().tobytes())

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cvae.batch import Batch
 from cvae.conditions import Condition, Wanted
-from cvae.distributions import ConditionalDistribution, drawing_from
+from cvae.distributions import ConditionalDistribution, drawing_from, moments
 from cvae.errors import diverged, require_at_least
 from cvae.generators import Generator
 from cvae.metrics.bounds import MeanTerms
@@ -131,7 +131,7 @@ class CVAE(LightningModule):
     @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the mean image, (B, C, H, W), at the posterior's mean of z."""
-        return self._pixels(x, self.posterior(x, y).mean, mean=True)
+        return self._pixels(x, moments(self.posterior(x, y))[0], mean=True)
 
     def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
         """Return the importance-sampled estimate of log p(y|x) in nats, (B,), as `estimate`."""

@@ -37,6 +37,7 @@ class Provenance(Callback):
             "num_classes": sizes.num_classes,
             "given_shape": list(sizes.given_shape),
             "class_names": list(sizes.class_names),
+            "levels": sizes.levels,
             "versions": {
                 "python": sys.version.split()[0],
                 **{name: version(name) for name in ("cvae", "torch", "lightning")},

@@ -29,7 +29,9 @@ class TrainSchema:
     trainer: Any = MISSING
     logger: Any = MISSING
     callbacks: Any = MISSING
+    refit: Any = None
     latent_dim: int = MISSING
+    hierarchy: int = MISSING
     seed: int | None = MISSING
     allow: list[str] = field(default_factory=list)
     resume: str | None = None

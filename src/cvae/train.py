@@ -33,6 +33,7 @@ from cvae.measures import by_kind, examples, test
 from cvae.module import CVAE, MONITOR
 from cvae.pictures import grid
 from cvae.plots import image_grid, png
+from cvae.refit import refit
 from cvae.resume import (
     OF_THE_MACHINE,
     Repeatable,
@@ -154,6 +155,7 @@ def train(
     trainer.strategy.checkpoint_io = WholeCheckpoints()
     trainer.fit(model, datamodule, ckpt_path=last, weights_only=True)
 
+    refitted = refit(config, run_dir, datamodule) if config["refit"] else {}
     model = checkpoint.load(run_dir, config["allow"])
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -167,6 +169,7 @@ def train(
     panel = grid(model, wanted, 8, torch.Generator().manual_seed(config["seed"]))
     write_whole(run_dir / "samples.png", png(image_grid(*panel)))
     metrics |= {
+        **refitted,
         **_reached(progress),
         "epochs": progress["epoch"] + 1,
         "seconds": round(time.monotonic() - started, 1),

@@ -47,8 +47,7 @@ class Annotators(MNIST):
         InputError: If an argument is out of its range.
     """
 
-    sizes = Sizes((1, 28, 28), 4, (1, 28, 28), ("generous", "sparing", "shifted", "thick"))
-    levels = 2
+    sizes = Sizes((1, 28, 28), 4, (1, 28, 28), ("generous", "sparing", "shifted", "thick"), 2)
 
     def __init__(
         self,

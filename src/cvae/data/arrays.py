@@ -55,7 +55,7 @@ class Arrays(OwnData):
         classes = "labels" if "labels" in parts else "x" if _is_class(parts["x"]) else None
         labels = self._labels(classes, parts[classes]) if classes else {}
         given = {} if _is_class(parts["x"]) else self._given(parts["x"])
-        images = self._images(parts["y"])
+        images, levels = self._images(parts["y"])
         items = {
             split: Items(
                 *map(
@@ -75,6 +75,7 @@ class Arrays(OwnData):
             tuple(items[""].images.shape[1:]),
             1 + int(items[""].labels.max()),
             tuple(items[""].given.shape[1:]),
+            levels=levels,
         )
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -126,7 +127,7 @@ class Arrays(OwnData):
                 f"{first.shape[1:]}"
             )
 
-    def _images(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _images(self, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
         shape, whole = arrays[""].shape, arrays[""].dtype.kind != "f"
         if len(shape) not in (3, 4) or 0 in shape or (len(shape) == 4 and shape[1] not in (1, 3)):
             raise InputError(
@@ -141,12 +142,12 @@ class Arrays(OwnData):
                     "1"
                 )
         binary = all(((array == 0) | (array == 1)).all() for array in arrays.values())
-        self.levels = 2 if binary else 256
         scale = 1 if whole or binary else 255
-        return {
+        images = {
             split: _with_channels((array * scale).round() if scale > 1 else array).astype(np.uint8)
             for split, array in arrays.items()
         }
+        return images, 2 if binary else 256
 
     def _given(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         first = arrays[""]

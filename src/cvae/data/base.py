@@ -126,14 +126,12 @@ class ImageData(LightningDataModule, ABC):
 
     Attributes:
         sizes: What the items are like.
-        levels: Number of grey levels, integers from 0 in what `read` returns.
 
     Raises:
         InputError: If an argument is out of its range.
     """
 
     sizes: Sizes
-    levels: int
 
     def __init__(
         self,
@@ -163,7 +161,10 @@ class ImageData(LightningDataModule, ABC):
 
     @abstractmethod
     def read(self, train: bool) -> Items:
-        """Return the training or the test items: images of `levels` grey levels, int64 labels."""
+        """Return the training or the test items, with int64 labels.
+
+        Images hold grey levels, integers from 0 to one less than their number in `sizes`.
+        """
 
     @cached_property
     def condition(self) -> Condition:
@@ -181,8 +182,8 @@ class ImageData(LightningDataModule, ABC):
     @property
     def support(self) -> Support:
         """The set that the served pixels lie in."""
-        grey = self.binarize == "none" and self.levels > 2
-        return Support.UNIT_INTERVAL if grey else Support.BINARY
+        grey = self.binarize == "none" and self.sizes.levels > 2
+        return Support.LEVELS if grey else Support.BINARY
 
     def setup(self, stage: str | None = None) -> None:
         if stage != "test" and not hasattr(self, "train_set"):
@@ -256,7 +257,7 @@ class ImageData(LightningDataModule, ABC):
 
     def on_after_batch_transfer(self, batch: Items, dataloader_idx: int = 0) -> Batch:
         """Scale, binarise and pair, on the device that the batch has reached."""
-        images = batch.images.float().div_(self.levels - 1)
+        images = batch.images.float().div_(self.sizes.levels - 1)
         if self.binarize == "dynamic":
             images = drawn_pixels(
                 images
@@ -274,12 +275,12 @@ class ImageData(LightningDataModule, ABC):
     def _threshold(self, items: Items) -> Items:
         if self.binarize != "threshold":
             return items
-        white = items.images > (self.levels - 1) / 2
-        return items._replace(images=white.to(items.images.dtype) * (self.levels - 1))
+        white = items.images > (self.sizes.levels - 1) / 2
+        return items._replace(images=white.to(items.images.dtype) * (self.sizes.levels - 1))
 
     def _fixed(self, items: Items) -> Items:
         if self.binarize != "dynamic":
             return self._threshold(items)
         generator = torch.Generator().manual_seed(_EVALUATION_SEED)
-        drawn = torch.bernoulli(items.images.float() / (self.levels - 1), generator=generator)
-        return items._replace(images=drawn.to(items.images.dtype) * (self.levels - 1))
+        drawn = torch.bernoulli(items.images.float() / (self.sizes.levels - 1), generator=generator)
+        return items._replace(images=drawn.to(items.images.dtype) * (self.sizes.levels - 1))

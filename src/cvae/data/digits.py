@@ -16,8 +16,7 @@ class Digits(ImageData):
     split that never changes, is the test set.
     """
 
-    sizes = Sizes((1, 8, 8), 10)
-    levels = 17
+    sizes = Sizes((1, 8, 8), 10, levels=17)
 
     def read(self, train: bool) -> Items:
         bunch = load_digits()

@@ -35,8 +35,6 @@ class Folder(OwnData):
             names the file.
     """
 
-    levels = 256
-
     def __init__(
         self, condition: ConditionBuilder, *, root: str, size: int | None = None, **options: Any
     ) -> None:

@@ -31,7 +31,6 @@ class MNIST(ImageData):
     """
 
     sizes = Sizes((1, 28, 28), 10)
-    levels = 256
     source: ClassVar[Callable[..., Any]] = datasets.MNIST
     files: ClassVar[tuple[str, ...]] = (
         "train-images-idx3-ubyte",

@@ -47,6 +47,7 @@ _POINTWISE = {
     "pow": "{self} ** {exponent}",
     "reciprocal": "1 / {self}",
     "relu": "Math.max({self}, 0)",
+    "round": "Math.round({self})",
     "rsqrt": "1 / Math.sqrt({self})",
     "sigmoid": "1 / (1 + Math.exp(-{self}))",
     "sign": "Math.sign({self})",
@@ -209,6 +210,10 @@ class _Writer:
     def _linear(self, shape: Sequence[int], input: Node, weight: Node, bias: Node | None) -> str:
         parts = (self.value(input), self.value(weight), self.value(bias), shape[-1])
         return "linear({}, {}, {}, {})".format(*parts)
+
+    def _bmm(self, shape: Sequence[int], /, **given: Any) -> str:
+        parts = (self.value(given[name]) for name in ("self", "mat2"))
+        return f"matmul({', '.join(parts)}, {_list([*_shape(given['self']), shape[-1]])})"
 
     def _conv2d(self, shape: Sequence[int], **given: Any) -> str:
         if given["groups"] != 1 or set(given["dilation"]) != {1} or given["padding"] == "same":

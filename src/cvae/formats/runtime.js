@@ -32,6 +32,20 @@ function linear(h, weight, bias, outputs, turned = false) {
   return out;
 }
 
+// a (N, rows, I) by b (N, I, columns), to (N, rows, columns)
+function matmul(a, b, [N, rows, I, columns]) {
+  const out = new Float32Array(N * rows * columns);
+  for (let n = 0, at = 0; n < N; n++) {
+    for (let r = 0; r < rows; r++, at += columns) {
+      for (let i = 0; i < I; i++) {
+        const value = a[(n * rows + r) * I + i], from = (n * I + i) * columns;
+        if (value !== 0) for (let c = 0; c < columns; c++) out[at + c] += value * b[from + c];
+      }
+    }
+  }
+  return out;
+}
+
 // h (C, H, W), weight (O, C, kernel rows, kernel columns), bias (O) or null, to (O, H2, W2)
 function conv2d(h, weight, bias, [C, H, W], [O, , rows, columns], [, H2, W2], stride, padding) {
   const size = C * rows * columns, seen = new Float32Array(H2 * W2 * size); // what of h each pixel is made of

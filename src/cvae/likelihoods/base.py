@@ -48,8 +48,8 @@ class Likelihood(ConditionalDistribution):
         """
         if served > self.support:
             raise InputError(
-                f"likelihood: {type(self).__name__} is a distribution over {_PIXELS[self.support]} "
-                f"pixels, but the data module serves {_PIXELS[served]} pixels; set "
+                f"likelihood: {type(self).__name__} is a distribution over "
+                f"{_PIXELS[self.support]}, but the data module serves {_PIXELS[served]}; set "
                 "data.binarize=dynamic or threshold, or choose likelihood=gaussian, or "
                 "likelihood=cross_entropy for the bound that it is"
             )
@@ -63,7 +63,8 @@ class LikelihoodBuilder(Protocol):
 
 
 _PIXELS = {
-    Support.BINARY: "binary {0, 1}",
-    Support.UNIT_INTERVAL: "grey [0, 1]",
-    Support.REAL: "real-valued",
+    Support.BINARY: "binary {0, 1} pixels",
+    Support.LEVELS: "the data's grey levels",
+    Support.UNIT_INTERVAL: "grey [0, 1] pixels",
+    Support.REAL: "real-valued pixels",
 }

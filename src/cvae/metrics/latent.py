@@ -52,11 +52,11 @@ class LatentUse(Metric):
         """
         kl = kl_per_dimension(q, p)
         self.kl += torch.nan if kl is None else kl.sum(0)
-        mean, stddev = moments(p)
-        moved = ((moments(q)[0] - mean) / stddev).double()
-        self.mean += moved.sum(0)
-        self.square += moved.square().sum(0)
-        self.images += len(moved)
+        # Twice, since moments that are drawn have noise, whose square would look like movement.
+        first, second = (_moved(q, p) for _ in range(2))
+        self.mean += 0.5 * (first + second).sum(0)
+        self.square += (first * second).sum(0)
+        self.images += len(first)
 
     def compute(self) -> dict[str, Tensor]:
         """Return `kl_per_dimension`, (L,), in nats per image, and `active_units`, ()."""
@@ -65,6 +65,11 @@ class LatentUse(Metric):
             "kl_per_dimension": (self.kl / self.images).float(),
             "active_units": (variance > ACTIVE).sum(),
         }
+
+
+def _moved(q: Distribution, p: Distribution) -> Tensor:
+    mean, stddev = moments(p)
+    return ((moments(q)[0] - mean) / stddev).double()
 
 
 def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:

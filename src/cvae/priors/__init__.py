@@ -1,5 +1,6 @@
 """Priors p(z|x), one file per family.
 
-A prior is built as `prior(x_shape, latent_dim)`; its `forward` maps x, (..., *x_shape), to a
-distribution over z, (..., latent_dim).
+A prior is built as `prior(in_shapes, latent_dim)`; its `forward` maps conditions, one tensor
+(..., *in_shape) per entry of `in_shapes`, to a distribution over z, (..., latent_dim). There is one
+condition, x, unless z has several layers.
 """

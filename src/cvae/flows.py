@@ -1,0 +1,75 @@
+"""Autoregressive transforms of z that a context steers; they take zuko, `cvae[flows]`."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Transform
+
+from cvae.distributions import full_precision
+from cvae.errors import InputError, require_at_least
+
+try:
+    from zuko.flows.autoregressive import MaskedAutoregressiveTransform
+    from zuko.transforms import AutoregressiveTransform
+except ImportError as error:
+    raise InputError("flows take zuko; pip install 'cvae[flows]', or zuko itself") from error
+
+
+class Autoregressive(nn.Module):
+    r"""Affine autoregressive transforms, one after another.
+
+    .. math:: z_i = e^{a_i(u_{<i}, c)} u_i + b_i(u_{<i}, c)
+
+    The order of the dimensions is turned around between two (Papamakarios, Pavlakou & Murray 2017,
+    "Masked Autoregressive Flow for Density Estimation"; Kingma et al. 2016, "Improved Variational
+    Inference with Inverse Autoregressive Flow"). One pass takes u to z, as many as there are
+    dimensions take z to u; the last pass is remembered, so that z goes back at no cost.
+
+    Args:
+        latent_dim: Number of latent dimensions L.
+        context: Numbers in a context.
+        steps: Number of transforms.
+        width: Units in each of the two hidden layers that give a and b.
+
+    Raises:
+        InputError: If `latent_dim`, `steps` or `width` is below 1.
+    """
+
+    def __init__(self, latent_dim: int, context: int, steps: int, width: int) -> None:
+        super().__init__()
+        require_at_least("latent_dim (of a flow)", latent_dim, 1)
+        require_at_least("steps (of a flow)", steps, 1)
+        require_at_least("width (of a flow)", width, 1)
+        self.latent_dim = latent_dim
+        order = range(latent_dim)
+        device = torch.get_default_device()
+        with torch.device("cpu"):  # masks are worked out, also of a model to be looked at alone
+            made = [
+                MaskedAutoregressiveTransform(
+                    latent_dim,
+                    context,
+                    order=torch.tensor(order[:: 1 - 2 * (step % 2)]),
+                    hidden_features=(width, width),
+                    activation=nn.ELU,
+                )
+                for step in range(steps)
+            ]
+        self.steps = nn.ModuleList(made).to(device)
+
+    def forward(self, context: Tensor) -> list[Transform]:
+        """Return the transforms from u to z, (..., L), under contexts (..., C)."""
+        context = full_precision(context)
+        if self.latent_dim == 1:  # nothing comes before
+            with torch.autocast(context.device.type, enabled=False):
+                return [step(context) for step in self.steps]
+        return [
+            AutoregressiveTransform(partial(_given, step, context), self.latent_dim, cache_size=1)
+            for step in self.steps
+        ]
+
+
+def _given(step: MaskedAutoregressiveTransform, context: Tensor, u: Tensor) -> Transform:
+    """Return the transform of each dimension, given those of u before it."""
+    with torch.autocast(u.device.type, enabled=False):
+        return step.meta(context, u)
