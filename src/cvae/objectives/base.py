@@ -1,16 +1,4 @@
-r"""Training objectives: the evidence lower bound and its relatives, in nats per image.
-
-For a posterior q(z|x, y), a prior p(z|x) and a generator p(y|x, z),
-
-.. math::
-    \log p(y \mid x) \ge \mathrm{ELBO} = \mathbb{E}_{q(z \mid x, y)} [\log p(y \mid x, z)]
-        - \mathrm{KL}(q(z \mid x, y) \,\|\, p(z \mid x))
-
-(Kingma & Welling 2014, equation 3; with a condition, Sohn, Lee & Yan 2015, equation 4.)
-
-An objective sees two distributions, a decoder from z to a distribution over y, and y. It knows no
-network, no image and no configuration, and it never sums over pixels: the distributions do.
-"""
+"""What every objective says, and what objectives are made of."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -20,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
-
-from cvae.errors import require_at_least
 
 Decoder = Callable[[Tensor], Distribution]
 """p(y|x, z) with x filled in: z, (..., B, L), to a distribution with batch shape (..., B)."""
@@ -50,48 +36,15 @@ class Terms:
 class Objective(nn.Module, ABC):
     """Maps a posterior, a prior, a decoder and y to `Terms`."""
 
-    @abstractmethod
     def beta_at(self, epoch: float) -> float:
         """Return the weight of the KL term after so many epochs (1.5: in the middle of the 2nd)."""
+        return 1.0
 
     @abstractmethod
     def forward(
         self, q: Distribution, p: Distribution, decode: Decoder, y: Tensor, beta: float = 1.0
     ) -> Terms:
         """Return the terms of targets y, (B, *y_shape); validation and test leave beta at 1."""
-
-
-class ELBO(Objective):
-    r"""The negative ELBO, its KL term weighed by beta.
-
-    beta = 1 is the bound; other values are the beta-VAE of Higgins et al. 2017. With
-    `warmup_epochs` beta rises linearly from 0 (Sønderby et al. 2016, "Ladder Variational
-    Autoencoders", section 2.3), which keeps latent dimensions from being switched off early.
-
-    Args:
-        beta: Weight of the KL term after the warm-up.
-        warmup_epochs: Epochs over which beta rises; 0 starts at `beta`.
-
-    Raises:
-        InputError: If either is negative.
-    """
-
-    def __init__(self, beta: float = 1.0, warmup_epochs: float = 0.0) -> None:
-        super().__init__()
-        require_at_least("objective.beta", beta, 0)
-        require_at_least("objective.warmup_epochs", warmup_epochs, 0)
-        self.beta, self.warmup_epochs = beta, warmup_epochs
-
-    def beta_at(self, epoch: float) -> float:
-        return self.beta * min(1.0, epoch / self.warmup_epochs if self.warmup_epochs else 1.0)
-
-    def forward(
-        self, q: Distribution, p: Distribution, decode: Decoder, y: Tensor, beta: float = 1.0
-    ) -> Terms:
-        z = q.rsample()
-        log_likelihood = decode(z).log_prob(y)
-        kl = kl_or_estimate(q, p, z)
-        return Terms((beta * kl - log_likelihood).mean(), log_likelihood, kl)
 
 
 def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
