@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cvae.errors import InputError
-from cvae.nets import MLP, Conv
+from cvae.nets import MLP, Conv, GatedMLP, ResidualConv
 
 IMAGE, PAIR, VECTOR, NONE = (1, 9, 13), (2, 9, 13), (4,), (0,)
 USES = [
@@ -25,11 +25,12 @@ USES = [
 ]
 
 
-@pytest.mark.parametrize("network", [MLP, Conv])
+@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv])
 @pytest.mark.parametrize(("in_shapes", "out_shape"), USES, ids=str)
 def test_every_use_in_every_size(network, in_shapes, out_shape) -> None:
     torch.manual_seed(0)
-    net = network(in_shapes, out_shape, width=4, activation=nn.ELU)
+    options = {} if network is GatedMLP else {"activation": nn.ELU}
+    net = network(in_shapes, out_shape, width=4, **options)
     inputs = [torch.rand(5, *shape) for shape in in_shapes]
     out = net(*inputs)
     assert out.shape == (5, *out_shape)
@@ -42,7 +43,7 @@ def test_every_use_in_every_size(network, in_shapes, out_shape) -> None:
             assert not torch.equal(net(*changed), out)
 
 
-@pytest.mark.parametrize("network", [MLP, Conv])
+@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv])
 @pytest.mark.parametrize(("in_shapes", "out_shape"), USES, ids=str)
 def test_samples_of_z_meet_conditions(network, in_shapes, out_shape) -> None:
     net = network(in_shapes, out_shape, width=4)
@@ -68,8 +69,30 @@ def test_images_of_different_sizes_do_not_meet() -> None:
         Conv([(1, 4, 4)], (2, 3), depth=0)
 
 
-@pytest.mark.parametrize("network", [MLP, Conv])
+@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv])
 def test_nothing_to_give_needs_no_weights(network) -> None:
     net = network([VECTOR, IMAGE], (2, 0))  # the posterior of a z without dimensions
     assert net(torch.rand(5, *VECTOR), torch.rand(5, *IMAGE)).shape == (5, 2, 0)
     assert sum(p.numel() for p in net.parameters()) == 0
+
+
+def test_gates_let_units_through() -> None:
+    """A h * sigmoid(B h), Dauphin et al. 2017, equation 1."""
+    net = GatedMLP([(4,)], (3,), width=6, depth=1)
+    h = torch.randn(5, 4)
+    a, b = net.layers[0](h).split(6, -1)
+    expected = net.layers[2](a * torch.sigmoid(b))
+    torch.testing.assert_close(net(h), expected)
+
+
+def test_shortcuts_pass_their_convolutions() -> None:
+    net = ResidualConv([IMAGE], (2, 3), width=4, depth=2)
+    with torch.no_grad():
+        for block in net.down:
+            block.second_norm.weight.zero_()
+            block.second_norm.bias.zero_()  # which leaves the shortcuts alone
+    h = torch.rand(5, *IMAGE)
+    expected = h
+    for block in net.down:
+        expected = block.shortcut(expected)
+    torch.testing.assert_close(net(h), net.read(expected.flatten(1)).view(5, 2, 3))

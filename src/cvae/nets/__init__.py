@@ -6,7 +6,7 @@ so that K samples of z, (K, B, L), may meet B conditions, (B, X), without a copy
 """
 
 from cvae.nets.base import Network
-from cvae.nets.conv import Conv
-from cvae.nets.mlp import MLP
+from cvae.nets.conv import Conv, ResidualConv
+from cvae.nets.mlp import MLP, GatedMLP
 
-__all__ = ["MLP", "Conv", "Network"]
+__all__ = ["MLP", "Conv", "GatedMLP", "Network", "ResidualConv"]

@@ -36,6 +36,9 @@ class Conv(nn.Module):
         InputError: If images of different sizes meet, or `width` or `depth` is below 1.
     """
 
+    residual = False
+    """Whether two convolutions add to what they are given."""
+
     def __init__(
         self,
         in_shapes: Sequence[Shape],
@@ -67,13 +70,14 @@ class Conv(nn.Module):
         for _ in range(depth):
             height, width_ = self.sizes[-1]
             self.sizes.append((-(-height // 2), -(-width_ // 2)))
+        block = _ResidualBlock if self.residual else _Block
         channels = [width * 2**level for level in range(depth + 1)]
         numbers = sum(math.prod(shape) for shape in self.in_shapes if len(shape) != 3)
         if images:
             stacked = sum(shape[0] for shape in images)
             for level, (fan_in, fan_out) in enumerate(pairwise([stacked, *channels])):
                 stride = 2 if level else 1
-                self.down.append(_Block(fan_in, fan_out, numbers, activation, stride))
+                self.down.append(block(fan_in, fan_out, numbers, activation, stride))
         smallest = (channels[-1], *self.sizes[-1])
         if not gives_image:
             self.read: nn.Module = linear(math.prod(smallest), math.prod(out_shape))
@@ -82,7 +86,7 @@ class Conv(nn.Module):
         self.smallest = smallest
         for level in reversed(range(depth)):
             fan_in = channels[level + 1] + (channels[level] if images else 0)
-            self.up.append(_Block(fan_in, channels[level], numbers, activation))
+            self.up.append(block(fan_in, channels[level], numbers, activation))
         self.read = nn.Conv2d(channels[0], math.prod(out_shape[:2]), 3, padding=1)
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -109,6 +113,15 @@ class Conv(nn.Module):
             features = features[:-1]
             h = layer(torch.cat((interpolate(h, size), *features[-1:]), 1), numbers)
         return self.read(h).view(*lead, *self.out_shape)
+
+
+class ResidualConv(Conv):
+    """`Conv`, whose convolutions add to what they are given (He et al. 2016), as deep as it may be.
+
+    Arguments are those of `Conv`.
+    """
+
+    residual = True
 
 
 class _Block(nn.Module):
@@ -141,3 +154,22 @@ class _Block(nn.Module):
             scale, shift = self.modulation(numbers)[..., None, None].chunk(2, 1)
             h = h * (1 + scale) + shift
         return self.activation(self.second_norm(self.second(self.activation(h))))
+
+
+class _ResidualBlock(_Block):
+    """The same beside a shortcut, which a convolution of single pixels fits to its size."""
+
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        numbers: int,
+        activation: Callable[[], nn.Module],
+        stride: int = 1,
+    ) -> None:
+        super().__init__(fan_in, fan_out, numbers, activation, stride)
+        self.shortcut = nn.Conv2d(fan_in, fan_out, 1, stride=stride)
+
+    def forward(self, h: Tensor, numbers: Tensor | None) -> Tensor:
+        """Map features (N, fan_in, H, W) and numbers (N, F) to (N, fan_out, H', W')."""
+        return self.shortcut(h) + super().forward(h, numbers)

@@ -25,6 +25,9 @@ class MLP(nn.Module):
         InputError: If `width` is below 1 or `depth` below 0.
     """
 
+    gates = 1
+    """How many numbers the activation makes one of."""
+
     def __init__(
         self,
         in_shapes: Sequence[Shape],
@@ -42,7 +45,7 @@ class MLP(nn.Module):
         sizes = [sum(map(math.prod, self.in_shapes)), *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
-            layers += [linear(fan_in, fan_out), activation()]
+            layers += [linear(fan_in, self.gates * fan_out), activation()]
         layers += [linear(sizes[-1], math.prod(out_shape)), nn.Unflatten(-1, tuple(out_shape))]
         self.layers = nn.Sequential(*layers)
 
@@ -54,6 +57,30 @@ class MLP(nn.Module):
             lead = torch.broadcast_shapes(*leads)
             flat = [t.expand(*lead, -1) for t in flat]
         return self.layers(torch.cat(flat, dim=-1))
+
+
+class GatedMLP(MLP):
+    """Fully connected network whose hidden units are each let through by a gate of its own.
+
+    A layer is A h * sigmoid(B h) (Dauphin et al. 2017, "Language Modeling with Gated Convolutional
+    Networks"), as in the networks of Tomczak & Welling 2018, "VAE with a VampPrior".
+
+    Args:
+        in_shapes: Shape of each input without its leading dimensions.
+        out_shape: Shape of the output without its leading dimensions.
+        width: Units in each hidden layer.
+        depth: Number of hidden layers.
+
+    Raises:
+        InputError: If `width` is below 1 or `depth` below 0.
+    """
+
+    gates = 2
+
+    def __init__(
+        self, in_shapes: Sequence[Shape], out_shape: Shape, *, width: int = 300, depth: int = 2
+    ) -> None:
+        super().__init__(in_shapes, out_shape, width=width, depth=depth, activation=nn.GLU)
 
 
 def linear(fan_in: int, fan_out: int) -> nn.Module:

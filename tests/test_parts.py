@@ -1,0 +1,140 @@
+"""Parts together in a run: trained, stored, loaded, sampled; a prior that is fitted afterwards."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+
+import cvae
+from conftest import SHORT, composed
+from cvae import checkpoint
+from cvae.distributions import moments
+from cvae.errors import InputError
+from cvae.priors.mixture import MixturePrior
+from cvae.train import check, train
+
+TOGETHER = [
+    "callbacks=ema",
+    "refit=mixture",
+    "prior=mixture prior.covariance=full",
+    "prior=vamp condition=quadrants",
+    "prior=flow condition=quadrants",
+    "prior=mixture condition=quadrants",
+    "prior=vamp condition=none",
+    "prior=flow condition=none",
+    "prior=mixture condition=none",
+    "refit=mixture condition=quadrants",
+    "refit=flow condition=none",
+    "hierarchy=2",
+    "hierarchy=2 prior=vamp posterior=full_gaussian objective=iwae refit=mixture",
+    "hierarchy=3 prior=flow posterior=iaf objective=free_bits condition=none",
+    "hierarchy=2 network=residual_conv condition=quadrants",
+    "objective=iwae objective.doubly_reparameterized=true posterior=iaf",
+    "likelihood=gaussian likelihood.scale=optimal",
+]
+SMALL = {
+    "prior=vamp": "prior.components=5",
+    "posterior=iaf": "posterior.width=8",
+    "callbacks=ema": "trainer.max_epochs=3",  # the first step's average is that step
+}
+
+
+@pytest.mark.parametrize("change", TOGETHER)
+def test_a_run_of_parts_together(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvae.refit._EPOCHS", 1)
+    words = change.split()
+    config = composed(*SHORT, "latent_dim=2", *words, *(SMALL[w] for w in words if w in SMALL))
+    check(config)
+    model, metrics = train(config, tmp_path)
+    assert metrics["test/elbo"] == pytest.approx(
+        metrics[f"test/{model.generator.likelihood.log_prob_is}"] - metrics["test/kl"], abs=1e-3
+    )
+    stored, again = torch.load(tmp_path / "checkpoints/best.ckpt"), cvae.load(tmp_path)
+    assert again.state_dict().keys() == stored["state_dict"].keys()
+    data = cvae.datamodule(tmp_path)
+    data.setup("test")
+    x, y = data.on_after_batch_transfer(data.test_set.__getitems__(list(range(6))))
+    images = again.sample(x, 3, torch.Generator().manual_seed(0))
+    assert images.shape == (3, 6, 1, 8, 8)
+    assert torch.equal(images, model.cpu().sample(x, 3, torch.Generator().manual_seed(0)))
+    assert again.reconstruct(x, y).shape == (6, 1, 8, 8)
+    assert again.log_prob(x, y, 20).isfinite().all()
+    trained = config["refit"] or config["prior"]
+    assert stored[checkpoint.KEY]["config"]["prior"] == trained
+    if "callbacks=ema" in change:
+        last = torch.load(tmp_path / "checkpoints/last.ckpt")
+        now, average = last["current_model_state"], last["state_dict"]
+        assert any(not torch.equal(now[name], part) for name, part in average.items())
+
+
+# -- refit ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def refitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run with a prior that moves too little with x, and the same run refitted."""
+    folders = []
+    for refit in ([], ["refit=mixture", "refit.components=3"]):
+        folder = tmp_path_factory.mktemp("refit")
+        options = ["network.width=64", "trainer.max_epochs=25", "~callbacks.progress"]
+        train(composed("prior=standard", "latent_dim=4", *options, *refit), folder)
+        folders.append(folder)
+    return folders[0], folders[1]
+
+
+def test_a_refit_changes_the_prior_and_nothing_else(refitted: tuple[Path, Path]) -> None:
+    before, after = (cvae.load(folder) for folder in refitted)
+    assert isinstance(after.prior, MixturePrior)
+    for name, part in before.state_dict().items():
+        assert torch.equal(part, after.state_dict()[name]), name  # N(0, I) has none of its own
+
+
+@torch.no_grad()
+def test_a_refit_raises_the_elbo_by_what_it_tells(refitted: tuple[Path, Path]) -> None:
+    before, after = (json.loads((f / "metrics.json").read_text()) for f in refitted)
+    told = after["refit/before"] - after["refit/after"]
+    model, data = cvae.load(refitted[1]), cvae.datamodule(refitted[1])
+    data.setup()
+    x, y = data.on_after_batch_transfer(data.test_set.items)
+    z = model.posterior(x, y).sample((100,))
+    gains = model.prior(x).log_prob(z) - cvae.load(refitted[0]).prior(x).log_prob(z)
+    gain, error = gains.mean().item(), gains.mean(0).std().item() / len(y) ** 0.5
+    assert gain > 5 * error
+    assert abs(told - gain) < 5 * error
+    noise = gains[0].std().item() / len(y) ** 0.5  # of the one draw that a test takes
+    assert abs(after["test/elbo"] - before["test/elbo"] - gain) < 5 * noise
+    x = model.encode(None)
+    # The fitted prior of each class has the mean of that class's posteriors.
+    items = data.train_set.items
+    given, y = data.on_after_batch_transfer(items)
+    z = model.posterior(given, y).sample()
+    centres = torch.stack([z[items.labels == label].mean(0) for label in range(10)])
+    found = moments(model.prior(x))[0]
+    assert torch.corrcoef(torch.stack((found.flatten(), centres.flatten())))[0, 1] > 0.8
+
+
+def test_a_refitted_checkpoint_is_not_one_to_go_on_from(refitted: tuple[Path, Path]) -> None:
+    _, contents = checkpoint.read(refitted[1])
+    assert contents[checkpoint.KEY]["config"]["prior"] == composed("refit=mixture")["refit"] | {
+        "components": 3
+    }
+    (refitted[1] / "checkpoints/last.ckpt").rename(refitted[1] / "checkpoints/aside.ckpt")
+    with pytest.raises(InputError, match="not one that a run can go on from"):
+        checkpoint.newest(refitted[1])
+    (refitted[1] / "checkpoints/aside.ckpt").rename(refitted[1] / "checkpoints/last.ckpt")
+
+
+# -- the average of the weights ------------------------------------------------------------------
+
+
+def test_the_average_of_the_weights_is_lightning_s(tmp_path: Path) -> None:
+    config = composed(*SHORT, "callbacks=ema", "callbacks.ema.decay=0.5", "trainer.max_epochs=3")
+    target = config["callbacks"]["ema"]["_target_"]
+    assert target.rpartition(".")[2] == EMAWeightAveraging.__name__
+    train(config, tmp_path)
+    contents = torch.load(tmp_path / "checkpoints/last.ckpt")
+    assert contents["averaging_state"]["n_averaged"].item() == 3
