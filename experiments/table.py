@@ -35,6 +35,7 @@ UNSAID = ("network", "root", "path", "download", "fused", "factor", "T_max", "sp
 PIXELS = {"none": "grey pixels", "dynamic": "binarised", "threshold": "split at half grey"}
 KINDS = {
     "mass": "nats of a mass",
+    "grey_mass": "nats of a mass over grey levels",
     "density": "nats of a density",
     "cross_entropy": "nats of a cross-entropy; NLL of binarised images",
 }

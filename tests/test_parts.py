@@ -1,6 +1,7 @@
 """Parts together in a run: trained, stored, loaded, sampled; a prior that is fitted afterwards."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from cvae.train import check, train
 TOGETHER = [
     "callbacks=ema",
     "refit=mixture",
+    "likelihood=discretized_logistic",
     "prior=mixture prior.covariance=full",
     "prior=vamp condition=quadrants",
     "prior=flow condition=quadrants",
@@ -63,6 +65,12 @@ def test_a_run_of_parts_together(
     assert torch.equal(images, model.cpu().sample(x, 3, torch.Generator().manual_seed(0)))
     assert again.reconstruct(x, y).shape == (6, 1, 8, 8)
     assert again.log_prob(x, y, 20).isfinite().all()
+    if "discretized_logistic" in change:
+        assert metrics["test/bound_bits_per_dim"] == pytest.approx(
+            -metrics["test/elbo"] / 64 / math.log(2)
+        )
+        # Untrained it is not far from a mass that knows nothing of 17 levels.
+        assert 1 < metrics["test/bound_bits_per_dim"] < 2 * math.log2(17)
     trained = config["refit"] or config["prior"]
     assert stored[checkpoint.KEY]["config"]["prior"] == trained
     if "callbacks=ema" in change:

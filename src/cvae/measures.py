@@ -3,6 +3,7 @@
 Every function gives a flat dictionary of numbers by name.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -33,7 +34,19 @@ _SUBSET = 1000
 def test(model: CVAE, data: ImageData, trainer: Trainer) -> dict[str, float]:
     """Return what the model, and the trainer's callbacks, log of the test split."""
     trainer.test(model, data, verbose=False)
-    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+    found = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    return found | _in_bits(model, found)
+
+
+def _in_bits(model: CVAE, found: Mapping[str, float]) -> dict[str, float]:
+    """Return the bound and the NLL in bits per dimension, of a mass over grey levels."""
+    if model.generator.likelihood.nats_of != "grey_mass":
+        return {}
+    bits = 1 / (math.log(2) * math.prod(model.condition.y_shape))
+    costs = {"bound": -found["test/elbo"], "nll": found.get("test/nll")}
+    return {
+        f"test/{name}_bits_per_dim": nats * bits for name, nats in costs.items() if nats is not None
+    }
 
 
 def by_kind(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:

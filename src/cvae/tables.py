@@ -11,6 +11,7 @@ from cvae.module import CVAE, KL_PER_DIMENSION
 
 COMPARE = {
     "mass": "of a mass over binary pixels: compare with masses of the same images alone",
+    "grey_mass": "of a mass over grey levels: compare with such masses of the same images alone",
     "density": "of a density over pixels: compare with densities of the same images alone",
     "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
     "of binarised images, and is none of grey ones; an evaluation's nll is of binarised ones",
@@ -50,4 +51,6 @@ def _formatted(name: str, value: float) -> str:
             return f"{value:.2%}"
         case "distance" | "references" | "references_redrawn" if isinstance(value, float):
             return f"{value:.4f}"
+    if name.endswith("bits_per_dim"):
+        return f"{value:.3f}"
     return f"{value:.2f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"

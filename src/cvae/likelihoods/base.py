@@ -10,7 +10,7 @@ from cvae.batch import Shape, Support
 from cvae.distributions import ConditionalDistribution
 from cvae.errors import InputError
 
-NatsOf = Literal["mass", "density", "cross_entropy"]
+NatsOf = Literal["mass", "grey_mass", "density", "cross_entropy"]
 
 
 class Likelihood(ConditionalDistribution):
@@ -20,8 +20,9 @@ class Likelihood(ConditionalDistribution):
         y_shape: Shape of one target.
 
     Attributes:
-        nats_of: What the log-probabilities of the pixels trained on are those of: a "mass", a
-            "density", or a "cross_entropy", which is neither. No two of them can be compared.
+        nats_of: What the log-probabilities of the pixels trained on are those of: a "mass" over
+            binary ones, a "grey_mass" over grey levels, a "density", or a "cross_entropy", which is
+            none of these. No two of them can be compared.
         log_prob_is: The name that their mean is logged under.
         support: The set that one pixel's values lie in.
         params_per_pixel: How many numbers P the generator has to give for each pixel.

@@ -32,7 +32,7 @@ class DiscretizedLogisticLikelihood(Likelihood):
         InputError: If there are fewer than 2 levels.
     """
 
-    nats_of: NatsOf = "mass"
+    nats_of: NatsOf = "grey_mass"
     support = Support.LEVELS
     params_per_pixel = 2
 
