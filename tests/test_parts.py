@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,18 @@ def test_a_run_of_parts_together(
         assert any(not torch.equal(now[name], part) for name, part in average.items())
 
 
+@pytest.mark.parametrize("change", ["prior=flow", "posterior=iaf", "refit=flow"])
+def test_flows_without_zuko_say_how_to_get_it(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("zuko", "zuko.flows", "zuko.flows.autoregressive", "zuko.transforms"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("cvae.flows", "cvae.priors.flow", "cvae.posteriors.iaf"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        package, _, attribute = name.rpartition(".")
+        monkeypatch.delattr(f"{package}.{attribute}", raising=False)
+    with pytest.raises(InputError, match=r"flows take zuko; pip install 'cvae\[flows\]'"):
+        check(composed(change))
+
+
 # -- refit ---------------------------------------------------------------------------------------
 
 
@@ -123,6 +137,20 @@ def test_a_refit_raises_the_elbo_by_what_it_tells(refitted: tuple[Path, Path]) -
     centres = torch.stack([z[items.labels == label].mean(0) for label in range(10)])
     found = moments(model.prior(x))[0]
     assert torch.corrcoef(torch.stack((found.flatten(), centres.flatten())))[0, 1] > 0.8
+
+
+def test_a_finished_run_can_be_refitted(refitted: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(refitted[0], tmp_path / "run")
+    given = ["prior=standard", "latent_dim=4", "network.width=64", "trainer.max_epochs=25"]
+    config = composed(
+        *(*given, "~callbacks.progress", "refit=mixture", "refit.components=3"),
+        f"resume={tmp_path / 'run'}",
+    )
+    check(config)
+    _, metrics = train(config, tmp_path / "run")
+    expected = json.loads((refitted[1] / "metrics.json").read_text())
+    for name in ("test/elbo", "refit/before", "refit/after", "epochs"):
+        assert metrics[name] == expected[name], name
 
 
 def test_a_refitted_checkpoint_is_not_one_to_go_on_from(refitted: tuple[Path, Path]) -> None:

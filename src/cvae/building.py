@@ -84,6 +84,8 @@ def _is_a(value: object, expected: Any) -> bool:
 def _locate(path: str, target: str) -> Any:
     try:
         return resolve_name(target)
+    except InputError:  # which says what it needs
+        raise
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         parent, _, name = str(target).rpartition(".")
         hint = did_you_mean(name, dir(sys.modules[parent])) if parent in sys.modules else ""

@@ -66,7 +66,7 @@ def refit(config: Config, run_dir: Path, data: ImageData) -> dict[str, float]:
     for name in _OF_TRAINING:
         contents.pop(name, None)
     contents["state_dict"] = model.cpu().state_dict()
-    contents[KEY]["config"]["prior"] = config["refit"]
+    contents[KEY]["config"] |= {"prior": config["refit"], "refit": config["refit"]}
     WholeCheckpoints().save_checkpoint(contents, path)
     return {"refit/before": before.lowest, "refit/after": fit.lowest}
 

@@ -17,7 +17,7 @@ from cvae.module import MONITOR
 _PATIENCE = "callbacks.early_stopping.patience"
 _MAY_DIFFER = (
     *("resume", "allow", "trainer", "logger", "data.root", "data.path", "data.download"),
-    *("callbacks.last", _PATIENCE),
+    *("callbacks.last", _PATIENCE, "refit"),
 )
 OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
 """Settings that say how jobs are run, and not what they are."""
