@@ -80,7 +80,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     kept = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers")
     return {
         "metrics": metrics,
-        "best": {name: best[name] for name in kept},
+        "best": {name: best[name] for name in kept if name in best},  # a refitted one is cut short
         "last": {name: last[name] for name in kept},
         "curves": curves,
         "pictures": pictures,

@@ -26,6 +26,12 @@ def require_same(folder: Path, other: Path) -> None:
     assert differing(outcome(folder), outcome(other)) == []
 
 
+OPTIMAL = ["likelihood=gaussian", "likelihood.scale=optimal"]
+IWAE = [
+    "objective=iwae",
+    *(f"callbacks.{name}.monitor=val/loss" for name in ("best", "early_stopping")),
+    *(f"callbacks.{name}.mode=min" for name in ("best", "early_stopping")),
+]
 OFTEN = "callbacks.last.every_n_steps=1"
 
 
@@ -44,11 +50,14 @@ OFTEN = "callbacks.last.every_n_steps=1"
         ([OFTEN, "+trainer.accumulate_grad_batches=2"], 2, 4),
         (["callbacks.last.every_n_minutes=0", "prior=standard"], 0, 1),
         ([], 0, 0),
+        ([OFTEN, "callbacks=ema", "objective=geco", "refit=mixture"], 2, 3),
+        ([OFTEN, *OPTIMAL, *IWAE], 2, 3),
     ],
     ids=[
         *("plain", "cosine", "plateau", "stopped early", "within an epoch", "several validations"),
         *("short epochs", "no validation at the end", "validation at times"),
         *("several batches a step", "by the clock", "before any checkpoint"),
+        *("averages", "another monitor"),
     ],
 )
 def test_a_run_cut_off_ends_as_one_that_was_not(
