@@ -153,6 +153,28 @@ def test_a_continuous_bernoulli_is_the_paper_s() -> None:
     np.testing.assert_allclose(density.mean.numpy().ravel(), mean, rtol=1e-4)
 
 
+@pytest.mark.parametrize("logit", [-300.0, -40.0, -17.0, -0.51, -0.49, 1e-4, 0.0, 0.3, 20.0, 100.0])
+def test_a_continuous_bernoulli_is_a_density_for_every_logit(logit: float) -> None:
+    params = torch.tensor([[logit]]).double().requires_grad_()
+    density = BUILDERS["continuous_bernoulli"]((1,))(params)
+    # An exponential of rate -f, cut off at 1.
+    law = stats.truncexpon(b=abs(logit), scale=1 / abs(logit)) if abs(logit) > 1e-3 else None
+    y = torch.linspace(0, 1, 101).double().view(-1, 1)
+    at = y.numpy().ravel() if logit < 0 else 1 - y.numpy().ravel()
+    expected = law.logpdf(at) if law else np.zeros(101) + logit * (y.numpy().ravel() - 0.5)
+    np.testing.assert_allclose(density.log_prob(y).detach().numpy(), expected, atol=1e-6)
+    mean = 0.5 + logit / 12 if law is None else law.mean() if logit < 0 else 1 - law.mean()
+    assert density.mean.item() == pytest.approx(mean, rel=1e-6)
+    (slope,) = torch.autograd.grad(density.log_prob(y).sum(), params)
+    assert slope.item() == pytest.approx((y.sum() - 101 * mean).item(), abs=1e-4)
+    torch.manual_seed(0)
+    draws = density.sample((20_000,))
+    error = draws.std().item() / 20_000**0.5
+    assert abs(draws.mean().item() - mean) < 5 * error
+    single = BUILDERS["continuous_bernoulli"]((1,))(params.float()).log_prob(y.float())
+    np.testing.assert_allclose(single.detach().numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_the_optimal_scale_is_that_of_the_highest_likelihood() -> None:
     """Of all scales of a batch; and what is kept comes to that of many batches."""
     torch.manual_seed(0)
@@ -193,6 +215,14 @@ def test_a_discretized_logistic_is_scipy_s_over_the_levels() -> None:
         expected = mass.base_dist.log_prob(value).exp().double()
         assert ((share - expected).abs() < 5 * (expected / 20_000).sqrt() + 1e-4).all()
     assert (mass.mean - draws.mean(0)).abs().max() < half + 0.02
+
+
+def test_a_discretized_logistic_has_gradients_far_out() -> None:
+    params = torch.tensor([[1e6, -1e6, 0.5, 0.5], [0.0, -50.0, 90.0, -90.0]]).requires_grad_()
+    nats = BUILDERS["discretized_logistic"]((4,))(params).log_prob(torch.tensor([0.25, 1, 0.5, 0]))
+    (slope,) = torch.autograd.grad(nats, params)
+    assert slope.isfinite().all()
+    assert nats.isfinite()
 
 
 def test_pixels_between_the_levels_are_refused_by_a_mass_over_them() -> None:

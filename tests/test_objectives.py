@@ -7,7 +7,14 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from torch import Tensor
-from torch.distributions import Independent, Laplace, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import (
+    Independent,
+    Laplace,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+    kl_divergence,
+)
 
 from conftest import composed, options
 from cvae.distributions import Gaussian, Mixture, independent_normal
@@ -121,7 +128,10 @@ def test_negative_weights_are_refused(given: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (lambda: ELBO(warmup_epochs=5, cycle_epochs=3), "cycle_epochs: expected at least the 5"),
+        (
+            lambda: ELBO(warmup_epochs=5, cycle_epochs=3),
+            "cycle_epochs: a cycle begins with .* at most 3 are expected, got 5",
+        ),
         (lambda: FreeBits(-1), "free_nats: expected at least 0, got -1"),
         (lambda: BalancedELBO(1.5), "prior_share: expected a share from 0 to 1, got 1.5"),
         (lambda: Hybrid(-0.5), "elbo_share: expected a share from 0 to 1, got -0.5"),
@@ -274,6 +284,19 @@ def test_nats_that_are_free_pull_nowhere(linear: LinearGaussian) -> None:
     )
     loss = FreeBits(100.0)(q, mixed, partial(linear.model.generator, linear.x), linear.y)
     assert loss.loss.item() == pytest.approx((200 - loss.log_likelihood).mean().item())
+
+
+def test_free_bits_of_an_estimated_kl_pull_the_posterior() -> None:
+    """Above them all its gradient is that of the KL, also where the KL is the draw's."""
+    loc = torch.full((500, 1), 3.0, requires_grad=True)
+    q = Independent(Normal(loc, torch.ones(500, 1)), 1)
+    y = torch.zeros(500, 1)
+    torch.manual_seed(0)
+    p = Independent(StudentT(torch.full((500, 1), 3.0)), 1)  # no closed form from a Gaussian
+    terms = FreeBits(0.1)(q, p, lambda z: Independent(Normal(y, 1.0), 1), y)
+    (slope,) = torch.autograd.grad(terms.loss, loc, retain_graph=True)
+    (of_kl,) = torch.autograd.grad(terms.kl.mean(), loc)
+    torch.testing.assert_close(slope, of_kl)
 
 
 def test_geco_s_multiplier_rises_below_the_target_and_falls_above() -> None:

@@ -194,12 +194,19 @@ def build_model(config: Config, sizes: Sizes) -> CVAE:
         for before, posterior in zip(shapes, posteriors, strict=True)
     ]
     likelihood = completed(built("likelihood"), levels=sizes.levels)
+    objective = instantiate(config["objective"])
+    generator = Generator(x_shape, layers * latent_dim, y_shape, likelihood, built("network"))
+    if objective.decodes_prior and generator.likelihood.fits_y:
+        raise InputError(
+            "likelihood.scale=optimal would be fitted to what the prior draws as well, which "
+            "objective=hybrid decodes; choose likelihood.scale=learned"
+        )
     training = {name: built(name) for name in ("optimizer", "scheduler") if name in config}
     return CVAE(
         condition=condition,
         prior=in_layers(priors),
         posterior=in_layers(posteriors),
-        generator=Generator(x_shape, layers * latent_dim, y_shape, likelihood, built("network")),
-        objective=instantiate(config["objective"]),
+        generator=generator,
+        objective=objective,
         **training,
     )

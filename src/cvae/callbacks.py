@@ -1,18 +1,20 @@
 """What a run shows while it trains, and measures while it is tested."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
 from lightning.pytorch.profilers import PassThroughProfiler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from cvae.batch import Batch, Items
 from cvae.distributions import drawing_from
-from cvae.errors import require_at_least
+from cvae.errors import InputError, require_at_least
 from cvae.metrics.bounds import ImportanceSampledNLL
 from cvae.module import CVAE
 from cvae.objectives import kl_per_dimension
@@ -53,7 +55,7 @@ class Snapshots(Callback):
             writer.add_custom_scalars({"training and validation, nats per image": curves})
 
     @torch.no_grad()
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every_n_epochs == 0
         if not due or trainer.sanity_checking or not trainer.is_global_zero:
             return
@@ -136,6 +138,30 @@ class ProgressBar(RichProgressBar):
     ) -> None:
         if batch_idx % self.refresh_rate == 0 or trainer.is_last_batch:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
+class MovingAverage(WeightAveraging):
+    """Lightning's exponential moving average of the weights, which goes to other processes as well.
+
+    It is validated, kept as the best and tested in the place of the weights that are trained.
+
+    Args:
+        decay: Share of the average that a step keeps.
+
+    Raises:
+        InputError: If `decay` does not lie between 0 and 1.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise InputError(
+                f"callbacks.ema.decay: expected a share from 0 to less than 1, got {decay}"
+            )
+        super().__init__(use_buffers=False, multi_avg_fn=partial(_approach, share=1 - decay))
+
+
+def _approach(average: list[Tensor], now: list[Tensor], steps: Tensor, share: float) -> None:
+    torch._foreach_lerp_(average, now, share)
 
 
 class NoProfiler(PassThroughProfiler):

@@ -35,8 +35,11 @@ KEY = "cvae"
 MONITORED = "monitored"
 """Where among these the last value of what the best epoch goes by lies."""
 
-BEST, LAST = "best.ckpt", "last.ckpt"
-"""The checkpoints of a run: of its best epoch, to be used, and the last one, to go on from."""
+BEST, LAST, REFITTED = "best.ckpt", "last.ckpt", "refitted.ckpt"
+"""The checkpoints of a run: of its best epoch, to be used, and the last one, to go on from.
+
+With a prior that was fitted afterwards, the best one stands beside the one that is to be used.
+"""
 
 _ALLOWED = ("cvae.", "torch.nn.")
 _MODEL = ("condition", "prior", "posterior", "likelihood", "network", "objective")
@@ -48,7 +51,7 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> CVAE:
     """Return the trained model of a checkpoint, on the CPU and in evaluation mode.
 
     Args:
-        path: A checkpoint, or the folder of a run, whose best checkpoint is taken.
+        path: A checkpoint, or the folder of a run, whose refitted or else best checkpoint is taken.
         allow: Classes of your own that it may name, or packages that they may be of, beside those
             of this package and of torch.nn.
 
@@ -98,13 +101,17 @@ def stored_sizes(contents: Config) -> Sizes:
     )
 
 
-def resolve(path: str | Path, name: str = BEST) -> Path:
+def resolve(path: str | Path, name: str | None = None) -> Path:
     """Return the checkpoint that a path means: itself, or the named one of a run's folder.
+
+    Without a name that is the one to be used.
 
     Raises:
         InputError: If there is none.
     """
     path = Path(path).expanduser()
+    if name is None:
+        name = REFITTED if (path / "checkpoints" / REFITTED).is_file() else BEST
     candidate = path / "checkpoints" / name if path.is_dir() else path
     if path.is_dir() and not candidate.is_file():
         raise InputError(
@@ -118,7 +125,7 @@ def resolve(path: str | Path, name: str = BEST) -> Path:
     return candidate
 
 
-def read(path: str | Path, name: str = BEST) -> tuple[Path, dict[str, Any]]:
+def read(path: str | Path, name: str | None = None) -> tuple[Path, dict[str, Any]]:
     """Return the checkpoint that a path means, and its contents: tensors and plain data.
 
     Raises:

@@ -121,8 +121,8 @@ class Mixture(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        second = self.components.variance + self.components.mean.square()
-        return self._average(second) - self.mean.square()
+        moved = self.components.mean - self.mean.unsqueeze(-2)
+        return self._average(self.components.variance + moved.square())
 
     def log_prob(self, value: Tensor) -> Tensor:
         gaussian = self._gaussian()
@@ -144,10 +144,11 @@ class Mixture(Distribution):
             shape = (*batch, *self.log_weights.shape[-1:])
             every = self.components.expand(torch.Size(shape[len(sample_shape) :]))
             return (every.sample(torch.Size(sample_shape)) * chosen.unsqueeze(-1)).sum(-2)
-        loc, scale = (
-            torch.einsum("...k,...kl->...l", chosen, part)
-            for part in (gaussian.loc, gaussian.scale)
-        )
+        with torch.autocast(inner.device.type, enabled=False):
+            loc, scale = (
+                torch.einsum("...k,...kl->...l", chosen, part)
+                for part in (gaussian.loc, gaussian.scale)
+            )
         return torch.normal(loc, scale)
 
     def _average(self, parts: Tensor) -> Tensor:
@@ -161,24 +162,35 @@ class Mixture(Distribution):
 def _log_probs(gaussian: Gaussian, z: Tensor) -> Tensor:
     """Return log N(z | ...), (..., K), of each of K axis-aligned Gaussians, (..., K, L).
 
-    The square is multiplied out, so that nothing of K times L numbers lies in memory for each z.
-    Means are counted from the middle of all of them: where they are small, the parts cancel to less
-    rounding.
+    The square is multiplied out, so that nothing of K times L numbers lies in memory for each z; in
+    float64, since the products of narrow Gaussians cancel.
     """
     with torch.autocast(z.device.type, enabled=False):
-        middle = gaussian.loc.mean(-2, keepdim=True)
-        loc, z = gaussian.loc - middle, z - middle.squeeze(-2)
-        precision = gaussian.scale.pow(-2)
-        ends = -0.5 * loc.square() * precision - gaussian.log_scale - _HALF_LOG_TAU
+        loc, log_scale, wide = gaussian.loc.double(), gaussian.log_scale.double(), z.double()
+        precision = (-2 * log_scale).exp()
+        ends = -0.5 * loc.square() * precision - log_scale - _HALF_LOG_TAU
         pairs = "...l,...kl->...k"
-        squares = torch.einsum(pairs, z.square(), -0.5 * precision)
-        return squares + torch.einsum(pairs, z, loc * precision) + ends.sum(-1)
+        squares = torch.einsum(pairs, wide.square(), -0.5 * precision)
+        found = squares + torch.einsum(pairs, wide, loc * precision) + ends.sum(-1)
+        return found.to(z.dtype)
 
 
 def diagonal_gaussian(mean: Tensor, log_variance: Tensor) -> Distribution:
     """Return the axis-aligned Gaussian over the last dimension of mean and log variance."""
     mean, log_scale = full_precision(mean), 0.5 * full_precision(log_variance)
     return independent_normal(mean, log_scale.exp(), log_scale)
+
+
+class FullGaussian(MultivariateNormal):
+    """torch's, whose matrix products are never taken in half precision."""
+
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        with torch.autocast(self.loc.device.type, enabled=False):
+            return super().rsample(torch.Size(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        with torch.autocast(self.loc.device.type, enabled=False):
+            return super().log_prob(value)
 
 
 def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
@@ -192,7 +204,7 @@ def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
     factor = torch.diag_embed((0.5 * log_square).exp())
     row, column = torch.tril_indices(latent_dim, latent_dim, -1, device=parameters.device)
     factor[..., row, column] = below
-    return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
+    return FullGaussian(mean, scale_tril=factor, validate_args=False)
 
 
 def full_parameters(latent_dim: int) -> int:
@@ -217,15 +229,18 @@ def independent_normal(
     return Independent(Gaussian(mean, scale, log_scale), event_dims, validate_args=False)
 
 
-def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:
+def moments(distribution: Distribution, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation, (..., *event_shape) each.
 
-    In closed form where torch has it, else from draws, as for a flow.
+    In closed form where torch has it, else from draws, as for a flow: from the same ones for the
+    same seed, which leaves torch's own generator alone.
     """
     try:
         return distribution.mean, distribution.stddev
     except NotImplementedError:
-        draws = distribution.sample(torch.Size([_DRAWS]))
+        generator = torch.Generator().manual_seed(seed)
+        with drawing_from(generator, distribution.sample().device):
+            draws = distribution.sample(torch.Size([_DRAWS]))
         return draws.mean(0), draws.std(0)
 
 

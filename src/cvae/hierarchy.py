@@ -59,6 +59,7 @@ class Chain(Distribution):
         self.layer, self.layers = layer, layers
         self.first = layer(0)
         self.size = self.first.event_shape[0]
+        self._drawn: tuple[Tensor | None, list[Tensor], list[Distribution]] = None, [], []
         event = torch.Size([layers * self.size])
         super().__init__(self.first.batch_shape, event, validate_args=False)
 
@@ -75,14 +76,19 @@ class Chain(Distribution):
         return self._draw(lambda p, shape: p.sample(shape), torch.Size(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        parts = value.split(self.size, -1)
-        total = self.first.log_prob(parts[0])
-        for index in range(1, self.layers):
-            total = total + self.layer(index, *parts[:index]).log_prob(parts[index])
-        return total
+        drawn, parts, given = self._drawn
+        if value is not drawn:
+            parts = list(value.unflatten(-1, (self.layers, self.size)).unbind(-2))
+            given = [self.layer(index, *parts[:index]) for index in range(1, self.layers)]
+        densities = (p.log_prob(z) for p, z in zip([self.first, *given], parts, strict=True))
+        return torch.stack(list(densities)).sum(0)
 
     def _draw(self, draw: Callable[..., Tensor], shape: torch.Size) -> Tensor:
-        parts = [draw(self.first, shape)]
+        parts, given = [draw(self.first, shape)], []
         for index in range(1, self.layers):
-            parts.append(draw(self.layer(index, *parts), torch.Size()))
-        return torch.cat(parts, -1)
+            given.append(self.layer(index, *parts))
+            parts.append(draw(given[-1], torch.Size()))
+        value = torch.cat(parts, -1)
+        # Flows know what they have just drawn, by the very tensors, and need not take it back.
+        self._drawn = value, parts, given
+        return value

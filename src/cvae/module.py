@@ -188,10 +188,10 @@ class CVAE(LightningModule):
 
     def compile_parts(self) -> None:
         """Have torch compile the bound and the importance weights, each at its first use."""
-        # Once as it is: how torch looks for the KL of two distributions cannot be compiled, but it
-        # remembers what it has found.
+        # Once as it is: how torch looks for a KL cannot be compiled, but it remembers what it is.
         x, y = self.condition.x_shape, self.condition.y_shape
-        self.terms(torch.zeros(1, *x, device=self.device), torch.zeros(1, *y, device=self.device))
+        with torch.no_grad(), self.device:  # and nothing follows what it is given
+            self.terms(torch.zeros(1, *x), torch.zeros(1, *y))
         for name in ("terms", "_log_weights"):
             method = getattr(CVAE, name).__get__(self)
             # Draws stay those of torch's own generator, which is faster, too.

@@ -92,7 +92,7 @@ def manifold(model: CVAE, wanted: Wanted, n: int, generator: torch.Generator) ->
     if mean.shape[-1] != 2:
         raise InputError(
             "plot: 'manifold' draws the plane of a two-dimensional z, but this model has "
-            f"latent_dim={mean.shape[-1]}; train with latent_dim=2, or ask for plot=traversal"
+            f"{mean.shape[-1]} dimensions; train with latent_dim=2, or ask for plot=traversal"
         )
     quantiles = torch.linspace(0.02, 0.98, n, device=x.device)
     steps = Normal(0.0, 1.0).icdf(quantiles)

@@ -7,6 +7,7 @@ VAEs, Dai & Wipf 2019). So the ELBO rises by what this fit gains, and nothing el
 """
 
 import math
+import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from cvae import checkpoint
 from cvae.batch import Batch
 from cvae.building import build_model, single_device_trainer
-from cvae.checkpoint import KEY
+from cvae.checkpoint import BEST, KEY, REFITTED
 from cvae.config import Config
 from cvae.data.base import ImageData
 from cvae.distributions import ConditionalDistribution
@@ -27,17 +28,20 @@ from cvae.saving import WholeCheckpoints
 
 _EPOCHS = 30
 _RATE = 3e-3
-_DRAWS = 8
-"""Draws of z for each image at a time."""
+_DRAWS, _VALIDATION_DRAWS = 8, 64
+"""Draws of z for each image at a time: of many, the best epoch is not the luckiest one."""
 _OF_TRAINING = ("callbacks", "optimizer_states", "lr_schedulers", "loops", "current_model_state")
 """What of a checkpoint training goes on from, which a refitted one is not for."""
+_KEPT = ("_target_", "accelerator", "precision", "enable_model_summary", "profiler")
+"""The trainer's options that a fit takes over: how long and how often are the fit's own."""
 
 
 def refit(config: Config, run_dir: Path, data: ImageData) -> dict[str, float]:
-    """Put the prior of `config["refit"]` in the place of that of the run's best checkpoint.
+    """Write the run's best model with the prior of `config["refit"]` beside it, as refitted.ckpt.
 
-    It is fitted to draws from the posteriors of the training set, everything else frozen; of its
-    epochs the best one by the validation set is kept.
+    The prior is fitted to draws from the posteriors of the training set, everything else frozen; of
+    its epochs the best one by the validation set is kept. Where the trained prior is better,
+    nothing is written, and a line on standard error says so.
 
     Args:
         config: The resolved configuration.
@@ -49,26 +53,35 @@ def refit(config: Config, run_dir: Path, data: ImageData) -> dict[str, float]:
         under the prior that was trained and the one fitted. Their difference is what the ELBO of
         the validation set has gained.
     """
-    path, contents = checkpoint.read(run_dir)
+    path, contents = checkpoint.read(run_dir, BEST)
     trained = checkpoint.load(path, config["allow"])
+    options = {name: value for name, value in config["trainer"].items() if name in _KEPT}
+    trainer = single_device_trainer({**options, "enable_progress_bar": False})
     seed_everything(config["seed"], workers=True, verbose=False)
-    settings = {**config, "prior": config["refit"]}
-    model = build_model(settings, data.sizes)
-    kept = {name: part for name, part in model.state_dict().items() if name.startswith("prior.")}
-    shared = trained.state_dict().items()
-    model.load_state_dict({n: p for n, p in shared if not n.startswith("prior.")} | kept)
-    trainer = single_device_trainer(config["trainer"])
     before = _Fit(trained.prior, trained.posterior)
-    trainer(enable_progress_bar=False).validate(before, data, verbose=False)
+    trainer().validate(before, data, verbose=False)
+
+    seed_everything(config["seed"], workers=True, verbose=False)
+    model = build_model({**config, "prior": config["refit"]}, data.sizes)
+    own = {name: part for name, part in model.state_dict().items() if name.startswith("prior.")}
+    shared = trained.state_dict().items()
+    model.load_state_dict({n: p for n, p in shared if not n.startswith("prior.")} | own)
     fit = _Fit(model.prior, model.posterior)
-    trainer(max_epochs=_EPOCHS, enable_progress_bar=False).fit(fit, data)
-    model.prior.load_state_dict(fit.best)
-    for name in _OF_TRAINING:
-        contents.pop(name, None)
-    contents["state_dict"] = model.cpu().state_dict()
-    contents[KEY]["config"] |= {"prior": config["refit"], "refit": config["refit"]}
-    WholeCheckpoints().save_checkpoint(contents, path)
-    return {"refit/before": before.lowest, "refit/after": fit.lowest}
+    trainer(max_epochs=_EPOCHS, num_sanity_val_steps=0).fit(fit, data)
+    if fit.lowest < before.lowest:
+        model.prior.load_state_dict(fit.best)
+        for name in _OF_TRAINING:
+            contents.pop(name, None)
+        contents["state_dict"] = model.cpu().state_dict()
+        contents[KEY]["config"] |= {"prior": config["refit"], "refit": config["refit"]}
+        WholeCheckpoints().save_checkpoint(contents, path.with_name(REFITTED))
+    else:
+        print(
+            f"refit: the trained prior is kept, under which a validation image's z costs "
+            f"{before.lowest:.2f} nats, and {fit.lowest:.2f} under the one fitted",
+            file=sys.stderr,
+        )
+    return {"refit/before": before.lowest, "refit/after": min(fit.lowest, before.lowest)}
 
 
 class _Fit(LightningModule):
@@ -82,10 +95,10 @@ class _Fit(LightningModule):
         self.total, self.images = 0.0, 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._cross_entropy(batch).mean()
+        return self._cross_entropy(batch, _DRAWS).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        parts = self._cross_entropy(batch)
+        parts = self._cross_entropy(batch, _VALIDATION_DRAWS)
         self.total += parts.double().sum().item()
         self.images += len(parts)
 
@@ -99,8 +112,8 @@ class _Fit(LightningModule):
         optimizer = torch.optim.Adam(self.prior.parameters(), lr=_RATE)
         return [optimizer], [CosineAnnealingLR(optimizer, _EPOCHS)]
 
-    def _cross_entropy(self, batch: Batch) -> Tensor:
+    def _cross_entropy(self, batch: Batch, draws: int) -> Tensor:
         x, y = batch
         with torch.no_grad():
-            z = self.posterior(x, y).sample(torch.Size([_DRAWS]))
+            z = self.posterior(x, y).sample(torch.Size([draws]))
         return -self.prior(x).log_prob(z).mean(0)

@@ -41,6 +41,8 @@ def resumed(arguments: list[str]) -> list[str]:
         )
     found = newest(folder)
     stored = [a for a in read_list(overrides) if not a.startswith("resume=")]
+    if any(a.startswith("refit=") for a in arguments):  # another one, with settings of its own
+        stored = [a for a in stored if not a.startswith("refit")]
     require_harmless(stored, arguments, folder)
     # With ++ in the place of +, what was added may be given anew.
     first = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in stored]

@@ -68,6 +68,9 @@ def check(config: Config) -> None:
     with telling("model"), torch.device("meta"):
         model = build_model(config, datamodule.sizes)
         model.generator.likelihood.require(datamodule.support)
+    if config["refit"] is not None:
+        with telling("refit"), torch.device("meta"):
+            build_model({**config, "prior": config["refit"]}, datamodule.sizes)
     with telling("optimizer or scheduler"):
         model.configure_optimizers()
     with telling("callbacks"):
@@ -155,6 +158,7 @@ def train(
     trainer.strategy.checkpoint_io = WholeCheckpoints()
     trainer.fit(model, datamodule, ckpt_path=last, weights_only=True)
 
+    (run_dir / "checkpoints" / checkpoint.REFITTED).unlink(missing_ok=True)  # of another training
     refitted = refit(config, run_dir, datamodule) if config["refit"] else {}
     model = checkpoint.load(run_dir, config["allow"])
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
@@ -235,8 +239,10 @@ def run(config: Config) -> None:
     with writing(run_dir):
         model, metrics = train(config, run_dir)
     show(metrics, model)
-    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
-        print(run_dir / name)
+    checkpoints = [f"checkpoints/{n}.ckpt" for n in ("refitted", "best", "last")]
+    for name in (*checkpoints, "metrics.json", "samples.png"):
+        if (run_dir / name).is_file():
+            print(run_dir / name)
     print(f"curves: tensorboard --logdir {run_dir}")
 
 

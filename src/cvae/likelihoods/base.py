@@ -32,6 +32,8 @@ class Likelihood(ConditionalDistribution):
     log_prob_is: str = "log_likelihood"
     support: Support
     params_per_pixel: int = 1
+    fits_y: bool = False
+    """Whether, in training, it takes a setting of its own from the y that it is asked about."""
 
     def __init__(self, y_shape: Shape) -> None:
         super().__init__()
@@ -51,8 +53,9 @@ class Likelihood(ConditionalDistribution):
             raise InputError(
                 f"likelihood: {type(self).__name__} is a distribution over "
                 f"{_PIXELS[self.support]}, but the data module serves {_PIXELS[served]}; set "
-                "data.binarize=dynamic or threshold, or choose likelihood=gaussian, or "
-                "likelihood=cross_entropy for the bound that it is"
+                "data.binarize=dynamic or threshold, or choose likelihood=gaussian, "
+                "continuous_bernoulli or discretized_logistic, or cross_entropy for the bound that "
+                "it is"
             )
 
 

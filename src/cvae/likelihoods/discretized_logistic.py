@@ -12,6 +12,8 @@ from cvae.distributions import full_precision
 from cvae.errors import require_at_least
 from cvae.likelihoods.base import Likelihood, NatsOf
 
+_FLAT = 5.0
+
 
 class DiscretizedLogisticLikelihood(Likelihood):
     r"""Each pixel is a logistic variable, rounded to the nearest of the data's grey levels.
@@ -45,7 +47,9 @@ class DiscretizedLogisticLikelihood(Likelihood):
         """Map mu and log s, (..., 2, *y_shape), to a mass over y, (..., *y_shape)."""
         mean, log_scale = full_precision(params).unbind(-self.event_dims - 1)
         # Below a tenth of the way between two levels nothing changes but the size of the gradients.
-        pixels = _Pixels(mean, log_scale.exp() + 0.1 / self.levels, self.levels)
+        # Scales of hundreds of ranges are all as good as flat.
+        scale = log_scale.clamp(max=_FLAT).exp() + 0.1 / self.levels
+        pixels = _Pixels(mean, scale, self.levels)
         return Independent(pixels, self.event_dims, validate_args=False)
 
 
@@ -72,7 +76,8 @@ class _Pixels(Distribution):
         upper = (value + half - self.loc) / self.scale
         lower = (value - half - self.loc) / self.scale
         # sigmoid(u) - sigmoid(l) = sigmoid(u) sigmoid(-l) (1 - exp(l - u)), and nothing cancels
-        inside = logsigmoid(upper) + logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+        width = torch.log(-torch.expm1(-2 * half / self.scale))
+        inside = logsigmoid(upper) + logsigmoid(-lower) + width
         inside = torch.where(value < half, logsigmoid(upper), inside)
         return torch.where(value > 1 - half, logsigmoid(-lower), inside)
 

@@ -36,8 +36,8 @@ class GaussianLikelihood(Likelihood):
             learns one scalar for all pixels, "per_pixel" lets the generator give one per pixel,
             and "optimal" is the root of the mean square that a training batch leaves, the best
             scalar there is (Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training
-            with Calibrated Decoders", equation 6), and their moving average after that. None but
-            a fixed one falls below `MIN_SCALE`.
+            with Calibrated Decoders", equation 6), and their moving average after that: nats of
+            training are a little high. None but a fixed one falls below `MIN_SCALE`.
 
     Raises:
         InputError: If `scale` is a number that is not positive, or another word.
@@ -63,6 +63,7 @@ class GaussianLikelihood(Likelihood):
             self.register_buffer("fixed_scale", torch.tensor(float(scale)), persistent=False)
         elif scale == "optimal":
             self.register_buffer("mean_square", torch.ones(()))
+            self.fits_y = True
         elif scale == "learned":
             self.raw_scale = nn.Parameter(torch.zeros(()))
 

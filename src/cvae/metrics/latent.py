@@ -53,7 +53,7 @@ class LatentUse(Metric):
         kl = kl_per_dimension(q, p)
         self.kl += torch.nan if kl is None else kl.sum(0)
         # Twice, since moments that are drawn have noise, whose square would look like movement.
-        first, second = (_moved(q, p) for _ in range(2))
+        first, second = (_moved(q, p, seed) for seed in range(2))
         self.mean += 0.5 * (first + second).sum(0)
         self.square += (first * second).sum(0)
         self.images += len(first)
@@ -67,9 +67,9 @@ class LatentUse(Metric):
         }
 
 
-def _moved(q: Distribution, p: Distribution) -> Tensor:
-    mean, stddev = moments(p)
-    return ((moments(q)[0] - mean) / stddev).double()
+def _moved(q: Distribution, p: Distribution, seed: int) -> Tensor:
+    mean, stddev = moments(p, seed)
+    return ((moments(q, seed + 2)[0] - mean) / stddev).double()
 
 
 def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:

@@ -116,9 +116,10 @@ class Conv(nn.Module):
 
 
 class ResidualConv(Conv):
-    """`Conv`, whose convolutions add to what they are given (He et al. 2016), as deep as it may be.
+    """`Conv`, whose two convolutions at each size add to one of single pixels beside them.
 
-    Arguments are those of `Conv`.
+    The shortcut of He et al. 2016, "Deep Residual Learning", where sizes change, as they do in
+    every block here. Arguments are those of `Conv`.
     """
 
     residual = True

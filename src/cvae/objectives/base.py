@@ -34,7 +34,13 @@ class Terms:
 
 
 class Objective(nn.Module, ABC):
-    """Maps a posterior, a prior, a decoder and y to `Terms`."""
+    """Maps a posterior, a prior, a decoder and y to `Terms`.
+
+    Attributes:
+        decodes_prior: Whether, in training, it decodes draws from the prior as well.
+    """
+
+    decodes_prior: bool = False
 
     def beta_at(self, epoch: float) -> float:
         """Return the weight of the KL term after so many epochs (1.5: in the middle of the 2nd)."""
@@ -47,14 +53,15 @@ class Objective(nn.Module, ABC):
         """Return the terms of targets y, (B, *y_shape); validation and test leave beta at 1."""
 
 
-def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
+def kl_per_dimension(q: Distribution, p: Distribution, z: Tensor | None = None) -> Tensor | None:
     """Return the part of KL(q || p) that each dimension of z has, (B, L), in nats.
 
+    z, (B, L), is a draw from q, or None for one of its own, which has no gradient. The result is
     None where one of the two is not a product over dimensions, and there are no such parts.
     """
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         return None
-    return kl_or_estimate(q.base_dist, p.base_dist, q.sample())
+    return kl_or_estimate(q.base_dist, p.base_dist, q.sample() if z is None else z)
 
 
 def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class ELBO(Objective):
         cycle_epochs: Epochs after which beta starts from 0 again; 0 never does.
 
     Raises:
-        InputError: If one of them is negative, or a cycle shorter than its warm-up.
+        InputError: If one of them is negative, or a cycle without a warm-up or shorter than it.
     """
 
     def __init__(
@@ -31,10 +31,11 @@ class ELBO(Objective):
         require_at_least("objective.beta", beta, 0)
         require_at_least("objective.warmup_epochs", warmup_epochs, 0)
         require_at_least("objective.cycle_epochs", cycle_epochs, 0)
-        if 0 < cycle_epochs < warmup_epochs:
+        if cycle_epochs and not 0 < warmup_epochs <= cycle_epochs:
             raise InputError(
-                f"objective.cycle_epochs: expected at least the {warmup_epochs} of "
-                f"objective.warmup_epochs, or 0 for none, got {cycle_epochs}"
+                "objective.cycle_epochs: a cycle begins with objective.warmup_epochs, of which "
+                f"more than 0 and at most {cycle_epochs} are expected, got {warmup_epochs}; 0 is "
+                "none"
             )
         self.beta, self.warmup_epochs, self.cycle_epochs = beta, warmup_epochs, cycle_epochs
 

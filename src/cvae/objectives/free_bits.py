@@ -31,7 +31,7 @@ class FreeBits(ELBO):
         self.free_nats = free_nats
 
     def penalty(self, q: Distribution, p: Distribution, z: Tensor, kl: Tensor) -> Tensor:
-        parts = kl_per_dimension(q, p)
+        parts = kl_per_dimension(q, p, z)
         if parts is None:
             return kl.mean().clamp(min=self.free_nats * z.shape[-1])
         return parts.mean(0).clamp(min=self.free_nats).sum()

@@ -14,8 +14,9 @@ class Hybrid(ELBO):
     .. math:: \alpha \, \mathrm{ELBO}
         + (1 - \alpha) \, \mathbb{E}_{p(z \mid x)} [\log p(y \mid x, z)]
 
-    Sohn, Lee & Yan 2015, section 4.3: training knows y when it draws z, inference does not, and the
-    second term is trained as inference goes. Both bound log p(y|x) from below.
+    Sohn, Lee & Yan 2015, section 4.2: training knows y when it draws z, inference does not, and the
+    second term is trained as inference goes. Both bound log p(y|x) from below. Under a prior whose
+    draws are not reparameterised, such as a mixture, the second term trains the generator alone.
 
     Args:
         elbo_share: Share alpha of the ELBO.
@@ -24,6 +25,8 @@ class Hybrid(ELBO):
     Raises:
         InputError: If the share does not lie between 0 and 1.
     """
+
+    decodes_prior = True
 
     def __init__(self, elbo_share: float = 0.5, **options: float) -> None:
         super().__init__(**options)

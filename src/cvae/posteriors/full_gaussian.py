@@ -20,12 +20,12 @@ class FullGaussianPosterior(ConditionalDistribution):
         network: Builder of the network that gives m and S.
 
     Raises:
-        InputError: If `latent_dim` is negative.
+        InputError: If `latent_dim` is below 1.
     """
 
     def __init__(self, in_shapes: Sequence[Shape], latent_dim: int, network: Network) -> None:
         super().__init__()
-        require_at_least("latent_dim", latent_dim, 0)
+        require_at_least("latent_dim (of a full covariance)", latent_dim, 1)
         self.latent_dim = latent_dim
         self.network = network(in_shapes, (full_parameters(latent_dim),))
 

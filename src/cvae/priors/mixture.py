@@ -51,6 +51,8 @@ class MixturePrior(ConditionalDistribution):
         if covariance not in ("diagonal", "full"):
             raise InputError(f"prior.covariance: expected diagonal or full, got {covariance!r}")
         self.latent_dim, self.is_full = latent_dim, covariance == "full"
+        if self.is_full:
+            require_at_least("latent_dim (of a full covariance)", latent_dim, 1)
         parameters = full_parameters(latent_dim) if self.is_full else 2 * latent_dim
         self.network = network(in_shapes, (components, 1 + parameters))
 
