@@ -32,6 +32,7 @@ from cvae.hierarchy import conditions_of_layers, in_layers
 from cvae.nets import MLP
 from cvae.objectives import kl_or_estimate
 from cvae.posteriors.gaussian import GaussianPosterior
+from cvae.priors.flow import FlowPrior
 from cvae.priors.gaussian import GaussianPrior
 from cvae.priors.standard import StandardPrior
 from cvae.priors.vamp import VampPrior
@@ -180,6 +181,19 @@ def test_a_vamp_prior_is_the_posteriors_at_its_pairs(xy) -> None:
     expected = (weights * parts.exp()).sum(-1).log()
     torch.testing.assert_close(p(xy[0]).log_prob(z), expected, rtol=1e-4, atol=1e-4)
     assert not any("posterior" in key for key in p.state_dict())
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 5])
+def test_a_flow_to_be_looked_at_alone_has_the_shapes_of_a_real_one(latent_dim: int) -> None:
+    """And takes no memory: its masks would, in a file that says it is of a hundred thousand."""
+
+    def shapes(width: int, device: str) -> dict[str, torch.Size]:
+        with torch.device(device):
+            made = FlowPrior([X], latent_dim, partial(MLP, width=8), steps=2, width=width)
+        return {name: part.shape for name, part in made.state_dict().items()}
+
+    assert shapes(16, "meta") == shapes(16, "cpu")
+    assert shapes(100_000, "meta")["transforms.steps.0.hyper.2.weight"] == (100_000, 100_000)
 
 
 def test_layers_of_z_are_each_given_those_before(xy) -> None:

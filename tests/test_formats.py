@@ -25,7 +25,13 @@ RUNTIME = (Path(__file__).parents[1] / "src/cvae/formats/runtime.js").read_text(
 CHANGES = [
     *(f"{group}={name}" for group in ("prior", "likelihood", "network") for name in options(group)),
     *("likelihood.scale=per_pixel", "condition=none", "latent_dim=0", "latent_dim=1"),
-    *("hierarchy=2", "prior=mixture prior.covariance=full", "prior=vamp latent_dim=1"),
+    *("hierarchy=2 prior=vamp", "hierarchy=2 prior=mixture prior.covariance=full"),
+    *(
+        "hierarchy=2",
+        "hierarchy=2 prior=flow",
+        "prior=mixture prior.covariance=full",
+        "prior=vamp latent_dim=1",
+    ),
 ]
 ACTIVATIONS = [
     *("ReLU", "LeakyReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Tanh", "Sigmoid"),
@@ -176,6 +182,8 @@ def test_what_draws_otherwise_is_told() -> None:
     ("change", "said"),
     [
         (lambda z: z.sort().values, r"aten.sort"),
+        (lambda z: z.view(1, 2, 2).cumsum(1), "a running sum over another dimension"),
+        (lambda z: z.view(1, 2, 2).log_softmax(1), "a softmax over another dimension"),
         (lambda z: torch.div(z, 0.1, rounding_mode="floor"), r"aten.div"),
         (lambda z: z.long().float(), r"aten._to_copy"),
         (lambda z: z.view(1, 1, 2, 2).sum((2, 3)), "several dimensions"),

@@ -26,6 +26,7 @@ TOGETHER = [
     "callbacks=ema",
     "refit=mixture",
     "likelihood=discretized_logistic",
+    "callbacks=ema trainer=ddp prior=vamp",
     "prior=mixture prior.covariance=full",
     "prior=vamp condition=quadrants",
     "prior=flow condition=quadrants",
@@ -38,7 +39,7 @@ TOGETHER = [
     "hierarchy=2",
     "hierarchy=2 prior=vamp posterior=full_gaussian objective=iwae refit=mixture",
     "hierarchy=3 prior=flow posterior=iaf objective=free_bits condition=none",
-    "hierarchy=2 network=residual_conv condition=quadrants",
+    "hierarchy=2 network=residual_conv network.width=4 condition=quadrants",
     "objective=iwae objective.doubly_reparameterized=true posterior=iaf",
     "likelihood=gaussian likelihood.scale=optimal",
 ]

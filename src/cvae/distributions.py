@@ -21,7 +21,6 @@ from torch.distributions import (
     Normal,
     register_kl,
 )
-from torch.nn.functional import pad
 
 from cvae.batch import Shape
 from cvae.errors import require_at_least
@@ -135,10 +134,11 @@ class Mixture(Distribution):
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         inner = self.log_weights.exp().cumsum(-1)[..., :-1]
-        lower, upper = pad(inner, (1, 0)), pad(inner, (0, 1), value=math.inf)
         batch = (*sample_shape, *self.batch_shape)
         u = torch.rand((*batch, 1), device=inner.device)
-        chosen = ((lower <= u) & (u < upper)).to(inner.dtype)
+        passed = (u >= inner).to(inner.dtype)
+        one, zero = torch.ones_like(u), torch.zeros_like(u)
+        chosen = torch.cat((one, passed), -1) - torch.cat((passed, zero), -1)
         gaussian = self._gaussian()
         if gaussian is None:
             shape = (*batch, *self.log_weights.shape[-1:])
@@ -201,9 +201,13 @@ def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
     """
     sizes = [latent_dim, latent_dim, full_parameters(latent_dim) - 2 * latent_dim]
     mean, log_square, below = full_precision(parameters).split(sizes, -1)
-    factor = torch.diag_embed((0.5 * log_square).exp())
-    row, column = torch.tril_indices(latent_dim, latent_dim, -1, device=parameters.device)
-    factor[..., row, column] = below
+    # The factor's numbers, and a zero, are put where they belong.
+    numbers = torch.cat((torch.zeros_like(mean[..., :1]), (0.5 * log_square).exp(), below), -1)
+    column = torch.arange(latent_dim, device=mean.device)
+    row = column.unsqueeze(-1)
+    places = torch.where(column < row, 1 + latent_dim + column + row * (row - 1) // 2, 0)
+    places = torch.where(column == row, 1 + column, places).flatten()
+    factor = numbers.index_select(-1, places).unflatten(-1, (latent_dim, latent_dim))
     return FullGaussian(mean, scale_tril=factor, validate_args=False)
 
 

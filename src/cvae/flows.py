@@ -1,6 +1,7 @@
 """Autoregressive transforms of z that a context steers; they take zuko, `cvae[flows]`."""
 
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from cvae.errors import InputError, require_at_least
 
 try:
     from zuko.flows.autoregressive import MaskedAutoregressiveTransform
+    from zuko.nn import MaskedLinear
     from zuko.transforms import AutoregressiveTransform
 except ImportError as error:
     raise InputError("flows take zuko; pip install 'cvae[flows]', or zuko itself") from error
@@ -42,20 +44,20 @@ class Autoregressive(nn.Module):
         require_at_least("steps (of a flow)", steps, 1)
         require_at_least("width (of a flow)", width, 1)
         self.latent_dim = latent_dim
-        order = range(latent_dim)
-        device = torch.get_default_device()
-        with torch.device("cpu"):  # masks are worked out, also of a model to be looked at alone
-            made = [
-                MaskedAutoregressiveTransform(
-                    latent_dim,
-                    context,
-                    order=torch.tensor(order[:: 1 - 2 * (step % 2)]),
-                    hidden_features=(width, width),
-                    activation=nn.ELU,
-                )
-                for step in range(steps)
-            ]
-        self.steps = nn.ModuleList(made).to(device)
+        if torch.get_default_device().type == "meta":
+            self.steps = nn.ModuleList(_Outline(latent_dim, context, width) for _ in range(steps))
+            return
+        order = torch.arange(latent_dim)
+        self.steps = nn.ModuleList(
+            MaskedAutoregressiveTransform(
+                latent_dim,
+                context,
+                order=order.flip(0) if step % 2 else order,
+                hidden_features=(width, width),
+                activation=nn.ELU,
+            )
+            for step in range(steps)
+        )
 
     def forward(self, context: Tensor) -> list[Transform]:
         """Return the transforms from u to z, (..., L), under contexts (..., C)."""
@@ -67,6 +69,22 @@ class Autoregressive(nn.Module):
             AutoregressiveTransform(partial(_given, step, context), self.latent_dim, cache_size=1)
             for step in self.steps
         ]
+
+
+class _Outline(nn.Module):
+    """The weights of a step on no device: masks are worked out of numbers, which are not there."""
+
+    def __init__(self, latent_dim: int, context: int, width: int) -> None:
+        super().__init__()
+        sizes = pairwise((context + (latent_dim if latent_dim > 1 else 0), width, width))
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in (*sizes, (width, 2 * latent_dim)):
+            mask = torch.empty(fan_out, fan_in, dtype=torch.bool)
+            layers += [MaskedLinear(mask) if latent_dim > 1 else nn.Linear(fan_in, fan_out)]
+            layers += [nn.ELU()]
+        self.hyper = nn.Sequential(*layers)
+        if latent_dim > 1:
+            self.register_buffer("order", torch.empty(latent_dim, dtype=torch.long))
 
 
 def _given(step: MaskedAutoregressiveTransform, context: Tensor, u: Tensor) -> Transform:

@@ -9,6 +9,7 @@ distribution function. So a hand is a vector of normal numbers, which can be sca
 place to another, under any prior.
 """
 
+import copy
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -45,7 +46,9 @@ class Function(NamedTuple):
         examples = tuple(torch.cat([i, i]) if dynamic else i for i in self.inputs.values())
         try:
             with torch.no_grad():
-                program = export(self.module, examples, dynamic_shapes=shapes, strict=False)
+                program = export(
+                    _without_masks(self.module), examples, dynamic_shapes=shapes, strict=False
+                )
         except Exception as error:  # torch has dozens of kinds
             said = str(error).strip().partition("\n")[0]
             raise InputError(f"checkpoint: this model cannot be traced ({said})") from error
@@ -81,6 +84,17 @@ def functions(model: CVAE) -> dict[str, Function]:
         noise = {} if name == "mean" else {"noise": torch.zeros(1, counted.used)}
         found[name] = Function(module, inputs | noise)
     return found
+
+
+def _without_masks(module: nn.Module) -> nn.Module:
+    """Return a module whose masked layers are ordinary ones, so that no mask has to be carried."""
+    module = copy.deepcopy(module)
+    for layer in module.modules():
+        mask = getattr(layer, "mask", None)
+        if isinstance(layer, nn.Linear) and isinstance(mask, Tensor):
+            layer.weight.data *= mask
+            layer.__class__ = nn.Linear
+    return module
 
 
 class _Latent(nn.Module):

@@ -18,45 +18,7 @@ from torch.fx import Graph, Node, map_arg
 
 from cvae.errors import InputError
 from cvae.formats.functions import Function
-
-_POINTWISE = {
-    "abs": "Math.abs({self})",
-    "add": "{self} + {alpha} * {other}",
-    "bitwise_and": "{self} & {other}",
-    "clamp": "Math.min(Math.max({self}, {min}), {max})",
-    "div": "{self} / {other}",
-    "elu": "{scale} * ({self} > 0 ? {self} : {alpha} * Math.expm1({input_scale} * {self}))",
-    "eq": "{self} === {other}",
-    "erf": "erf({self})",
-    "exp": "Math.exp({self})",
-    "expm1": "Math.expm1({self})",
-    "full_like": "{fill_value}",
-    "ge": "{self} >= {other}",
-    "gelu": "{self} * 0.5 * (1 + erf({self} * Math.SQRT1_2))",
-    "gt": "{self} > {other}",
-    "hardtanh": "Math.min(Math.max({self}, {min_val}), {max_val})",
-    "le": "{self} <= {other}",
-    "leaky_relu": "{self} > 0 ? {self} : {negative_slope} * {self}",
-    "log": "Math.log({self})",
-    "log1p": "Math.log1p({self})",
-    "lt": "{self} < {other}",
-    "maximum": "Math.max({self}, {other})",
-    "minimum": "Math.min({self}, {other})",
-    "mul": "{self} * {other}",
-    "neg": "-{self}",
-    "pow": "{self} ** {exponent}",
-    "reciprocal": "1 / {self}",
-    "relu": "Math.max({self}, 0)",
-    "round": "Math.round({self})",
-    "rsqrt": "1 / Math.sqrt({self})",
-    "sigmoid": "1 / (1 + Math.exp(-{self}))",
-    "sign": "Math.sign({self})",
-    "sqrt": "Math.sqrt({self})",
-    "sub": "{self} - {alpha} * {other}",
-    "tanh": "Math.tanh({self})",
-    "where": "{condition} ? {self} : {other}",
-}
-"""What a number becomes, by the operation's name, in the names of its schema."""
+from cvae.formats.pointwise import POINTWISE
 
 _UNCHANGED = ("clone", "_to_copy", "_unsafe_view", "alias")
 """Operations that leave the numbers as they are, in their order."""
@@ -136,7 +98,7 @@ class _Writer:
             raise self.refused(str(node.target))
         shape, given = _shape(node), _arguments(node)
         name = str(node.target).removeprefix("aten.").partition(".")[0]
-        written: Callable[..., str] | None = getattr(self, f"_{name}", None)
+        written: Callable[..., str] | None = getattr(self, f"_{name.lstrip('_')}", None)
         if written is not None:
             return written(shape, **given)
         if _is_view(node):
@@ -144,8 +106,8 @@ class _Writer:
         if name in _UNCHANGED and _keeps_numbers(node):
             return self.value(node.args[0])
         words = {part for part in given.values() if isinstance(part, str)}
-        if name in _POINTWISE and words <= {"none"}:
-            return self.pointwise(_POINTWISE[name], shape, given)
+        if name in POINTWISE and words <= {"none"}:
+            return self.pointwise(POINTWISE[name], shape, given)
         raise self.refused(str(node.target))
 
     def refused(self, operation: str) -> InputError:
@@ -157,6 +119,10 @@ class _Writer:
     def require_one(self, images: Node) -> None:
         if _shape(images)[0] != 1:
             raise self.refused("features of several images at once")
+
+    def require_last(self, shape: Sequence[int], dim: int, what: str) -> None:
+        if dim % len(shape) != len(shape) - 1:
+            raise self.refused(f"{what} over another dimension than the last")
 
     def pointwise(self, form: str, shape: Sequence[int], given: dict[str, Any]) -> str:
         tensors = {key: part for key, part in given.items() if isinstance(part, Node)}
@@ -214,6 +180,20 @@ class _Writer:
     def _bmm(self, shape: Sequence[int], /, **given: Any) -> str:
         parts = (self.value(given[name]) for name in ("self", "mat2"))
         return f"matmul({', '.join(parts)}, {_list([*_shape(given['self']), shape[-1]])})"
+
+    def _cumsum(self, shape: Sequence[int], /, **given: Any) -> str:
+        self.require_last(shape, given["dim"], "a running sum")
+        return f"runningSum({self.value(given['self'])}, {shape[-1]})"
+
+    def _log_softmax(self, shape: Sequence[int], /, **given: Any) -> str:
+        self.require_last(shape, given["dim"], "a softmax")
+        return f"logSoftmax({self.value(given['self'])}, {shape[-1]})"
+
+    def _index_select(self, shape: Sequence[int], /, **given: Any) -> str:
+        source, index = given["self"], self.known.get(given["index"])
+        if index is None or given["dim"] % len(shape) != len(shape) - 1:
+            raise self.refused("a choice of places along another dimension than the last")
+        return f"take({self.value(source)}, {_shape(source)[-1]}, {_list(index[0].tolist())})"
 
     def _conv2d(self, shape: Sequence[int], **given: Any) -> str:
         if given["groups"] != 1 or set(given["dilation"]) != {1} or given["padding"] == "same":

@@ -115,6 +115,33 @@ function sum(h, outer, size) {
   return out;
 }
 
+// h (..., size): the sum of each number and those before it
+function runningSum(h, size) {
+  const out = Float32Array.from(h);
+  for (let n = 0; n < out.length; n++) if (n % size) out[n] += out[n - 1];
+  return out;
+}
+
+// h (..., size): the logarithms of numbers that add up to one
+function logSoftmax(h, size) {
+  const out = new Float32Array(h.length);
+  for (let start = 0; start < h.length; start += size) {
+    const row = h.subarray(start, start + size), most = row.reduce((a, b) => Math.max(a, b));
+    const total = most + Math.log(row.reduce((sum, value) => sum + Math.exp(value - most), 0));
+    for (let n = 0; n < size; n++) out[start + n] = row[n] - total;
+  }
+  return out;
+}
+
+// h (..., size): the numbers at these places of it
+function take(h, size, places) {
+  const out = new Float32Array(h.length / size * places.length);
+  for (let n = 0; n < out.length; n++) {
+    out[n] = h[Math.floor(n / places.length) * size + places[n % places.length]];
+  }
+  return out;
+}
+
 // what a tensor of this shape, with these strides, sees of h from an offset on
 function view(h, shape, strides, offset) {
   const out = new Float32Array(shape.reduce((product, size) => product * size, 1));
