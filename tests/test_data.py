@@ -82,7 +82,7 @@ def test_an_empty_condition_keeps_the_image() -> None:
 def test_grey_levels_span_zero_to_one() -> None:
     data = ready(Digits(LabelCondition, batch_size=1000))
     _, y = batch(data, training=True)
-    assert data.support == Support.UNIT_INTERVAL
+    assert data.support == Support.LEVELS
     assert sorted(set(y.flatten().tolist())) == [level / 16 for level in range(17)]
 
 

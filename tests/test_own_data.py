@@ -42,7 +42,7 @@ def test_arrays_are_served_as_they_are(tmp_path: Path) -> None:
     data = Arrays(GivenCondition, path=str(saved(tmp_path / "a.npz", **arrays)))
     data.setup()
     assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [18, 2, 3]
-    assert data.support == Support.UNIT_INTERVAL
+    assert data.support == Support.LEVELS
     x, y = data.on_after_batch_transfer(next(iter(data.test_dataloader())))
     assert torch.equal(x, torch.ones(3, 2))
     assert torch.equal(y, torch.full((3, 1, 5, 4), 0.2))

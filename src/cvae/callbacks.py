@@ -60,6 +60,7 @@ class Snapshots(Callback):
         if not due or trainer.sanity_checking or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, CVAE)
+        pl_module.require_finite("train")  # what has diverged has no picture
         # What is drawn for a picture must not change what is drawn for the training.
         with drawing_from(torch.Generator().manual_seed(0), pl_module.device):
             self._write(trainer, pl_module)

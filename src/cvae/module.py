@@ -243,11 +243,11 @@ class CVAE(LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_validation_epoch_end(self) -> None:
-        self._require_finite("train")  # which was before it
+        self.require_finite("train")  # which was before it
         self._log_means("val")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._require_finite("train")
+        self.require_finite("train")
         if not all(part.isfinite().all() for part in self.parameters()):
             raise diverged("a weight is not finite", self.global_step, self.current_epoch)
         with self._means("train").sync_context():  # of all processes, and of an unfinished epoch
@@ -269,7 +269,7 @@ class CVAE(LightningModule):
     def _log_means(self, split: str, **further: float) -> None:
         # Logged once per epoch: logging at every step would cost as much as the step itself.
         if split != "test":
-            self._require_finite(split)
+            self.require_finite(split)
         found: dict[str, Tensor | float] = {**self._means(split).compute(), **further}
         for name, value in found.items():
             self.log(f"{split}/{name}", value, prog_bar=name == "elbo", logger=split != "train")
@@ -279,7 +279,8 @@ class CVAE(LightningModule):
             logger.log_metrics(values, self.global_step - 1)
         self._means(split).reset()
 
-    def _require_finite(self, split: str) -> None:
+    def require_finite(self, split: str) -> None:
+        """Raise a `FloatingPointError` if a mean of this epoch over a split is not finite."""
         if broken := self._means(split).broken():
             name, value, batch = broken
             batch += self.current_epoch * int(self.trainer.num_training_batches)
@@ -288,8 +289,7 @@ class CVAE(LightningModule):
             raise diverged(f"{split}/{name} is {value}", step, self.current_epoch)
 
     def _means(self, split: str) -> MeanTerms:
-        means = self.means[f"{split}_means"]
-        assert isinstance(means, MeanTerms)
+        means: Any = self.means[f"{split}_means"]
         return means
 
     def configure_optimizers(self) -> Any:

@@ -68,7 +68,7 @@ class LikelihoodBuilder(Protocol):
 
 _PIXELS = {
     Support.BINARY: "binary {0, 1} pixels",
-    Support.LEVELS: "the data's grey levels",
+    Support.LEVELS: "evenly spaced grey levels",
     Support.UNIT_INTERVAL: "grey [0, 1] pixels",
     Support.REAL: "real-valued pixels",
 }
