@@ -79,8 +79,13 @@ def iter_batches(data):
 
 @pytest.mark.parametrize(("group", "name"), EVERY_OPTION, ids=map("=".join, EVERY_OPTION))
 def test_every_option_keeps_the_contract(
-    group: str, name: str, data_overrides: Callable[[list[str]], list[str]], tmp_path: Path
+    group: str,
+    name: str,
+    data_overrides: Callable[[list[str]], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("cvae.refit._EPOCHS", 1)
     if (group, name) == ("trainer", "gpu") and not torch.cuda.is_available():
         with pytest.raises(InputError, match="trainer: No supported gpu backend"):
             training.check(composed("trainer=gpu"))

@@ -28,7 +28,7 @@ CHANGES = [
     *("hierarchy=2 prior=vamp", "hierarchy=2 prior=mixture prior.covariance=full"),
     *(
         "hierarchy=2",
-        "hierarchy=2 prior=flow",
+        "hierarchy=2 prior=flow prior.steps=1 prior.width=8 latent_dim=3",
         "prior=mixture prior.covariance=full",
         "prior=vamp latent_dim=1",
     ),
