@@ -106,6 +106,19 @@ def test_the_noise_of_drawn_moments_is_no_movement() -> None:
         assert use.compute()["active_units"] == active
 
 
+def test_moments_that_are_drawn_are_always_the_same_and_leave_the_generator_alone() -> None:
+    flow = TransformedDistribution(
+        normal(torch.zeros(3, 2), torch.ones(3, 2)), [AffineTransform(5.0, 2.0, event_dim=1)]
+    )
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    first, again, other = moments(flow), moments(flow), moments(flow, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], other[0])
+
+
 def test_without_a_product_over_dimensions_there_is_no_kl_of_one() -> None:
     use = LatentUse(2)
     whole = MultivariateNormal(torch.zeros(5, 2), torch.eye(2))

@@ -4,12 +4,14 @@ import itertools
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning import seed_everything
+from tensorboard.summary.writer import event_file_writer
 
 from chaos import differing, outcome
 from conftest import composed, cut_off
@@ -112,6 +114,18 @@ def test_a_damaged_last_checkpoint_is_not_gone_on_with(
     train(composed(*line, f"resume={tmp_path / 'torn'}"), tmp_path / "torn")
     require_same(tmp_path / "whole", tmp_path / "torn")
     assert "last.ckpt is damaged or missing: going on from" in capsys.readouterr().err
+
+
+def test_event_files_of_one_second_are_read_in_the_order_they_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    # The names of a process's files end in a number, and 10 comes before 9 by name.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
+    train(composed(*TINY, "trainer.max_epochs=1"), tmp_path)
+    names = sorted(path.name for path in tmp_path.glob("events.out.tfevents.*"))
+    assert [name.rpartition(".")[2] for name in names] == ["9", "10"]
 
 
 def test_a_drawn_seed_is_recorded_and_kept(tmp_path: Path) -> None:

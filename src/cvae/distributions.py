@@ -141,8 +141,8 @@ class Mixture(Distribution):
         chosen = torch.cat((one, passed), -1) - torch.cat((passed, zero), -1)
         gaussian = self._gaussian()
         if gaussian is None:
-            shape = (*batch, *self.log_weights.shape[-1:])
-            every = self.components.expand(torch.Size(shape[len(sample_shape) :]))
+            components = self.log_weights.shape[-1:]
+            every = self.components.expand(torch.Size((*self.batch_shape, *components)))
             return (every.sample(torch.Size(sample_shape)) * chosen.unsqueeze(-1)).sum(-2)
         with torch.autocast(inner.device.type, enabled=False):
             loc, scale = (
@@ -242,8 +242,8 @@ def moments(distribution: Distribution, seed: int = 0) -> tuple[Tensor, Tensor]:
     try:
         return distribution.mean, distribution.stddev
     except NotImplementedError:
-        generator = torch.Generator().manual_seed(seed)
-        with drawing_from(generator, distribution.sample().device):
+        device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
+        with drawing_from(torch.Generator().manual_seed(seed), device):
             draws = distribution.sample(torch.Size([_DRAWS]))
         return draws.mean(0), draws.std(0)
 

@@ -1,8 +1,8 @@
 """Going on with a run: in its folder, with its settings, from its last checkpoint."""
 
 import re
+import time
 from pathlib import Path
-from time import time
 from typing import Any
 
 import torch
@@ -176,12 +176,13 @@ def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
 
 
 def put_events_in_order(folder: Path) -> None:
-    """Rename event files that a clock which was set back since has dated in the future.
+    """Date event files before the one to come, be they of this second or of a clock set back since.
 
-    TensorBoard reads a run's files in the order of their names, which begin with the time.
+    TensorBoard reads a run's files in the order of their names, which begin with the second, and
+    drops what it takes for older than the training that it goes on with.
     """
     found = sorted(folder.glob("events.out.tfevents.*"))
-    now, files = int(time()), [file for file in found if file.name.split(".")[3].isdecimal()]
+    now, files = int(time.time()), [file for file in found if file.name.split(".")[3].isdecimal()]
     dates = [int(file.name.split(".")[3]) for file in files]
     if dates and dates[-1] >= now:
         for place, file in enumerate(files, start=now - len(files)):

@@ -166,6 +166,7 @@ def train(
     metrics = test(model, datamodule, tester)
 
     _, progress = checkpoint.read(run_dir, "last.ckpt")
+    put_events_in_order(run_dir)  # which the training's logger, closed by now, opens a new file for
     logger.log_hyperparams(told, by_kind(metrics, nats_of), step=progress["global_step"])
     logger.finalize("success")
     model = model.cpu()
