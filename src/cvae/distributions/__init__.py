@@ -1,0 +1,39 @@
+"""What torch.distributions lacks: distributions that depend on a condition.
+
+The whole program leans on one sentence: a conditional distribution is a module whose `forward`
+maps tensors to a `torch.distributions.Distribution`, whose batch shape is the batch and whose
+event shape is the whole variable (all of z, all pixels of y). No other code ever sums over
+pixels or latent dimensions.
+"""
+
+from cvae.distributions.base import (
+    ConditionalDistribution,
+    drawing_from,
+    drawn_pixels,
+    full_precision,
+    moments,
+)
+from cvae.distributions.gaussian import (
+    DiagonalGaussian,
+    Gaussian,
+    diagonal_gaussian,
+    full_gaussian,
+    full_parameters,
+    independent_normal,
+)
+from cvae.distributions.mixture import Mixture
+
+__all__ = [
+    "ConditionalDistribution",
+    "DiagonalGaussian",
+    "Gaussian",
+    "Mixture",
+    "diagonal_gaussian",
+    "drawing_from",
+    "drawn_pixels",
+    "full_gaussian",
+    "full_parameters",
+    "full_precision",
+    "independent_normal",
+    "moments",
+]
