@@ -128,6 +128,20 @@ def test_event_files_of_one_second_are_read_in_the_order_they_were_written(
     assert [name.rpartition(".")[2] for name in names] == ["9", "10"]
 
 
+def test_the_time_that_a_run_took_is_that_of_all_its_parts(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=1"]
+    _, metrics = train(composed(*line), tmp_path)
+    _, contents = checkpoint.read(tmp_path, "last.ckpt")
+    spent = contents[checkpoint.KEY]["seconds"]
+    assert 0 < spent < metrics["seconds"]
+    _, again = train(composed(*line, f"resume={tmp_path}"), tmp_path)
+    assert spent < again["seconds"]
+    contents[checkpoint.KEY]["seconds"] = 1000.0
+    torch.save(contents, tmp_path / "checkpoints" / "last.ckpt")
+    _, again = train(composed(*line, f"resume={tmp_path}"), tmp_path)
+    assert 1000 < again["seconds"] < 1100
+
+
 def test_a_drawn_seed_is_recorded_and_kept(tmp_path: Path) -> None:
     line = [*TINY, "trainer.max_epochs=1", "seed=null"]
     for name in ("one", "two"):

@@ -35,6 +35,9 @@ KEY = "cvae"
 MONITORED = "monitored"
 """Where among these the last value of what the best epoch goes by lies."""
 
+SECONDS = "seconds"
+"""Where the time that the run took until then lies."""
+
 BEST, LAST, REFITTED = "best.ckpt", "last.ckpt", "refitted.ckpt"
 """The checkpoints of a run: of its best epoch, to be used, and the last one, to go on from.
 
@@ -173,6 +176,7 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def _require_begun(path: Path, checkpoint: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     config = checkpoint[KEY].get("config")
     begun = isinstance(config, dict) and isinstance(config.get("data"), dict) and "seed" in config
+    begun = begun and isinstance(checkpoint[KEY].get(SECONDS, 0.0), float)
     if not begun or not {"epoch", "global_step", "callbacks"} <= checkpoint.keys():
         raise InputError(f"checkpoint: '{path}' is not one that a run can go on from")
     return path, checkpoint

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from cvae.batch import Sizes
-from cvae.checkpoint import KEY, LAST, MONITORED
+from cvae.checkpoint import KEY, LAST, MONITORED, SECONDS
 from cvae.config import Config
 from cvae.errors import require_at_least
 from cvae.files import whole_file
@@ -28,9 +28,11 @@ class Provenance(Callback):
     Args:
         config: The resolved configuration, plain data.
         sizes: What the data set's items are like.
+        started: When the run began by the monotonic clock, less what it took before a resumption.
     """
 
-    def __init__(self, config: Config, sizes: Sizes) -> None:
+    def __init__(self, config: Config, sizes: Sizes, started: float) -> None:
+        self.started = started
         self.contents = {
             "config": config,
             "image_shape": list(sizes.image_shape),
@@ -54,6 +56,7 @@ class Provenance(Callback):
             **self.contents,
             "machine": _machine(trainer),
             "data_checksum": data.checksum,
+            SECONDS: monotonic() - self.started,
         }
         if MONITOR in trainer.callback_metrics:
             checkpoint[KEY][MONITORED] = float(trainer.callback_metrics[MONITOR])

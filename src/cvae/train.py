@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -25,6 +25,7 @@ from cvae.building import (
     single_device_trainer,
     telling,
 )
+from cvae.checkpoint import KEY, SECONDS
 from cvae.cli import train as main
 from cvae.config import Config, with_absolute_paths
 from cvae.errors import InputError, require_seed
@@ -121,9 +122,9 @@ def train(
         further: Callbacks beside those of the configuration.
         show_progress: Whether to show a progress bar, where the configuration has one.
     """
-    started = time.monotonic()
     config, run_dir = with_absolute_paths(config), run_dir.absolute()
-    config, last, step = _begun(config)
+    config, last, step, spent = _begun(config)
+    started = time.monotonic() - spent
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -140,7 +141,7 @@ def train(
         "target_pixels": math.prod(model.condition.y_shape),
     }
     logger.hparams.update(told)
-    provenance = Provenance(config, datamodule.sizes)
+    provenance = Provenance(config, datamodule.sizes, started)
     callbacks = instantiate(config["callbacks"])
     if not show_progress:
         callbacks.pop("progress", None)
@@ -184,18 +185,28 @@ def train(
     return model, metrics
 
 
-def _begun(config: Config) -> tuple[Config, Path | None, int]:
-    """Return the configuration with its seed, and the checkpoint and the step to go on from."""
+class _Begun(NamedTuple):
+    config: Config
+    """With the seed that it may have drawn."""
+    last: Path | None
+    """The checkpoint to go on from."""
+    step: int
+    """What it has reached."""
+    seconds: float
+    """What that took."""
+
+
+def _begun(config: Config) -> _Begun:
     found = checkpoint.newest(Path(config["resume"])) if config["resume"] else None
     if config["seed"] is None:
-        drawn = found[1][checkpoint.KEY]["config"]["seed"] if found else secrets.randbelow(2**32)
+        drawn = found[1][KEY]["config"]["seed"] if found else secrets.randbelow(2**32)
         config = {**config, "seed": drawn}
     if found is None:
-        return config, None, 0
+        return _Begun(config, None, 0, 0.0)
     path, contents = found
     if path.name != checkpoint.LAST:
         print(f"{checkpoint.LAST} is damaged or missing: going on from {path}", file=sys.stderr)
-    return config, path, contents["global_step"]
+    return _Begun(config, path, contents["global_step"], contents[KEY].get(SECONDS, 0.0))
 
 
 def _reached(progress: Mapping[str, Any]) -> dict[str, float]:
