@@ -1,11 +1,13 @@
 """Every metric against a case whose answer is known."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from scipy import stats
 from torch import nn
 from torch.distributions import (
@@ -17,7 +19,9 @@ from torch.distributions import (
     kl_divergence,
 )
 
+import cvae
 from cvae.batch import Sizes
+from cvae.callbacks import ImportanceSampling
 from cvae.conditions import LabelCondition, NoCondition
 from cvae.data.base import labelled
 from cvae.distributions import moments
@@ -412,6 +416,23 @@ def test_the_judge_is_judged_on_real_images() -> None:
         "judge/accuracy_grey_images": 1.0,
         "judge/accuracy_pixels_as_served": 0.75,
     }
+
+
+def test_the_nll_is_sampled_in_the_precision_that_is_asked_for(run_dir: Path) -> None:
+    found = []
+    for precision in ("32-true", "bf16-mixed"):
+        trainer = Trainer(
+            accelerator="cpu",
+            logger=False,
+            precision=precision,
+            callbacks=[ImportanceSampling(20)],
+            enable_progress_bar=False,
+        )
+        torch.manual_seed(0)
+        trainer.test(cvae.load(run_dir), cvae.datamodule(run_dir), verbose=False)
+        found.append(trainer.callback_metrics["test/nll"].item())
+    assert found[0] != found[1]
+    assert found[0] == pytest.approx(found[1], abs=0.02)
 
 
 # -- what may be compared ----------------------------------------------------------------------

@@ -117,7 +117,8 @@ class ImportanceSampling(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         assert isinstance(pl_module, CVAE)
-        self.nll.update(pl_module.estimate(*batch, self.nll.samples))
+        with trainer.precision_plugin.forward_context():  # as in the steps of a test
+            self.nll.update(pl_module.estimate(*batch, self.nll.samples))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         pl_module.log_dict({f"test/{name}": value for name, value in self.nll.compute().items()})
