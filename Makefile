@@ -32,14 +32,15 @@ train: setup ## Train on the embedded digits, a minute; ARGS="data=mnist latent_
 sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=joblib" for several at once
 	@$(BIN)/cvae-train sweeps=prior_likelihood_latent $(ARGS)
 
-experiments: setup ## Train, evaluate and tabulate every experiment, two hours; ARGS="data.root=DIR"
+experiments: setup ## Train, evaluate and tabulate every experiment, three hours; ARGS="data.root=DIR"
 	@for file in experiments/experiment/*.yaml; do \
 	  name=$$(basename $$file .yaml); run=outputs/experiments/$$name; \
 	  begun=$$(test -d $$run/checkpoints && echo resume=$$run); \
 	  test -f $$run/metrics.json || \
 	    $(BIN)/cvae-train $${begun:-experiment=$$name hydra.run.dir=$$run $(ARGS)} || exit; \
 	  case $$name in annotators*) how="samples=50 images=0";; *_grey) how="samples=100 images=0";; \
-	    sohn*) how="images=0";; *) how="";; esac; \
+	    sohn*) how="images=0";; *_mlp) how="samples=5000 trainer.precision=bf16-mixed";; \
+	    *) how="";; esac; \
 	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run $$how || exit; \
 	done
 	@$(BIN)/python experiments/table.py outputs/experiments/*

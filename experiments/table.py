@@ -40,7 +40,7 @@ KINDS = {
     "cross_entropy": "nats of a cross-entropy; NLL of binarised images",
 }
 FIGURES = {
-    "test/loss": ("−ELBO", ".2f"),
+    "test/elbo": ("ELBO", ".2f"),
     "test/binarized_elbo": ("ELBO of binarised images", ".2f"),
     "test/nll": ("NLL", ".2f"),
     "test/effective_samples": ("effective samples", ".0f"),
