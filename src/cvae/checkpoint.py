@@ -36,7 +36,7 @@ MONITORED = "monitored"
 """Where among these the last value of what the best epoch goes by lies."""
 
 SECONDS = "seconds"
-"""Where the time that the run took until then lies."""
+"""Where among these the seconds lie that the run had taken until then."""
 
 BEST, LAST, REFITTED = "best.ckpt", "last.ckpt", "refitted.ckpt"
 """The checkpoints of a run: of its best epoch, to be used, and the last one, to go on from.

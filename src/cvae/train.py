@@ -167,7 +167,7 @@ def train(
     metrics = test(model, datamodule, tester)
 
     _, progress = checkpoint.read(run_dir, "last.ckpt")
-    put_events_in_order(run_dir)  # which the training's logger, closed by now, opens a new file for
+    put_events_in_order(run_dir)  # the training has closed its file, and the logger opens another
     logger.log_hyperparams(told, by_kind(metrics, nats_of), step=progress["global_step"])
     logger.finalize("success")
     model = model.cpu()
@@ -186,14 +186,16 @@ def train(
 
 
 class _Begun(NamedTuple):
+    """Where a run starts from, or goes on."""
+
     config: Config
     """With the seed that it may have drawn."""
     last: Path | None
     """The checkpoint to go on from."""
     step: int
-    """What it has reached."""
+    """How many steps it has taken; 0 without one."""
     seconds: float
-    """What that took."""
+    """How long these took."""
 
 
 def _begun(config: Config) -> _Begun:
