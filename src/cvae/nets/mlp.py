@@ -6,9 +6,13 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cvae.batch import Shape
 from cvae.errors import require_at_least
+
+_WIDE = 128
+"""From so many numbers on, one pass over the layer is cheaper than their product for every z."""
 
 
 class MLP(nn.Module):
@@ -52,11 +56,21 @@ class MLP(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map tensors (..., *in_shape), one per entry of `in_shapes`, to (..., *out_shape)."""
         flat = [t.flatten(-len(s)) for t, s in zip(inputs, self.in_shapes, strict=True)]
-        leads = [t.shape[:-1] for t in flat]
-        if any(lead != leads[0] for lead in leads):
-            lead = torch.broadcast_shapes(*leads)
-            flat = [t.expand(*lead, -1) for t in flat]
-        return self.layers(torch.cat(flat, dim=-1))
+        lead = torch.broadcast_shapes(*(t.shape[:-1] for t in flat))
+        shared = [t.shape[:-1] != lead and t.shape[-1] >= _WIDE for t in flat]
+        first, *rest = self.layers
+        if not any(shared) or all(shared) or not isinstance(first, nn.Linear):
+            return self.layers(torch.cat([t.expand(*lead, -1) for t in flat], dim=-1))
+        # Many z meet one image, whose part of the first layer is the same for all of them.
+        weights = first.weight.split([t.shape[-1] for t in flat], -1)
+        parts = list(zip(flat, weights, shared, strict=True))
+        each = torch.cat([t.expand(*lead, -1) for t, _, once in parts if not once], -1)
+        weight = torch.cat([w for _, w, once in parts if not once], -1)
+        h = functional.linear(each, weight, first.bias)
+        h = sum((functional.linear(t, w) for t, w, once in parts if once), h)
+        for layer in rest:
+            h = layer(h)
+        return h
 
 
 class GatedMLP(MLP):

@@ -69,10 +69,16 @@ def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
 
     z, (B, L), is a draw from q.
     """
+    kl = closed_kl(q, p)
+    return q.log_prob(z) - p.log_prob(z) if kl is None else kl
+
+
+def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """Return KL(q || p), (B,), or None where torch has no closed form of it."""
     try:
         return kl_divergence(q, p)
     except NotImplementedError:
-        return q.log_prob(z) - p.log_prob(z)
+        return None
 
 
 class Estimate(NamedTuple):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from cvae.errors import require_at_least
-from cvae.objectives.base import Decoder, Objective, Terms, kl_or_estimate
+from cvae.objectives.base import Decoder, Objective, Terms, closed_kl
 
 
 class IWAE(Objective):
@@ -41,7 +41,8 @@ class IWAE(Objective):
         doubly = self.doubly_reparameterized and z.requires_grad
         log_q = _by_value(q, z) if doubly else q.log_prob(z)
         log_likelihood = decode(z).log_prob(y)
-        weights = log_likelihood + p.log_prob(z) - log_q
+        log_p = p.log_prob(z)
+        weights = log_likelihood + log_p - log_q
         bound = weights.logsumexp(0) - math.log(self.samples)
         loss = -bound
         if doubly:
@@ -50,8 +51,8 @@ class IWAE(Objective):
             z.register_hook(lambda gradient: gradient * share.unsqueeze(-1))
             loss = -(share * weights).sum(0)
             loss = loss - loss.detach() - bound.detach()
-        kl = kl_or_estimate(q, p, z)
-        kl = kl if kl.dim() == 1 else kl.mean(0)
+        kl = closed_kl(q, p)
+        kl = (log_q - log_p).mean(0) if kl is None else kl
         return Terms(loss.mean(), log_likelihood.mean(0), kl)
 
 
