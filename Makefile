@@ -38,9 +38,7 @@ experiments: setup ## Train, evaluate and tabulate every experiment, three hours
 	  begun=$$(test -d $$run/checkpoints && echo resume=$$run); \
 	  test -f $$run/metrics.json || \
 	    $(BIN)/cvae-train $${begun:-experiment=$$name hydra.run.dir=$$run $(ARGS)} || exit; \
-	  case $$name in annotators*) how="samples=50 images=0";; *_grey) how="samples=100 images=0";; \
-	    sohn*) how="images=0";; *_mlp) how="samples=5000 trainer.precision=bf16-mixed";; \
-	    *) how="";; esac; \
+	  how=$$(sed -n 's/^# Evaluated with: //p' $$file); \
 	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run $$how || exit; \
 	done
 	@$(BIN)/python experiments/table.py outputs/experiments/*

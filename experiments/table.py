@@ -32,6 +32,8 @@ PRIVATE = ("resume=", "logger.", "~callbacks.progress")
 """Overrides that have no effect on the figures."""
 UNSAID = ("network", "root", "path", "download", "fused", "factor", "T_max", "split_seed")
 """Settings that stand elsewhere in the line, or have no effect on the figures."""
+EVALUATED = "Evaluated with: "
+"""What begins the comment, in an experiment's file, that `make experiments` evaluates it by."""
 PIXELS = {"none": "grey pixels", "dynamic": "binarised", "threshold": "split at half grey"}
 KINDS = {
     "mass": "nats of a mass",
@@ -110,6 +112,8 @@ def settings(config: Config) -> str:
         "precision": trainer["precision"],
         "seed": config["seed"],
     }
+    if config["hierarchy"] > 1:
+        numbers = {"hierarchy": config["hierarchy"], **numbers}
     return ", ".join(parts + [f"{name}={value}" for name, value in numbers.items()])
 
 
@@ -159,7 +163,8 @@ def row(name: str, record: dict[str, Any], references: dict[str, Any]) -> str:
     cells = (
         f"`{name}`",
         f"{about(name)}<br>*{record['settings']}*",
-        f"`{record['command']}`<br>{minutes} min {seconds:02} s, {record['machine']}",
+        f"`{record['command']}`<br>{minutes} min {seconds:02} s, {record['machine']}<br>"
+        f"`{shlex.join(['cvae-evaluate', 'checkpoint=RUN_DIR', *evaluation(name)])}`",
         "<br>".join(
             told(metric, metrics, references.get(metric, {}))
             for metric in FIGURES
@@ -200,8 +205,18 @@ def told(metric: str, metrics: dict[str, float], held_against: dict[str, Any]) -
 
 def about(name: str) -> str:
     """Return what an experiment's own file says of it."""
+    return " ".join(line for line in _header(name) if not line.startswith(EVALUATED))
+
+
+def evaluation(name: str) -> list[str]:
+    """Return the options that an experiment is evaluated with, as its own file says."""
+    lines = (line.removeprefix(EVALUATED) for line in _header(name) if line.startswith(EVALUATED))
+    return [option for line in lines for option in line.split()]
+
+
+def _header(name: str) -> list[str]:
     lines = (HERE / "experiment" / f"{name}.yaml").read_text().splitlines()
-    return " ".join(line[2:] for line in lines[1:] if line.startswith("# "))
+    return [line[2:] for line in lines[1:] if line.startswith("# ")]
 
 
 def main(run_dirs: list[Path]) -> None:

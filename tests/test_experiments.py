@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 import table
 from conftest import SHORT
@@ -28,7 +29,7 @@ def taken_down(nats_of: str, nll: float) -> dict:
 
 @pytest.fixture
 def _described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "about", lambda name: "")
+    monkeypatch.setattr(table, "_header", lambda name: [])
 
 
 @pytest.mark.usefixtures("_described")
@@ -78,6 +79,16 @@ def test_every_experiment_has_its_row_and_its_picture() -> None:
         assert f"| `{path.stem}` |" in page
     for picture in re.findall(r"figures/\w+\.png", page):
         assert (EXPERIMENTS / picture).is_file()
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (EXPERIMENTS / "results").glob("*.json")])
+def test_an_experiment_was_evaluated_as_its_file_says(name: str) -> None:
+    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+        said = compose("evaluate", ["checkpoint=RUN_DIR", *table.evaluation(name)])
+    metrics = json.loads((EXPERIMENTS / "results" / f"{name}.json").read_text())["metrics"]
+    draws = 1 if name == "annotators_deterministic" else said.samples  # there is no z to draw
+    assert metrics["samples"] == draws
+    assert ("judge/accuracy_grey_images" in metrics) == (said.images > 0)
 
 
 def test_a_run_is_taken_down_from_its_own_files(

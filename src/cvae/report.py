@@ -56,9 +56,9 @@ _FORMS = {
 _SAID = ("condition", "prior", "posterior", "likelihood", "network", "objective", "latent_dim")
 """Settings that are told also where all runs have the same."""
 _PAIRS = 3
+"""Heat maps of so many pairs of settings at most."""
 _MOST = 10
 """Values that a side of a heat map has room for."""
-"""Heat maps of so many pairs of settings at most."""
 _CURVE = "val/elbo"
 
 
