@@ -112,7 +112,7 @@ def settings(config: Config) -> str:
         "precision": trainer["precision"],
         "seed": config["seed"],
     }
-    if config["hierarchy"] > 1:
+    if config.get("hierarchy", 1) > 1:
         numbers = {"hierarchy": config["hierarchy"], **numbers}
     return ", ".join(parts + [f"{name}={value}" for name, value in numbers.items()])
 

@@ -116,7 +116,7 @@ def test_the_gaussian_likelihood_s_scales_keep_the_contract(
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
-@pytest.mark.parametrize("prior", ["standard", "gaussian"])
+@pytest.mark.parametrize("prior", ["standard", "gaussian", "mixture", "vamp"])
 def test_a_deterministic_network_keeps_the_contract(
     network: str, prior: str, tmp_path: Path
 ) -> None:

@@ -15,8 +15,10 @@ from cvae.building import build_datamodule, build_model
 from cvae.data.base import ImageData
 from cvae.module import CVAE
 
+GROUPS = ("prior", "posterior", "likelihood", "network", "objective")
 OPTIONS = [
-    f"{group}={name}" for group in ("prior", "likelihood", "network") for name in options(group)
+    "hierarchy=2",
+    *(f"{group}={name}" for group in GROUPS for name in options(group)),
 ]
 _WAITS = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default}
 """What a host waits for a device with: `.item()`, `bool()`, `float()`, indexing by a mask."""

@@ -15,6 +15,7 @@ USES = [
     ([VECTOR, IMAGE], (2, 3)),  # posteriors
     ([PAIR, IMAGE], (2, 3)),
     ([NONE, IMAGE], (2, 3)),
+    ([VECTOR, PAIR, (3,)], (2, 3)),  # of the second of two layers of z
     ([PAIR, (30,)], (2, 3)),  # of the hidden pixels of an image
     ([VECTOR, (3,)], (1, *IMAGE)),  # generators
     ([NONE, (3,)], (2, 3, 9, 13)),

@@ -3,7 +3,7 @@
 The whole program leans on one sentence: a conditional distribution is a module whose `forward`
 maps tensors to a `torch.distributions.Distribution`, whose batch shape is the batch and whose
 event shape is the whole variable (all of z, all pixels of y). No other code ever sums over
-pixels or latent dimensions.
+pixels.
 """
 
 from cvae.distributions.base import (

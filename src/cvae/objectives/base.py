@@ -19,8 +19,8 @@ class Terms:
 
     Attributes:
         loss: What is minimised, averaged over the batch, ().
-        log_likelihood: One-sample estimate of E_q[log p(y|x, z)], (B,).
-        kl: KL(q || p), (B,).
+        log_likelihood: Estimate of E_q[log p(y|x, z)], (B,).
+        kl: KL(q || p), or an estimate where it has no closed form, (B,).
     """
 
     loss: Tensor

@@ -47,9 +47,11 @@ class MixturePrior(ConditionalDistribution):
     ) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 0)
-        require_at_least("prior.components", components, 1)
+        require_at_least("components (of a mixture)", components, 1)
         if covariance not in ("diagonal", "full"):
-            raise InputError(f"prior.covariance: expected diagonal or full, got {covariance!r}")
+            raise InputError(
+                f"covariance (of a mixture): expected diagonal or full, got {covariance!r}"
+            )
         self.latent_dim, self.is_full = latent_dim, covariance == "full"
         if self.is_full:
             require_at_least("latent_dim (of a full covariance)", latent_dim, 1)
@@ -62,4 +64,4 @@ class MixturePrior(ConditionalDistribution):
         logits, parameters = parameters[..., 0], parameters[..., 1:]
         if self.is_full:
             return Mixture(logits, full_gaussian(parameters, self.latent_dim))
-        return Mixture(logits, diagonal_gaussian(*parameters.split(self.latent_dim, -1)))
+        return Mixture(logits, diagonal_gaussian(*parameters.chunk(2, -1)))

@@ -42,7 +42,7 @@ class VampPrior(ConditionalDistribution):
     ) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 0)
-        require_at_least("prior.components", components, 1)
+        require_at_least("components (of a mixture)", components, 1)
         self._posterior = (posterior,)  # a tuple, so that its weights are not counted twice
         self.network = network(in_shapes, (components,))
         self.pseudo_conditions = nn.ParameterList(
