@@ -1,6 +1,6 @@
 """Autoregressive transforms of z that a context steers; they take zuko, `cvae[flows]`."""
 
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import torch
@@ -65,10 +65,9 @@ class Autoregressive(nn.Module):
         if self.latent_dim == 1:  # nothing comes before
             with torch.autocast(context.device.type, enabled=False):
                 return [step(context) for step in self.steps]
-        return [
-            AutoregressiveTransform(partial(_given, step, context), self.latent_dim, cache_size=1)
-            for step in self.steps
-        ]
+        # The last transform is remembered: torch asks for it once more, for its Jacobian.
+        steps = (lru_cache(1)(partial(_given, step, context)) for step in self.steps)
+        return [AutoregressiveTransform(step, self.latent_dim, cache_size=1) for step in steps]
 
 
 class _Outline(nn.Module):
