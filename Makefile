@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments benchmark chaos demo demo-page tensorboard test test-slow lint format clean
+.PHONY: help setup train sweep experiments priors benchmark chaos demo demo-page tensorboard test test-slow lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ experiments: setup ## Train, evaluate and tabulate every experiment, three hours
 	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run $$how || exit; \
 	done
 	@$(BIN)/python experiments/table.py outputs/experiments/*
+
+priors: setup ## Train five priors for five minutes each, and report, forty minutes; ARGS="data.root=DIR"
+	@$(BIN)/cvae-train sweeps=priors hydra.sweep.dir=outputs/priors $(ARGS)
+	@for run in outputs/priors/*/; do $(BIN)/cvae-evaluate checkpoint=$$run || exit; done
+	@$(BIN)/cvae-report outputs/priors out=experiments/priors.html
+	@$(BIN)/python experiments/table.py
 
 benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
 	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)

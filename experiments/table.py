@@ -3,7 +3,8 @@
     python experiments/table.py RUN_DIR ...
 
 takes down each finished and evaluated run in `results/NAME.json`, with its pictures in `figures/`,
-and writes the tables of all that has been taken down, and `references.yaml`, into `page.md`'s text.
+and writes the tables of all that has been taken down, with `references.yaml` beside them, and that
+of `priors.md`, which `make priors` leaves, into `page.md`'s text.
 """
 
 import json
@@ -232,6 +233,8 @@ def main(run_dirs: list[Path]) -> None:
     records = {f.stem: json.loads(f.read_text()) for f in sorted((HERE / "results").glob("*.json"))}
     page = (HERE / "page.md").read_text()
     references = yaml.safe_load((HERE / "references.yaml").read_text())
+    priors = [line for line in (HERE / "priors.md").read_text().splitlines() if line[:1] == "|"]
+    page = page.replace("{priors}", "\n".join(priors))
     (HERE / "README.md").write_text(page.replace("{tables}", table(records, references)))
 
 

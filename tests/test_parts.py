@@ -195,7 +195,10 @@ def test_a_refit_starts_from_what_was_trained_however_often(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("refit=mixture refit.components=0", "components .of a mixture.: expected at least 1, got 0"),
+        (
+            "refit=mixture refit.components=0",
+            "components .of a mixture.: expected at least 1, got 0",
+        ),
         ("refit=flow refit.steps=0", "steps .of a flow.: expected at least 1, got 0"),
         ("refit=mixture latent_dim=0", "latent_dim .of a full covariance.: expected at least 1"),
         ("posterior=full_gaussian latent_dim=0", "latent_dim .of a full covariance.: expected"),

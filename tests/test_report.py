@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from conftest import SHORT
 from cvae import report, train
-from cvae.runs import by_kind, curve, differing, find_runs, over_seeds
+from cvae.runs import Run, Value, by_kind, curve, differing, find_runs, over_seeds
 
 MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "target_pixels": 64}
 DENSITY = MASS | {"nats_of": "density", "data.binarize": "none"}
@@ -180,6 +180,17 @@ def test_what_cannot_be_reported_is_told_in_one_line(call, tmp_path: Path, make,
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.rglob("report*"))
+
+
+def test_what_follows_from_the_choice_of_an_option_is_not_named() -> None:
+    def runs(*settings: dict[str, Value]) -> list[Run]:
+        return [Run(str(i), Path(str(i)), s, {}, None) for i, s in enumerate(settings)]
+
+    mixture = {"prior": "MixturePrior", "prior.components": 10.0}
+    assert differing(runs({"prior": "FlowPrior", "prior.steps": 3.0}, mixture)) == ["prior"]
+    fewer = mixture | {"prior.components": 5.0}
+    assert differing(runs({"prior": "FlowPrior"}, mixture, fewer)) == ["prior", "prior.components"]
+    assert differing(runs(mixture, fewer)) == ["prior.components"]
 
 
 def test_a_real_sweep_is_reported(call, tmp_path: Path) -> None:

@@ -126,9 +126,20 @@ def by_kind(runs: Iterable[Run]) -> dict[tuple[str, ...], list[Run]]:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Return the names of the settings that tell these runs apart, the seed last."""
+    """Return the names of the settings that tell these runs apart, the seed last.
+
+    What follows from the choice of an option, as `prior.components` from the prior, is not named.
+    """
+
+    def values(*names: str) -> set[tuple[str, ...]]:
+        return {tuple(str(run.settings.get(name)) for name in names) for run in runs}
+
+    def follows(name: str) -> bool:
+        group = name.partition(".")[0]
+        return group != name and len(values(group, name)) == len(values(group))
+
     names = dict.fromkeys(name for run in runs for name in run.settings if name not in _NO_EFFECT)
-    found = [name for name in names if len({str(run.settings.get(name)) for run in runs}) > 1]
+    found = [name for name in names if len(values(name)) > 1 and not follows(name)]
     return sorted(found, key=lambda name: name == SEED)
 
 
