@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from conftest import SHORT
-from cvae import report, train
+from cvae import charts, report, train
 from cvae.runs import Run, Value, by_kind, curve, differing, find_runs, over_seeds
 
 MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "target_pixels": 64}
@@ -180,6 +181,14 @@ def test_what_cannot_be_reported_is_told_in_one_line(call, tmp_path: Path, make,
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.rglob("report*"))
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, -90.0])
+def test_curves_of_what_diverged_or_stood_still_are_drawn_beside_others(value: float) -> None:
+    steps = range(30)
+    lines = {"still": dict.fromkeys(steps, value), "rising": {s: s - 100.0 for s in steps}}
+    bottom, top = charts.curves(lines, "ELBO").axes[0].get_ylim()
+    assert -120 < bottom < top < -60
 
 
 def test_what_follows_from_the_choice_of_an_option_is_not_named() -> None:

@@ -26,9 +26,9 @@ def curves(lines: Mapping[str, Mapping[int, float]], label: str) -> Figure:
     axes.set_xlabel("training steps")
     axes.set_ylabel(label)
     # What happens in the first steps would leave no room for what tells the runs apart.
-    late = sorted(value for points in lines.values() for value in list(points.values())[1:])
-    if len(late) > _FEW * len(lines):
-        low, high = late[len(late) // 4], late[-1]
+    values = (value for points in lines.values() for value in list(points.values())[1:])
+    late = sorted(filter(math.isfinite, values))
+    if len(late) > _FEW * len(lines) and (low := late[len(late) // 4]) < (high := late[-1]):
         axes.set_ylim(low - (high - low), high + 0.1 * (high - low))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
