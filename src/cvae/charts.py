@@ -22,7 +22,10 @@ def curves(lines: Mapping[str, Mapping[int, float]], label: str) -> Figure:
     for index, (name, points) in enumerate(lines.items()):
         colour = _COLOURS(0.95 * index / max(1, len(lines) - 1))
         shown = name if index < _SHOWN_NAMES else "_"  # a name that matplotlib leaves out
-        axes.plot(list(points), list(points.values()), color=colour, lw=1.3, label=shown)
+        marker = "o" if len(points) == 1 else ""  # there is no line through one point
+        axes.plot(
+            list(points), list(points.values()), color=colour, lw=1.3, label=shown, marker=marker
+        )
     axes.set_xlabel("training steps")
     axes.set_ylabel(label)
     # What happens in the first steps would leave no room for what tells the runs apart.
