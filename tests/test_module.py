@@ -190,7 +190,7 @@ def test_streaming_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     one = [part[:1] for part in batch]
     torch.manual_seed(0)
     whole = cvae.log_prob(*one, 64)
-    monkeypatch.setattr("cvae.module._PIXELS", 16 * max(map(torch.numel, one)))
+    monkeypatch.setattr("cvae.module._WEIGHED_ON_CPU", 16 * max(map(torch.numel, one)))
     torch.manual_seed(0)
     torch.testing.assert_close(cvae.log_prob(*one, 64), whole)
     # Of several images each has its own estimate, in its own place.

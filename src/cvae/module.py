@@ -34,6 +34,7 @@ torch.set_flush_denormal(True)
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 _PIXELS = 2**21  # decoded at a time; bounds the memory
+_WEIGHED_ON_CPU = 2**18  # of them, where a density follows: small enough for the caches
 
 _SUMS = "train_means"
 """Where in a checkpoint the sums over an unfinished epoch lie."""
@@ -151,7 +152,8 @@ class CVAE(LightningModule):
             samples: Number K of draws of z for each image.
         """
         require_at_least("samples", samples, 1)
-        rows = max(1, _PIXELS * len(y) // max(x.numel(), y.numel()))
+        pixels = _WEIGHED_ON_CPU if y.device.type == "cpu" else _PIXELS
+        rows = max(1, pixels * len(y) // max(x.numel(), y.numel()))
         # So few images at a time that all their draws are decoded together: the posterior and the
         # prior of an image are not asked again for every few draws.
         images = max(1, rows // samples)
@@ -159,17 +161,11 @@ class CVAE(LightningModule):
             self._estimate(*part, samples, max(1, rows // images))
             for part in zip(x.split(images), y.split(images), strict=True)
         ]
-        return Estimate(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return Estimate(*(torch.cat(part).to(y.dtype) for part in zip(*parts, strict=True)))
 
     def _estimate(self, x: Tensor, y: Tensor, samples: int, chunk: int) -> Estimate:
-        # In float64: the number of effective samples is a small difference of large logarithms.
-        total = squares = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
-        for done in range(0, samples, chunk):
-            weights = self._log_weights(x, y, min(chunk, samples - done)).double()
-            total = torch.logaddexp(total, weights.logsumexp(0))
-            squares = torch.logaddexp(squares, (2 * weights).logsumexp(0))
-        effective = (2 * total - squares).exp().clamp(1, samples)
-        return Estimate((total - math.log(samples)).to(y.dtype), effective.to(y.dtype))
+        sizes = (min(chunk, samples - done) for done in range(0, samples, chunk))
+        return Estimate.of(self._log_weights(x, y, size) for size in sizes)
 
     def _log_weights(self, x: Tensor, y: Tensor, samples: int) -> Tensor:
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)

@@ -1,9 +1,10 @@
 """What every objective says, and what objectives are made of."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +93,19 @@ class Estimate(NamedTuple):
 
     log_prob: Tensor
     effective_samples: Tensor
+
+    @classmethod
+    def of(cls, parts: Iterable[Tensor]) -> Self:
+        """Return the estimates in float64 from log w of all draws, in parts of some, (K, B)."""
+        # In float64: the effective samples are a small difference of large logarithms.
+        sums = [
+            (len(part), part.double().logsumexp(0), (2 * part.double()).logsumexp(0))
+            for part in parts
+        ]
+        numbers, firsts, seconds = zip(*sums, strict=True)
+        total, squares = torch.stack(firsts).logsumexp(0), torch.stack(seconds).logsumexp(0)
+        effective = (2 * total - squares).exp().clamp(1, sum(numbers))
+        return cls(total - math.log(sum(numbers)), effective)
 
 
 def log_importance_weights(
