@@ -96,12 +96,10 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, parts: Iterable[Tensor]) -> Self:
-        """Return the estimates in float64 from log w of all draws, in parts of some, (K, B)."""
+        """Return the estimates from log w of all draws, in parts of some draws each, (K, B)."""
         # In float64: the effective samples are a small difference of large logarithms.
-        sums = [
-            (len(part), part.double().logsumexp(0), (2 * part.double()).logsumexp(0))
-            for part in parts
-        ]
+        doubles = map(Tensor.double, parts)
+        sums = [(len(part), part.logsumexp(0), (2 * part).logsumexp(0)) for part in doubles]
         numbers, firsts, seconds = zip(*sums, strict=True)
         total, squares = torch.stack(firsts).logsumexp(0), torch.stack(seconds).logsumexp(0)
         effective = (2 * total - squares).exp().clamp(1, sum(numbers))
