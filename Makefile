@@ -32,7 +32,7 @@ train: setup ## Train on the embedded digits, a minute; ARGS="data=mnist latent_
 sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=joblib" for several at once
 	@$(BIN)/cvae-train sweeps=prior_likelihood_latent $(ARGS)
 
-experiments: setup ## Train, evaluate and tabulate every experiment, ten hours; ARGS="data.root=DIR"
+experiments: setup ## Train, evaluate and tabulate every experiment, nine to ten hours; ARGS="data.root=DIR"
 	@for file in experiments/experiment/*.yaml; do \
 	  name=$$(basename $$file .yaml); run=outputs/experiments/$$name; \
 	  begun=$$(test -d $$run/checkpoints && echo resume=$$run); \

@@ -62,7 +62,7 @@ class CVAE(LightningModule):
 
     Attributes:
         compiled: Whether torch compiles the bound and the importance weights when a trainer starts;
-            takes a C++ compiler, and some seconds at their first use.
+            takes a C++ compiler, and seconds to minutes at their first use.
     """
 
     compiled: bool = False
