@@ -6,20 +6,22 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from cvae import judge
 from cvae.config import Config, find, plain
 from cvae.data import mnist
 from cvae.module import CVAE
 from cvae.train import train
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 SHORT = [
     "network.width=16",
@@ -164,8 +166,10 @@ def mnist_root() -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     """Debian's chromium, or another that is on the path."""
+    from playwright.sync_api import sync_playwright  # machines with a GPU often lack it
+
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
     if found is None:
         pytest.skip("no chromium on the path; apt-get install chromium")
@@ -176,7 +180,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Page:
+def page(browser: "Browser") -> "Page":
     """An empty page, to run JavaScript in."""
     return browser.new_page()
 

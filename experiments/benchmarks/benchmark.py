@@ -1,7 +1,7 @@
 """Everything that is measured against something else, in one table.
 
 Usage: python experiments/benchmarks/benchmark.py MNIST_ROOT. Takes about half an hour; nothing else
-should run on the machine meanwhile.
+should run on the machine meanwhile. With --gpu it runs `gpu.py` instead, on a GPU.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import gpu
 import torch
 from inference import importance_sampling, sampling
 from starting import memory, starting
@@ -118,6 +119,10 @@ MEASURES: dict[str, tuple[Callable[[Path], Blocks], list[Claim]]] = {
 
 def main() -> None:
     """Measure all, or those named on the command line, and write the results."""
+    if "--gpu" in sys.argv:
+        sys.argv.remove("--gpu")
+        gpu.main()
+        return
     given, *wanted = sys.argv[1:] or [""]
     root = Path(given).absolute()
     if not (root / "MNIST" / "raw").is_dir():
