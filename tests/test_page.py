@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
 
 from conftest import SHORT, composed
 from cvae import checkpoint, formats
@@ -16,6 +15,9 @@ from cvae.formats.page import page as html
 from cvae.module import CVAE
 from cvae.train import train
 from test_formats import model_of
+
+Page = Any  # playwright's, which is imported only where a browser is started
+Browser = Any
 
 DEMO = Path(__file__).parents[1] / "experiments" / "demo.html"
 FORMATS = Path(formats.__file__).parent

@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="folder with MNIST, laid out as torchvision's")
     parser.add_argument("measures", nargs="*", help=f"of {', '.join(MEASURES)}; all by default")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if not torch.cuda.is_available():
         sys.exit("gpu: no GPU is at hand")
     unknown = set(given.measures) - set(MEASURES)

@@ -1,6 +1,5 @@
 """Autoregressive transforms of z that a context steers; they take zuko, `cvae[flows]`."""
 
-from functools import lru_cache, partial
 from itertools import pairwise
 
 import torch
@@ -65,8 +64,7 @@ class Autoregressive(nn.Module):
         if self.latent_dim == 1:  # nothing comes before
             with torch.autocast(context.device.type, enabled=False):
                 return [step(context) for step in self.steps]
-        # The last transform is remembered: torch asks for it once more, for its Jacobian.
-        steps = (lru_cache(1)(partial(_given, step, context)) for step in self.steps)
+        steps = (_Given(step, context) for step in self.steps)
         return [AutoregressiveTransform(step, self.latent_dim, cache_size=1) for step in steps]
 
 
@@ -86,7 +84,20 @@ class _Outline(nn.Module):
             self.register_buffer("order", torch.empty(latent_dim, dtype=torch.long))
 
 
-def _given(step: MaskedAutoregressiveTransform, context: Tensor, u: Tensor) -> Transform:
-    """Return the transform of each dimension, given those of u before it."""
-    with torch.autocast(u.device.type, enabled=False):
-        return step.meta(context, u)
+class _Given:
+    """A step under a context: u, (..., L), to the transform of each dimension by those before it.
+
+    The last transform is remembered, since torch asks for it once more, for its Jacobian. It is no
+    `functools.lru_cache`, at which torch.compile would cut a training step in two.
+    """
+
+    def __init__(self, step: MaskedAutoregressiveTransform, context: Tensor) -> None:
+        self.step, self.context = step, context
+        self.u: Tensor | None = None
+        self.transform: Transform | None = None
+
+    def __call__(self, u: Tensor) -> Transform:
+        if self.transform is None or u is not self.u:
+            with torch.autocast(u.device.type, enabled=False):
+                self.u, self.transform = u, self.step.meta(self.context, u)
+        return self.transform

@@ -186,7 +186,8 @@ class CVAE(LightningModule):
         """Have torch compile the bound and the importance weights, each at its first use."""
         # Once as it is: how torch looks for a KL cannot be compiled, but it remembers what it is.
         x, y = self.condition.x_shape, self.condition.y_shape
-        with torch.no_grad(), self.device:  # and nothing follows what it is given
+        # A trainer says that it has moved to a GPU before it has: the weights say where they are.
+        with torch.no_grad(), next(self.parameters()).device:
             self.terms(torch.zeros(1, *x), torch.zeros(1, *y))
         for name in ("terms", "_log_weights"):
             method = getattr(CVAE, name).__get__(self)
