@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments priors benchmark chaos demo demo-page tensorboard test test-slow lint format clean
+.PHONY: help setup train sweep experiments priors benchmark chaos demo demo-page tensorboard test test-slow test-matrix lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=jo
 	@$(BIN)/cvae-train sweeps=prior_likelihood_latent $(ARGS)
 
 experiments: setup ## Train, evaluate and tabulate every experiment, nine to ten hours; ARGS="data.root=DIR"
-	@for file in experiments/experiment/*.yaml; do \
+	@for file in conf/experiment/*.yaml; do \
 	  name=$$(basename $$file .yaml); run=outputs/experiments/$$name; \
 	  begun=$$(test -d $$run/checkpoints && echo resume=$$run); \
 	  test -f $$run/metrics.json || \
@@ -76,8 +76,12 @@ test-slow: setup ## Sweeps that are killed, and sweeps on a Slurm and a Ray clus
 	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray]'; fi
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: setup ## Check style and types
-	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy
+test-matrix: setup ## The fast tests on other versions of Python, torch and Hydra; needs uv
+	@$(BIN)/python tests/matrix.py $(ARGS)
+
+lint: setup ## Check style, types, and what imports what
+	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy \
+	  && $(BIN)/lint-imports --no-logo
 
 format: setup ## Put the code into the house's format
 	@$(BIN)/ruff check --fix --quiet $(CODE) ; $(BIN)/ruff format --quiet $(CODE)

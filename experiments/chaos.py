@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cvae import checkpoint
-from cvae.cli import train
+from cvae.commands.main import train
+from cvae.runs.checkpoint import newest, read
+from cvae.runs.folder import RunFolder
 
 OPTIONS = [
     *("network.width=64", "data.batch_size=64", "trainer.max_epochs=6", "optimizer.lr=0.01"),
@@ -65,8 +66,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     """Return all that a finished run has come to, as numbers and tensors."""
     metrics = json.loads((folder / "metrics.json").read_text())
     del metrics["seconds"]
-    _, best = checkpoint.read(folder)
-    _, last = checkpoint.read(folder, checkpoint.LAST)
+    best, last = read(folder).contents, read(RunFolder(folder).last).contents
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
     events.Reload()
     curves = {
@@ -103,12 +103,12 @@ def differing(one: Any, other: Any, at: str = "") -> list[str]:
 
 def progress(folder: Path) -> str:
     """Return how far a run has come that was killed."""
-    found = checkpoint.newest(folder)
+    found = newest(RunFolder(folder))
     parts = len(list(folder.rglob(".*.part")))
     if found is None:
         return "before its first checkpoint"
     writing = ", while a file was being written" if parts else ""
-    return f"epoch {found[1]['epoch']}, step {found[1]['global_step']}{writing}"
+    return f"epoch {found.contents['epoch']}, step {found.contents['global_step']}{writing}"
 
 
 def chaos(runs: int, scratch: Path) -> int:

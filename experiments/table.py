@@ -1,10 +1,9 @@
-"""Write `experiments/README.md`: a row per experiment, from the runs' own files.
+"""Record runs of experiments, and write `experiments/README.md`, the page of all recorded runs.
 
-    python experiments/table.py RUN_DIR ...
+    python experiments/table.py [RUN_DIR ...]
 
-takes down each finished and evaluated run in `results/NAME.json`, with its pictures in `figures/`,
-and writes the tables of all that has been taken down, with `references.yaml` beside them, and that
-of `priors.md`, which `make priors` leaves, into `page.md`'s text.
+records each finished and evaluated run in `results/NAME.json`, with its pictures in `figures/`, and
+then writes the page (`page.py`).
 """
 
 import json
@@ -12,18 +11,17 @@ import math
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 import cvae
-from cvae import checkpoint
-from cvae.checkpoint import KEY
-from cvae.config import Config
+import page
+from cvae.config.hydra import Config
 from cvae.errors import InputError
-from cvae.measures import test_split
-from cvae.pictures import latent_plane
-from cvae.plots import latent_planes, png
+from cvae.evaluation.figures import latent_planes, png
+from cvae.evaluation.measures import test_split
+from cvae.evaluation.pictures import latent_plane
+from cvae.runs.checkpoint import read
 
 HERE = Path(__file__).parent
 PLANES = {"creatis_learned_prior": "p(z|x) learned", "creatis_standard_prior": "p(z|x) = N(0, I)"}
@@ -31,41 +29,13 @@ LATENT_SHOWN = {"annotators"}
 """Experiments whose latent space is shown on the page."""
 PRIVATE = ("resume=", "logger.", "~callbacks.progress")
 """Overrides that have no effect on the figures."""
-UNSAID = ("network", "root", "path", "download", "fused", "factor", "T_max", "split_seed")
+OMITTED = ("network", "root", "path", "download", "fused", "factor", "T_max", "split_seed")
 """Settings that stand elsewhere in the line, or have no effect on the figures."""
-EVALUATED = "Evaluated with: "
-"""What begins the comment, in an experiment's file, that `make experiments` evaluates it by."""
 PIXELS = {"none": "grey pixels", "dynamic": "binarised", "threshold": "split at half grey"}
-KINDS = {
-    "mass": "nats of a mass",
-    "grey_mass": "nats of a mass over grey levels",
-    "density": "nats of a density",
-    "cross_entropy": "nats of a cross-entropy; NLL of binarised images",
-}
-FIGURES = {
-    "test/elbo": ("ELBO", ".2f"),
-    "test/binarized_elbo": ("ELBO of binarised images", ".2f"),
-    "test/nll": ("NLL", ".2f"),
-    "test/effective_samples": ("effective samples", ".0f"),
-    "consistency/mean_image": ("class consistency, mean image", ".1%"),
-    "consistency/sampled_pixels": ("class consistency, sampled pixels", ".1%"),
-    "judge/accuracy_grey_images": ("judge on real grey images", ".2%"),
-    "judge/accuracy_pixels_as_served": ("judge on real images as served", ".2%"),
-    "distance/frechet": ("Fréchet distance", ".2f"),
-    "distance/kernel": ("kernel distance", ".4f"),
-    "distance/spread": ("distance of within-class spread", ".3f"),
-    "test/active_units": ("active units", ".0f"),
-    "references/ged": ("GED²", ".4f"),
-    "references/between": ("E d(S, Y)", ".4f"),
-    "references/among_samples": ("E d(S, S′)", ".4f"),
-    "references/among_references": ("E d(Y, Y′)", ".4f"),
-    "references/matched_iou": ("matched IoU", ".4f"),
-}
-"""What is told of each run, by the name in its metrics.json."""
 
 
 def record(run_dir: Path) -> str:
-    """Take down a run, its command, settings, metrics and samples; return its experiment's name.
+    """Record a run: command, settings, metrics and samples; return the name of its experiment.
 
     Raises:
         InputError: If the run is not a finished, evaluated run of an experiment.
@@ -81,9 +51,8 @@ def record(run_dir: Path) -> str:
             f"'{run_dir}' is not an evaluated run of an experiment; "
             f"run cvae-train experiment=NAME, then cvae-evaluate checkpoint={run_dir}"
         )
-    _, contents = checkpoint.read(run_dir)
-    config = contents[KEY]["config"]
-    model, sizes = cvae.load(run_dir), checkpoint.stored_sizes(contents[KEY])
+    stored = read(run_dir)
+    config, model, sizes = stored.config, stored.model(), stored.sizes
     nats_of = model.generator.likelihood.nats_of
     data, pixels = config["data"]["_target_"].rpartition(".")[2], PIXELS[config["data"]["binarize"]]
     if model.condition.y_shape != sizes.image_shape:
@@ -93,7 +62,7 @@ def record(run_dir: Path) -> str:
         "command": shlex.join(["cvae-train", *(o for o in shown if not o.startswith(PRIVATE))]),
         "compare": [nats_of, data, pixels],
         "settings": settings(config),
-        "machine": contents[KEY].get("machine", "machine not recorded"),
+        "machine": stored.about.get("machine", "machine not recorded"),
         "metrics": metrics,
     }
     (HERE / "results").mkdir(exist_ok=True)
@@ -104,8 +73,7 @@ def record(run_dir: Path) -> str:
 
 def settings(config: Config) -> str:
     """Return what a run was made of, in a line."""
-    groups = ("condition", "prior", "posterior", "likelihood", "network", "objective", "data")
-    parts = [called(config[group]) for group in (*groups, "optimizer", "scheduler")]
+    parts = [called(config[part]) for part in page.PARTS]
     trainer = config["trainer"]
     numbers = {
         "latent_dim": config["latent_dim"],
@@ -123,14 +91,14 @@ def called(node: Config) -> str:
     arguments = [
         f"{name}={called(value) if isinstance(value, dict) else value}"
         for name, value in node.items()
-        if name[0] != "_" and name not in UNSAID
+        if name[0] != "_" and name not in OMITTED
     ]
     name = node["_target_"].rpartition(".")[2]
     return f"{name}({', '.join(arguments)})" if arguments else name
 
 
 def draw_planes(runs: dict[str, Path]) -> None:
-    """Draw the latent planes of the first document's two ways of modelling p(z|x) side by side."""
+    """Draw the latent planes of the two ways of modelling p(z|x) next to each other."""
     planes = {}
     for name, title in PLANES.items():
         data = cvae.datamodule(runs[name])
@@ -139,89 +107,8 @@ def draw_planes(runs: dict[str, Path]) -> None:
     (HERE / "figures" / "creatis_latent_planes.png").write_bytes(png(latent_planes(planes)))
 
 
-def table(records: dict[str, Any], references: dict[str, Any]) -> str:
-    """Return a table for each kind of nats, data and pixels: only within one may they be ranked."""
-    lines = []
-    for kind in sorted({tuple(record["compare"]) for record in records.values()}):
-        nats_of, data, pixels = kind
-        lines += [
-            f"## {data}, {pixels}: {KINDS[nats_of]}",
-            "",
-            "| experiment | what it is; *its settings* | command and time | figures | samples |",
-            "| --- | --- | --- | --- | --- |",
-        ]
-        of_kind = {name: r for name, r in records.items() if tuple(r["compare"]) == kind}
-        for name in sorted(of_kind, key=lambda name: of_kind[name]["metrics"]["test/nll"]):
-            lines.append(row(name, of_kind[name], references.get(name, {})))
-        lines.append("")
-    return "\n".join(lines)
-
-
-def row(name: str, record: dict[str, Any], references: dict[str, Any]) -> str:
-    """Return an experiment's row."""
-    metrics = record["metrics"]
-    minutes, seconds = divmod(round(metrics["seconds"]), 60)
-    cells = (
-        f"`{name}`",
-        f"{about(name)}<br>*{record['settings']}*",
-        f"`{record['command']}`<br>{minutes} min {seconds:02} s, {record['machine']}<br>"
-        f"`{shlex.join(['cvae-evaluate', 'checkpoint=RUN_DIR', *evaluation(name)])}`",
-        "<br>".join(
-            told(metric, metrics, references.get(metric, {}))
-            for metric in FIGURES
-            if metric in metrics
-        ),
-        f'<img src="figures/{name}.png" width="240" alt="Samples of {name}">',
-    )
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def told(metric: str, metrics: dict[str, float], held_against: dict[str, Any]) -> str:
-    """Return a figure beside its reference, and whether what was to be reached is reached."""
-    title, form = FIGURES[metric]
-    value = metrics[metric]
-    text = f"{title} **{value:{form}}**"
-    if metric == "references/ged":
-        text += f", {metrics['references/draws']:.0f} samples"
-    if metric == "test/nll":
-        text += f" ± {metrics['test/nll_standard_error']:.2f}, {metrics['samples']:,} samples"
-    if f"{metric}_floor" in metrics:
-        text += f" (between halves of the real images {metrics[f'{metric}_floor']:{form}})"
-    redrawn = metric.replace("references/", "references_redrawn/")
-    if redrawn != metric:
-        text += f" (true process {metrics[redrawn]:{form}})"
-    if "reference" in held_against:
-        text += f"; {held_against['reference']}"
-    if "reach" in held_against:
-        low, high = held_against["reach"]
-        wanted = " and ".join(
-            f"{sign} {bound:{form}}"
-            for sign, bound in (("≥", low), ("≤", high))
-            if bound is not None
-        )
-        reached = (low is None or value >= low) and (high is None or value <= high)
-        text += f"; to reach {wanted}: {'reached' if reached else '**falls short**'}"
-    return text
-
-
-def about(name: str) -> str:
-    """Return what an experiment's own file says of it."""
-    return " ".join(line for line in _header(name) if not line.startswith(EVALUATED))
-
-
-def evaluation(name: str) -> list[str]:
-    """Return the options that an experiment is evaluated with, as its own file says."""
-    lines = (line.removeprefix(EVALUATED) for line in _header(name) if line.startswith(EVALUATED))
-    return [option for line in lines for option in line.split()]
-
-
-def _header(name: str) -> list[str]:
-    lines = (HERE / "experiment" / f"{name}.yaml").read_text().splitlines()
-    return [line[2:] for line in lines[1:] if line.startswith("# ")]
-
-
 def main(run_dirs: list[Path]) -> None:
-    """Take down the runs, and write the page of all that have been taken down."""
+    """Record the runs, and write the page of all recorded runs."""
     runs = {record(run_dir): run_dir for run_dir in run_dirs}
     if PLANES.keys() <= runs.keys():
         draw_planes(runs)
@@ -230,12 +117,7 @@ def main(run_dirs: list[Path]) -> None:
         if not picture.is_file():
             raise InputError(f"'{picture}' is missing; run cvae-evaluate checkpoint={runs[name]}")
         (HERE / "figures" / f"{name}_latent.png").write_bytes(picture.read_bytes())
-    records = {f.stem: json.loads(f.read_text()) for f in sorted((HERE / "results").glob("*.json"))}
-    page = (HERE / "page.md").read_text()
-    references = yaml.safe_load((HERE / "references.yaml").read_text())
-    priors = [line for line in (HERE / "priors.md").read_text().splitlines() if line[:1] == "|"]
-    page = page.replace("{priors}", "\n".join(priors))
-    (HERE / "README.md").write_text(page.replace("{tables}", table(records, references)))
+    page.write()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import itertools
 import json
 import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +15,17 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
+from torch import nn
 
-from cvae import judge
-from cvae.config import Config, find, plain
+from cvae.batch import Sizes
+from cvae.config.building import build_datamodule, build_model
+from cvae.config.hydra import Config, find, plain
 from cvae.data import mnist
-from cvae.module import CVAE
-from cvae.train import train
+from cvae.data.base import ImageData
+from cvae.evaluation import judge
+from cvae.model.cvae import CVAE
+from cvae.training.fit import Trained, fit, prepare
+from cvae.training.module import TrainingModule, build_training_module
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,6 +37,27 @@ SHORT = [
     "~callbacks.progress",
 ]
 TORCHVISION = {c.__name__: c for c in mnist.MNIST.__subclasses__()} | {"MNIST": mnist.MNIST}
+
+
+QUICK = [*SHORT[:1], "trainer.max_epochs=4", "data.batch_size=256", "threads=1"]
+
+
+def results(sweep: Path) -> dict[str, dict[str, float]]:
+    """The metrics of every job by its folder, without the time it took."""
+    found = {
+        path.parent.name: json.loads(path.read_text()) for path in sweep.glob("*/metrics.json")
+    }
+    return {name: {k: v for k, v in m.items() if k != "seconds"} for name, m in found.items()}
+
+
+def command(*line: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from cvae.commands.main import train; train()", *line],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -52,17 +80,47 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (find("conf") / group).glob("*.yaml"))
 
 
+def train(config: Config, folder: Path, *further: Any, **how: Any) -> Trained:
+    """Train, test and write a run's folder."""
+    return fit(prepare(config), folder, *further, **how)
+
+
+PARTS = ("prior", "posterior", "likelihood", "network", "objective")
+STEPS = [
+    "hierarchy=2",
+    *(f"{group}={name}" for group in PARTS for name in options(group)),
+]
+
+
+def built(*overrides: str) -> tuple[ImageData, TrainingModule]:
+    config = composed("network.width=8", *overrides)
+    data = build_datamodule(config)
+    data.setup("fit")
+    return data, build_training_module(config, data.sizes)
+
+
+def model_of(*overrides: str, shape: tuple[int, int, int] = (1, 9, 7)) -> CVAE:
+    """An untrained model whose weights are large enough for every number to matter."""
+    gaussian = ["likelihood=gaussian"] if "likelihood.scale=per_pixel" in overrides else []
+    config = composed("network.width=8", *gaussian, *" ".join(overrides).split())
+    torch.manual_seed(0)
+    model = build_model(config, Sizes(shape, 3))
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.5)
+    return model.eval()
+
+
 def cut_off(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int, after: int = 0) -> None:
     """Let a training end in the middle of an epoch, as by Ctrl-C, after so many that do not."""
-    step = CVAE.training_step
+    step = TrainingModule.training_step
     passed = itertools.count()
 
-    def interrupted(self: CVAE, items: Any, batch_idx: int) -> Any:
+    def interrupted(self: TrainingModule, items: Any, batch_idx: int) -> Any:
         if (self.current_epoch, batch_idx) == (epoch, batch) and next(passed) == after:
             raise KeyboardInterrupt
         return step(self, items, batch_idx)
 
-    monkeypatch.setattr(CVAE, "training_step", interrupted)
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ from torch.distributions import MultivariateNormal
 
 from cvae.batch import Sizes
 from cvae.conditions import LabelCondition
-from cvae.generators import Generator
-from cvae.likelihoods.gaussian import GaussianLikelihood
-from cvae.module import CVAE
-from cvae.posteriors.gaussian import GaussianPosterior
-from cvae.priors.gaussian import GaussianPrior
+from cvae.model.generator import Generator
+from cvae.model.likelihoods.gaussian import GaussianLikelihood
+from cvae.model.posteriors.gaussian import GaussianPosterior
+from cvae.model.priors.gaussian import GaussianPrior
+from cvae.training.module import TrainingModule
 
 X, L, Y_SHAPE, SIGMA = 3, 2, (1, 2, 3), 0.7
 
@@ -44,7 +44,7 @@ class LinearGaussian:
         self.w = orthogonal * torch.tensor([1.5, 0.5]).double()
         self.u, self.b = torch.randn(6, X).double(), torch.randn(6).double()
         self.posterior_shift = 0.0
-        self.model = CVAE(
+        self.model = TrainingModule(
             LabelCondition(Sizes(Y_SHAPE, X)),
             GaussianPrior([(X,)], L, lambda *_: Map(self._prior)),
             GaussianPosterior([(X,), Y_SHAPE], L, lambda *_: Map(self._posterior)),

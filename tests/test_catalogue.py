@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from conftest import altered, composed
-from cvae import cli
 from cvae.batch import Sizes
-from cvae.building import build_model
-from cvae.checkpoint import KEY
+from cvae.commands import main as cli
+from cvae.config.building import build_model
 from cvae.data.mnist import MNIST
+from cvae.runs.checkpoint import KEY
 
 TRAIN = [
     (["latnt_dim=2"], ["latnt_dim: no such key", "'latent_dim'"]),
@@ -35,7 +35,7 @@ TRAIN = [
         ["trainer.accumulate_grad_batches=2"],
         ["write +trainer.accumulate_grad_batches="],
     ),
-    (["prior=null"], ["prior=null: expected the name of an option"]),
+    (["prior=null"], ["'prior=null': expected the name of an option"]),
     (["latent_dim=two"], ["latent_dim: expected int, got 'two'"]),
     (["latent_dim="], ["latent_dim: expected int, got ''"]),
     (["latent_dim=2.5"], ["latent_dim: expected int, got 2.5"]),
@@ -76,7 +76,7 @@ TRAIN = [
     ),
     (["callbacks.early_stopping.patience=x"], ["callbacks.early_stopping.patience", "int", "'x'"]),
     (["callbacks=ema", "callbacks.ema.decay=1"], ["ema.decay: expected a share", "got 1"]),
-    (["refit=flow", "refit.steps=0"], ["steps (of a flow): expected at least 1, got 0"]),
+    (["refit=flow", "refit.steps=0"], ["refit.steps: expected at least 1, got 0"]),
     (["refit=vamp"], ["refit: no such option 'vamp'", "flow, mixture"]),
     (["hierarchy=0"], ["hierarchy: expected at least 1, got 0"]),
     (["objective.cycle_epochs=3"], ["cycle_epochs: a cycle begins with"]),
@@ -87,7 +87,7 @@ TRAIN = [
     ),
     (["hydra.run.dir=/dev/null/run"], ["/dev/null/run", "Not a directory"]),
     (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
-    (["prior=standard,gaussian"], ["Ambiguous value", "several values need -m"]),
+    (["prior=standard,gaussian"], ["gives several values to a single run; for a sweep, add -m"]),
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
     (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
     (["latent_dim={2"], ["latent_dim={2", "key=value"]),
@@ -102,9 +102,9 @@ SAMPLE = [
     (["checkpoint=cut.ckpt"], ["cut.ckpt' is damaged"]),
     (["checkpoint=text.ckpt"], ["text.ckpt' is damaged"]),
     (["checkpoint=empty.ckpt"], ["empty.ckpt' is damaged"]),
-    (["checkpoint=RUN", "digits=20a8"], ["digits: no class is called '20a8'; known are 0, 1, 2"]),
-    (["checkpoint=RUN", "digits=''"], ["digits: no class is called ''"]),
-    (["checkpoint=RUN", "digits=-1"], ["digits: no class is called '-1'"]),
+    (["checkpoint=RUN", "digits=20a8"], ["x: no class is called '20a8'; known are 0, 1, 2"]),
+    (["checkpoint=RUN", "digits=''"], ["x: no class is called ''"]),
+    (["checkpoint=RUN", "digits=-1"], ["x: no class is called '-1'"]),
     (["checkpoint=RUN", "n=0"], ["n: expected at least 1, got 0"]),
     (["checkpoint=RUN", "n=many"], ["n: expected int, got 'many'"]),
     (["checkpoint=RUN", "plot=manifold", "digits=7"], ["this model has 8 dimensions"]),
@@ -148,7 +148,7 @@ FILES = [
     (["condition=quadrants", "condition.visible=5"], ["condition"]),
     (["resume=empty_run"], ["resume: ", "empty_run' is not the folder of a run"]),
     (["resume=torn_run"], ["last.ckpt' is damaged"]),
-    (["resume=hollow_run"], ["not one that a run can go on from"]),
+    (["resume=hollow_run"], ["not one that a run can resume from"]),
     (["resume=odd_run"], ["overrides.yaml' is damaged"]),
     (["resume=RUN", "latent_dim=3"], ["latent_dim: a resumed run keeps its own, 8, but would"]),
     (["resume=RUN", "trainer.max_epochs=1"], ["trainer.max_epochs: the run already has 2 epochs"]),
@@ -208,7 +208,7 @@ def damage(run_dir: Path) -> None:
     Path("cut.ckpt").write_bytes(whole[: len(whole) // 2])
     Path("text.ckpt").write_text("not a checkpoint")
     Path("empty.ckpt").touch()
-    change = {"prior": {"_target_": "cvae.priors.lost.LostPrior", "_partial_": True}}
+    change = {"prior": {"_target_": "cvae.model.priors.lost.LostPrior", "_partial_": True}}
     altered(run_dir, lambda contents: contents[KEY]["config"].update(change)).rename("old.ckpt")
     altered(run_dir, ask_for_quadrants).rename("quadrants.ckpt")
     images = np.zeros((9, 4, 4))

@@ -1,105 +1,141 @@
-"""The table of experiments is what the runs left, and ranks only what may be compared."""
+"""The page of experiments is what the runs left, and ranks only what may be compared."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 
+import page
 import table
 from conftest import SHORT
-from cvae import evaluate, train
-from cvae.config import find
+from cvae.commands import main as cli
+from cvae.config.hydra import find
 from cvae.errors import InputError
 
 EXPERIMENTS = Path(table.__file__).parent
+README = (EXPERIMENTS / "README.md").read_text()
+RESULTS = {path.stem: json.loads(path.read_text()) for path in EXPERIMENTS.glob("results/*.json")}
+LABEL, NONE = "LabelCondition, GaussianPrior", "NoCondition, GaussianPrior"
 
 
-def taken_down(nats_of: str, nll: float) -> dict:
-    metrics = {"seconds": 61.0, "test/nll": nll, "test/nll_standard_error": 0.1, "samples": 10}
+def recorded(nats_of: str, nll: float, settings: str = LABEL) -> dict:
+    metrics = {"seconds": 61.0, "test/nll": nll, "test/nll_standard_error": 0.1, "test/elbo": -nll}
     return {
-        "command": "cvae-train",
         "compare": [nats_of, "MNIST", "binarised" if nats_of == "mass" else "grey pixels"],
-        "settings": "",
-        "machine": "2 cores",
+        "settings": settings,
         "metrics": metrics,
     }
 
 
-@pytest.fixture
-def _described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_header", lambda name: [])
-
-
-@pytest.mark.usefixtures("_described")
-def test_densities_are_never_ranked_against_masses() -> None:
+def test_only_runs_of_the_same_nats_and_data_are_ranked() -> None:
     records = {
-        "density": taken_down("density", -700.0),
-        "good": taken_down("mass", 80.0),
-        "bad": taken_down("mass", 90.0),
-        "grey": taken_down("cross_entropy", 85.0),
+        "density": recorded("density", -700.0),
+        "bad": recorded("mass", 90.0),
+        "good": recorded("mass", 80.0),
+        "without_x": recorded("mass", 85.0, NONE),
+        "grey": recorded("cross_entropy", 85.0),
     }
-    parts = re.split("^## ", table.table(records, {}), flags=re.MULTILINE)[1:]
-    rows = [re.findall(r"^\| `(\w+)`", part, re.MULTILINE) for part in parts]
-    assert sorted(rows) == [["density"], ["good", "bad"], ["grey"]]  # best first
+    ranked = page.boards(records)
+    assert [list(board) for board in ranked.values()] == [
+        ["good", "bad"],  # best first
+        ["without_x"],
+        ["density"],
+        ["grey"],
+    ]
+    parts = re.split("^(?:###|\\*\\*).*", page.leaderboards(ranked, {}), flags=re.MULTILINE)
+    rows = [re.findall(r"^\| \[(\w+)\]", part, re.MULTILINE) for part in parts]
+    assert [row for row in rows if row] == [list(board) for board in ranked.values()]
+
+
+def test_a_run_without_an_nll_is_ranked_by_its_bound() -> None:
+    records = {"bound": recorded("mass", 85.0), "nll": recorded("mass", 80.0)}
+    del records["bound"]["metrics"]["test/nll"]
+    board = page.leaderboards(page.boards(records), {})
+    assert board.index("**80.00**") < board.index("only the bound | 85.00")
 
 
 @pytest.mark.parametrize(
     ("reach", "said"),
     [
-        ([None, 80.0], "≤ 80.00: **falls short**"),
+        ([None, 80.0], "≤ 80.00: **not reached**"),
         ([None, 81.0], "≤ 81.00: reached"),
         ([80.5, None], "≥ 80.50: reached"),
-        ([80.7, 80.9], "≥ 80.70 and ≤ 80.90: **falls short**"),
+        ([80.7, 80.9], "≥ 80.70 and ≤ 80.90: **not reached**"),
     ],
 )
-def test_it_is_said_whether_a_figure_is_reached(reach: list, said: str) -> None:
-    metrics = taken_down("mass", 80.6)["metrics"]
-    assert table.told("test/nll", metrics, {"reach": reach}).endswith(f"to reach {said}")
+def test_the_page_says_whether_a_target_is_reached(reach: list, said: str) -> None:
+    metrics = recorded("mass", 80.6)["metrics"]
+    row = page.compared(metrics, {"test/nll": {"reach": reach, "reference": {81.2: "A"}}})[2]
+    assert row == f"| NLL | **80.60** | {said} | 81.2: A |"
 
 
 def test_the_page_is_what_the_results_give(monkeypatch: pytest.MonkeyPatch) -> None:
     written = {}
     monkeypatch.setattr(Path, "write_text", lambda path, text: written.setdefault(path.name, text))
     table.main([])
-    assert written == {"README.md": (EXPERIMENTS / "README.md").read_text()}
+    assert written == {"README.md": README}
 
 
-def test_what_is_held_against_a_reference_is_shown() -> None:
-    references = table.yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
+def test_every_reference_is_shown() -> None:
+    references = yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
     for name, held_against in references.items():
-        assert (EXPERIMENTS / "experiment" / f"{name}.yaml").is_file()
-        assert held_against.keys() <= table.FIGURES.keys()
+        assert (find("conf") / "experiment" / f"{name}.yaml").is_file()
+        for metric, held in held_against.items():
+            assert metric in RESULTS[name]["metrics"]
+            assert metric in page.NAMED
+            for source in held.get("reference", {}).values():
+                assert source.replace("|", r"\|").split("`")[0] in section(name)
 
 
-def test_every_experiment_has_its_row_and_its_picture() -> None:
-    page = (EXPERIMENTS / "README.md").read_text()
-    for path in (find("experiments") / "experiment").glob("*.yaml"):
-        assert f"| `{path.stem}` |" in page
-    for picture in re.findall(r"figures/\w+\.png", page):
+def section(name: str) -> str:
+    return re.split("^##+ ", README.partition(f"\n### {name}\n")[2], flags=re.MULTILINE)[0]
+
+
+def test_every_experiment_has_its_row_section_and_picture() -> None:
+    for path in (find("conf") / "experiment").glob("*.yaml"):
+        assert README.count(f"| [{path.stem}](#{path.stem})") == 1
+        assert README.count(f"\n### {path.stem}\n") == 1
+    for picture in re.findall(r"figures/\w+\.png", README):
         assert (EXPERIMENTS / picture).is_file()
+    for link in re.findall(r"\]\(([\w./]+)\)", README):
+        assert (EXPERIMENTS / link).exists()
 
 
-@pytest.mark.parametrize("name", [path.stem for path in (EXPERIMENTS / "results").glob("*.json")])
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_figure_of_a_run_is_shown(name: str) -> None:
+    shown = "".join(template for titles in page.FIGURES.values() for template in titles.values())
+    for metric, value in RESULTS[name]["metrics"].items():
+        if metric.startswith("test/kl_per_dimension/"):
+            assert f"{value:.3f}" in section(name)
+        else:
+            assert metric in ("epochs", "seconds") or f"{{{metric}:" in shown
+            assert metric not in page.NAMED or page.number(value, page.NAMED[metric][1]) in section(
+                name
+            )
+
+
+@pytest.mark.parametrize("name", RESULTS)
 def test_an_experiment_was_evaluated_as_its_file_says(name: str) -> None:
     with initialize_config_dir(str(find("conf")), version_base="1.3"):
-        said = compose("evaluate", ["checkpoint=RUN_DIR", *table.evaluation(name)])
-    metrics = json.loads((EXPERIMENTS / "results" / f"{name}.json").read_text())["metrics"]
+        said = compose("evaluate", ["checkpoint=RUN_DIR", *page.described(name)[1]])
+    metrics = RESULTS[name]["metrics"]
     assert metrics["samples"] == said.samples
     assert ("judge/accuracy_grey_images" in metrics) == (said.images > 0)
 
 
-def test_a_run_is_taken_down_from_its_own_files(
+def test_a_run_is_recorded_from_its_own_files(
     call, tmp_path: Path, idx_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "figures").mkdir()
     monkeypatch.setattr(table, "HERE", tmp_path)
     run = ["experiment=mnist", f"data.root={idx_root}", *SHORT, "hydra.run.dir=run"]
-    assert call(train.main, *run)[0] == 0
+    assert call(cli.train, *run)[0] == 0
     with pytest.raises(InputError, match="not an evaluated run"):
         table.record(tmp_path / "run")
-    assert call(evaluate.main, "checkpoint=run", "samples=2", "images=0")[0] == 0
+    assert call(cli.evaluate, "checkpoint=run", "samples=2", "images=0")[0] == 0
     assert table.record(tmp_path / "run") == "mnist"
     kept = json.loads((tmp_path / "results" / "mnist.json").read_text())
     assert kept["metrics"] == json.loads(Path("run/metrics.json").read_text())

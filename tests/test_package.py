@@ -56,6 +56,6 @@ def test_the_installed_wheel_trains_from_an_unrelated_folder(
 
 
 def test_a_bad_command_ends_without_a_traceback() -> None:
-    done = python("-m", "cvae.train", "latnt_dim=2")
+    done = python("-c", "from cvae.commands.main import train; train()", "latnt_dim=2")
     assert done.returncode == 2
     assert done.stderr == "cvae-train: latnt_dim: no such key; did you mean 'latent_dim'?\n"

@@ -1,24 +1,67 @@
-"""The README's code runs, and the prior that it adds goes through the contract as it stands."""
+"""The READMEs: their code runs, and their options, commands, links and make targets exist."""
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from conftest import GROUPS, SHORT, composed, options
-from cvae.train import check, train
+from conftest import GROUPS, SHORT, composed, options, train
+from cvae.config.hydra import find
+from cvae.training.fit import prepare
 
 REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+FRONT, CONTRIBUTING = "README.md", ".github/CONTRIBUTING.md"
+FOLDERS = ("conf", "src", "experiments")
+PLACES = [
+    *(FRONT, CONTRIBUTING),
+    *(
+        str(path.relative_to(REPOSITORY))
+        for folder in FOLDERS
+        for path in sorted((REPOSITORY / folder).rglob("README.md"))
+    ),
+]
+READMES = {place: (REPOSITORY / place).read_text() for place in PLACES}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCKS = [block for text in READMES.values() for block in FENCE.findall(text)]
+COMMANDS = [
+    line
+    for language, text in BLOCKS
+    for line in text.replace("\\\n", " ").splitlines()
+    if language == "sh" and line.startswith("cvae-") and "NAME" not in line
+]
+LARGEST = 8000
+"""Bytes of a front page that is read."""
 
 
 def block(language: str, containing: str) -> str:
     return next(text for kind, text in BLOCKS if kind == language and containing in text)
+
+
+def links(place: str) -> list[str]:
+    text = FENCE.sub("", READMES[place])
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\bsrc="([^"]+)"', text)
+    return [link for link in found if not link.startswith(("https://", "http://"))]
+
+
+def target(place: str, link: str) -> Path:
+    path = link.partition("#")[0]
+    return (REPOSITORY / place).parent / path if path else REPOSITORY / place
+
+
+def anchors(file: Path) -> set[str]:
+    """The names that a forge gives to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", FENCE.sub("", file.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# -- their code ----------------------------------------------------------------------------------
 
 
 def test_the_python_example_runs(run_dir: Path) -> None:
@@ -29,24 +72,30 @@ def test_the_python_example_runs(run_dir: Path) -> None:
     assert scope["nll"].shape == (16,)
 
 
+def test_a_model_can_be_built_without_a_trainer() -> None:
+    scope: dict[str, object] = {}
+    exec(block("python", "untrained = CVAE("), scope)
+    assert scope["noise"].shape == (3, 4, 1, 8, 8)
+
+
 def test_its_own_data_can_be_trained_on(tmp_path: Path) -> None:
     exec(block("python", "np.savez"), {})
     command = block("sh", "data.path=discs.npz").split()[1:]
     config = composed(*command, *SHORT)
-    check(config)
+    prepare(config)
     _, metrics = train(config, tmp_path / "run")
     assert metrics["test/elbo"] < 0
 
 
 def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path: Path) -> None:
-    for folder in ("src", "conf", "experiments", "tests"):
+    for folder in (*FOLDERS, "tests", ".github"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    for name in ("pyproject.toml", "README.md", "Makefile"):
+    for name in ("pyproject.toml", FRONT, "Makefile"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    source, conf = tmp_path / "src" / "cvae", tmp_path / "conf"
-    (source / "priors" / "laplace.py").write_text(block("python", "class LaplacePrior"))
+    model, conf = tmp_path / "src" / "cvae" / "model", tmp_path / "conf"
+    (model / "priors" / "laplace.py").write_text(block("python", "class LaplacePrior"))
     (conf / "prior" / "laplace.yaml").write_text(block("yaml", "LaplacePrior"))
-    (source / "nets" / "residual_mlp.py").write_text(block("python", "class ResidualMLP"))
+    (model / "networks" / "residual_mlp.py").write_text(block("python", "class ResidualMLP"))
     (conf / "network" / "residual_mlp.yaml").write_text(block("yaml", "ResidualMLP"))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "laplace or residual_mlp", "tests"],
@@ -61,14 +110,53 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
     assert re.search("20 passed|18 passed, 2 skipped", done.stdout), done.stdout
 
 
+# -- what they name ------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("group", GROUPS)
-def test_its_table_names_every_option(group: str) -> None:
-    row = next((line for line in README.splitlines() if line.startswith(f"| `{group}` |")), None)
+def test_the_table_of_options_names_every_one(group: str) -> None:
+    lines = READMES["conf/README.md"].splitlines()
+    row = next((line for line in lines if line.startswith(f"| `{group}` |")), None)
     assert row is not None
     for name in options(group):
         assert f"`{name}`" in row
 
 
-def test_it_names_only_targets_that_make_has() -> None:
+@pytest.mark.parametrize("line", dict.fromkeys(COMMANDS))
+def test_their_commands_have_such_options(line: str) -> None:
+    command, *arguments = shlex.split(line, comments=True)
+    if command == "cvae-report":
+        arguments[0] = f"dir={arguments[0]}"
+    given = [argument for argument in arguments if argument != "-m"]
+    one_job = [
+        override.input_line
+        if not override.is_sweep_override()
+        else f"{override.key_or_group}={next(override.sweep_string_iterator())}"
+        for override in OverridesParser.create().parse_overrides(given)
+        if not override.is_interval_sweep()
+    ]
+    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+        compose(command.removeprefix("cvae-"), one_job)
+
+
+@pytest.mark.parametrize("place", READMES)
+def test_they_name_only_targets_that_make_has(place: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets | {"help"}
+    text = READMES[place]
+    code = [shell for language, shell in FENCE.findall(text) if language == "sh"]
+    code += re.findall(r"`([^`]+)`", FENCE.sub("", text))
+    assert set(re.findall(r"^make ([a-z-]+)", "\n".join(code), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("place", READMES)
+def test_their_links_lead_somewhere(place: str) -> None:
+    for link in links(place):
+        file, anchor = target(place, link), link.partition("#")[2]
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link
+
+
+def test_the_front_page_is_short_and_leads_to_every_other() -> None:
+    assert len(READMES[FRONT].encode()) <= LARGEST
+    reached = {target(FRONT, link).resolve() for link in links(FRONT)}
+    assert {(REPOSITORY / place).resolve() for place in READMES if place != FRONT} <= reached

@@ -26,10 +26,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
-from training import IMAGES
 
-from cvae.config import find, plain
-from cvae.train import train
+from cvae.config.hydra import find, plain
+from cvae.training.fit import fit, prepare
+from training import IMAGES
 
 BATCH, EPOCHS, NAIVE_EPOCHS = 128, 10, 2
 SAMPLES, WEIGHED = 1000, 1000
@@ -82,7 +82,7 @@ def _run(root: Path, clock: Clock, *overrides: str) -> float:
         config = plain(compose("train", [f"data.root={root}", "trainer=gpu", *overrides]))
     started = _now()
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train(config, Path(folder), [clock])
+        fit(prepare(config), Path(folder), [clock])
     return _now() - started
 
 

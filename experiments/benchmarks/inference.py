@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_dir
 from rivals import CLASSES, FORWARD, product_rate
 
 from cvae.batch import Sizes
-from cvae.building import build_model
-from cvae.config import find, plain
-from cvae.module import CVAE
+from cvae.config.building import build_model
+from cvae.config.hydra import find, plain
+from cvae.model.cvae import CVAE
 
 SAMPLES, IMAGES = 1000, 100
 DIGITS, SINGLE = 10_000, 100

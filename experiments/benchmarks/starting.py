@@ -8,15 +8,15 @@ from time import perf_counter
 
 FIRST_STEP = """
 import os, sys
-from cvae.module import CVAE
-CVAE.training_step = lambda *_: os._exit(0)
-from cvae.cli import train
+from cvae.training.module import TrainingModule
+TrainingModule.training_step = lambda *_: os._exit(0)
+from cvae.commands.main import train
 train()
 """
 PEAK = "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
 FRAMEWORK = """
 import contextlib, io
-from cvae.cli import train
+from cvae.commands.main import train
 with contextlib.redirect_stdout(io.StringIO()):
     train()
 """
@@ -51,7 +51,7 @@ def _run(code: str, *arguments: str) -> tuple[float, str]:
 def starting(blocks: int) -> list[dict[str, float]]:
     """Return the seconds of each block for help, completion, an import, and a first step."""
     tasks = {
-        "help": ("from cvae.cli import train; train()", "--help"),
+        "help": ("from cvae.commands.main import train; train()", "--help"),
         "lightning": ("import os, lightning; os._exit(0)",),
         "first step": (FIRST_STEP,),
     }

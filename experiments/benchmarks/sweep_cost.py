@@ -15,7 +15,7 @@ from typing import Any
 
 from lightning import Trainer
 
-from cvae.train import main
+from cvae.commands.main import train as main
 
 JOBS = 12
 ROUNDS = 5

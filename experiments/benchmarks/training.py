@@ -19,8 +19,8 @@ from lightning import Callback
 from rivals import TRAINING, Steps, bare, per_sample, product_rate
 from torchvision import datasets
 
-from cvae.config import find, plain
-from cvae.train import train
+from cvae.config.hydra import find, plain
+from cvae.training.fit import fit, prepare
 
 TURN = 54
 """Steps of a turn."""
@@ -165,4 +165,4 @@ def _train(root: Path, options: list[str], watching: Callback) -> None:
         config = plain(compose("train", options))
     os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn as on a terminal
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train(config, Path(folder), [watching])
+        fit(prepare(config), Path(folder), [watching])

@@ -7,17 +7,17 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvae.checkpoint import datamodule, load
     from cvae.errors import InputError
-    from cvae.module import CVAE
+    from cvae.model.cvae import CVAE
+    from cvae.runs.checkpoint import datamodule, load
 
 __all__ = ["CVAE", "InputError", "datamodule", "load"]
 
 _HOMES = {
-    "CVAE": "module",
+    "CVAE": "model.cvae",
     "InputError": "errors",
-    "datamodule": "checkpoint",
-    "load": "checkpoint",
+    "datamodule": "runs.checkpoint",
+    "load": "runs.checkpoint",
 }
 
 

@@ -4,7 +4,8 @@ Every message names the argument, what was expected, what came, and the way out.
 The commands print it on standard error and exit with status 2; in Python it is a `ValueError`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 _MANY = 30
@@ -13,6 +14,38 @@ _MANY = 30
 
 class InputError(ValueError):
     """Something the user gave cannot be used; the message is one line that says how to mend it."""
+
+
+class ArgumentError(InputError):
+    """An argument of a constructor cannot be used.
+
+    The constructor names its own argument, "width: ..."; whoever builds it from a configuration
+    puts the path of its node before it, "prior.network.width: ...", by `under`.
+
+    Args:
+        argument: Name of the argument.
+        problem: What was expected, what came, and the way out.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(f"{argument}: {problem}")
+        self.argument, self.problem = argument, problem
+
+
+@contextmanager
+def under(path: str, given: Collection[str] | None = None) -> Iterator[None]:
+    """Let an `ArgumentError` say where in a configuration its argument is.
+
+    Args:
+        path: Path of the node that the arguments come from, such as "prior.network".
+        given: Names of the arguments that come from there; None is all of them.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        if "." in error.argument or (given is not None and error.argument not in given):
+            raise
+        raise ArgumentError(f"{path}.{error.argument}", error.problem) from error
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
@@ -24,15 +57,15 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 
 def require_seed(name: str, value: int) -> None:
-    """Raise an `InputError` unless the value can seed every library's generator."""
+    """Raise an `ArgumentError` unless the value can seed every library's generator."""
     if not 0 <= value < 2**32:
-        raise InputError(f"{name}: expected a whole number from 0 to 2^32 - 1, got {value}")
+        raise ArgumentError(name, f"expected a whole number from 0 to 2^32 - 1, got {value}")
 
 
 def require_at_least(name: str, value: float, minimum: float) -> None:
-    """Raise an `InputError` that names the argument unless `value >= minimum`."""
+    """Raise an `ArgumentError` unless `value >= minimum`."""
     if not value >= minimum:
-        raise InputError(f"{name}: expected at least {minimum}, got {value}")
+        raise ArgumentError(name, f"expected at least {minimum}, got {value}")
 
 
 def diverged(what: str, step: int, epoch: int) -> FloatingPointError:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from filelock import FileLock, Timeout
@@ -48,6 +49,21 @@ def remove_parts(folder: Path) -> None:
     """Remove what a killed process has left of files that it did not complete."""
     for part in folder.rglob(f".*{_PART}"):
         part.unlink(missing_ok=True)
+
+
+def output_file(path: str, suffix: str) -> Path:
+    """Return the path of a file that is going to be written, its folder made.
+
+    Raises:
+        InputError: If the name does not end in `suffix`, or is a folder's.
+        OSError: If the folder cannot be made or written to.
+    """
+    file = Path(path).expanduser()
+    if file.suffix.lower() != suffix or file.is_dir():
+        raise InputError(f"out: expected a file name ending in {suffix}, got '{path}'")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=file.parent):  # refused now, rather than after the work
+        return file
 
 
 @contextmanager

@@ -1,13 +1,16 @@
-"""Hydra takes sweepers from this namespace alone; what this one does lies in `cvae.sweeps`."""
+"""Hydra finds sweepers in this namespace alone; what this one does is in `cvae.sweeps`."""
 
 from collections.abc import Callable
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 
-class Sweep(BasicSweeper):
-    """Runs every combination, or what a search proposes, and goes on where it was cut off.
+class Sweep(Sweeper):
+    """Runs every combination, or what a search proposes, and resumes where it was cut off.
 
     Args:
         max_batch_size: The most jobs that the launcher is given at once; None is all of them.
@@ -19,23 +22,31 @@ class Sweep(BasicSweeper):
         self,
         max_batch_size: int | None,
         params: dict[str, str] | None,
-        check: Callable[[Any], None],
+        check: Callable[[Any], Any],
     ) -> None:
-        super().__init__(max_batch_size, params)
-        self.check = check
+        self.max_batch_size, self.params, self.check = max_batch_size, params or {}, check
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra hands over, and build the launcher."""
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep of these overrides."""
-        from cvae.sweeps.run import run  # Hydra reads this file whenever it starts
+        from cvae.sweeps.run import run_sweep  # Hydra reads this file whenever it starts
 
         assert self.hydra_context is not None
         assert self.launcher is not None
         assert self.config is not None
-        run(
+        run_sweep(
             self.hydra_context.config_loader,
             self.launcher,
             self.config,
-            [*self._parse_config(), *arguments],
+            [*(f"{key}={value}" for key, value in self.params.items()), *arguments],
             self.check,
             self.max_batch_size,
         )

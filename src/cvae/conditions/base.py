@@ -61,7 +61,7 @@ class Condition(ABC):
             InputError: If this condition cannot be asked for a class, or knows no such class.
         """
         raise InputError(
-            "digits: this model is conditioned on more than a class; leave digits out, to take "
+            "x: this model is conditioned on more than a class; leave x out, to take "
             "conditions from the test images"
         )
 

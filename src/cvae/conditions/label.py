@@ -8,8 +8,8 @@ from cvae.conditions.base import Condition, Wanted, one_hot, require_classes
 from cvae.errors import InputError, did_you_mean
 
 _NOT_ASKED = (
-    "digits: this model was trained with condition=none and cannot be asked for a class; leave "
-    "digits out, or train with condition=label"
+    "x: this model was trained with condition=none and cannot be asked for a class; leave "
+    "x out, or train with condition=label"
 )
 
 
@@ -49,7 +49,7 @@ class LabelCondition(Condition):
         outside = labels[(labels < 0) | (labels >= self.num_classes)]
         if outside.numel() or not labels.numel():
             raise InputError(
-                f"digits: expected classes from 0 to {self.num_classes - 1}, "
+                f"x: expected classes from 0 to {self.num_classes - 1}, "
                 f"got {outside[0].item() if outside.numel() else 'none'}"
             )
         return one_hot(labels, self.num_classes)
@@ -61,7 +61,7 @@ class LabelCondition(Condition):
         asked = list(words) if digits else [word.strip() for word in words.split(",")]
         for word in asked:
             if word not in names:
-                raise InputError(f"digits: no class is called '{word}'{did_you_mean(word, names)}")
+                raise InputError(f"x: no class is called '{word}'{did_you_mean(word, names)}")
         return [names.index(word) for word in asked]
 
     def names(self, x: Tensor) -> list[str]:

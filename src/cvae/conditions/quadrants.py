@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cvae.batch import Batch, Items, Shape, Sizes
 from cvae.conditions.base import Condition
-from cvae.errors import InputError
+from cvae.errors import ArgumentError, InputError
 
 _UNSEEN = 0.5
 
@@ -31,7 +31,7 @@ class QuadrantsCondition(Condition):
     def __init__(self, sizes: Sizes, visible: int = 1) -> None:
         super().__init__(sizes)
         if visible not in (1, 2, 3):
-            raise InputError(f"condition.visible: expected 1, 2 or 3 quadrants, got {visible}")
+            raise ArgumentError("visible", f"expected 1, 2 or 3 quadrants, got {visible}")
         self.image_shape = tuple(sizes.image_shape)
         channels, height, width = self.image_shape
         if min(height, width) < 2:

@@ -25,7 +25,7 @@ from torch.nn.functional import max_pool2d, pad
 from cvae.batch import Items, Sizes
 from cvae.conditions import ConditionBuilder
 from cvae.data.mnist import MNIST
-from cvae.errors import InputError, require_at_least
+from cvae.errors import ArgumentError, require_at_least
 
 _NOISE_SEEDS = {True: 1, False: 2}
 _HALF_CONTRAST = 0.25
@@ -60,12 +60,13 @@ class Annotators(MNIST):
     ) -> None:
         super().__init__(condition, **options)
         if not 0 <= noise < _HALF_CONTRAST:
-            raise InputError(
-                f"data.noise: expected a number from 0 to below {_HALF_CONTRAST}, where strokes "
-                f"can still be told from paper, got {noise}"
+            raise ArgumentError(
+                "noise",
+                f"expected a number from 0 to below {_HALF_CONTRAST}, where strokes "
+                f"can still be told from paper, got {noise}",
             )
-        require_at_least("data.train_images", train_images, 2)
-        require_at_least("data.test_images", test_images, 1)
+        require_at_least("train_images", train_images, 2)
+        require_at_least("test_images", test_images, 1)
         self.noise = noise
         self.images = {True: train_images, False: test_images}
 

@@ -12,7 +12,7 @@ import torch
 from cvae.batch import Items, Sizes
 from cvae.conditions import ConditionBuilder
 from cvae.data.own import OwnData
-from cvae.errors import InputError, did_you_mean
+from cvae.errors import ArgumentError, did_you_mean
 
 _SPLITS = ("", "_val", "_test")
 _NAMES = ("x", "y", "labels")
@@ -84,24 +84,30 @@ class Arrays(OwnData):
                 arrays = dict(file)
         except _UNREADABLE as error:
             reason = str(error).partition("\n")[0]
-            raise InputError(
-                f"data.path: '{self.path}' cannot be read as numpy's .npz ({reason}); write it "
-                "with numpy.savez(FILE, x=..., y=...)"
+            raise ArgumentError(
+                "path",
+                f"'{self.path}' cannot be read as numpy's .npz ({reason}); write it "
+                "with numpy.savez(FILE, x=..., y=...)",
             ) from error
         known = [name + split for split in _SPLITS for name in _NAMES]
         for name in arrays:
             if name not in known:
-                raise InputError(f"{self._at(name)} is not known{did_you_mean(name, known)}")
+                raise ArgumentError(
+                    "path", f"{self._at(name)} is not known{did_you_mean(name, known)}"
+                )
         for name in ("x", "y"):
             if name not in arrays:
-                raise InputError(f"{self._at(name)} is missing; the file has {', '.join(arrays)}")
+                raise ArgumentError(
+                    "path", f"{self._at(name)} is missing; the file has {', '.join(arrays)}"
+                )
         expected = [name for name in _NAMES if name in arrays]
         for split in _SPLITS:
             found = [name for name in _NAMES if name + split in arrays]
             if found and found != expected:
-                raise InputError(
-                    f"data.path: '{self.path}' has {_listed(found, split)}, expected "
-                    f"{_listed(expected, split)}, as it has {_listed(expected, '')}"
+                raise ArgumentError(
+                    "path",
+                    f"'{self.path}' has {_listed(found, split)}, expected "
+                    f"{_listed(expected, split)}, as it has {_listed(expected, '')}",
                 )
             for name in found:
                 self._require_sound(name, split, arrays)
@@ -110,36 +116,42 @@ class Arrays(OwnData):
     def _require_sound(self, name: str, split: str, arrays: Mapping[str, np.ndarray]) -> None:
         array, first, at = arrays[name + split], arrays[name], self._at(name + split)
         if array.dtype.kind not in _KINDS:
-            raise InputError(f"{at} holds {array.dtype}, expected real numbers")
+            raise ArgumentError("path", f"{at} holds {array.dtype}, expected real numbers")
         if _KINDS[array.dtype.kind] != _KINDS[first.dtype.kind]:
-            raise InputError(f"{at} holds {array.dtype}, but '{name}' holds {first.dtype}")
+            raise ArgumentError(
+                "path", f"{at} holds {array.dtype}, but '{name}' holds {first.dtype}"
+            )
         if not np.isfinite(array).all():
-            raise InputError(f"{at} holds NaN or infinite numbers; remove them")
+            raise ArgumentError("path", f"{at} holds NaN or infinite numbers; remove them")
         count = arrays["y" + split].shape[:1]
         if array.shape[:1] != count or count in ((), (0,)):
-            raise InputError(
+            raise ArgumentError(
+                "path",
                 f"{at} has shape {array.shape}, expected a row for each image of '{'y' + split}', "
-                f"of shape {arrays['y' + split].shape}, and one at least"
+                f"of shape {arrays['y' + split].shape}, and one at least",
             )
         if array.shape[1:] != first.shape[1:]:
-            raise InputError(
+            raise ArgumentError(
+                "path",
                 f"{at} has items of shape {array.shape[1:]}, those of '{name}' have "
-                f"{first.shape[1:]}"
+                f"{first.shape[1:]}",
             )
 
     def _images(self, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
         shape, whole = arrays[""].shape, arrays[""].dtype.kind != "f"
         if len(shape) not in (3, 4) or 0 in shape or (len(shape) == 4 and shape[1] not in (1, 3)):
-            raise InputError(
+            raise ArgumentError(
+                "path",
                 f"{self._at('y')} has shape {shape}, expected images (N, H, W) or (N, C, H, W) of "
-                "1 or 3 channels; where these come last, use y.transpose(0, 3, 1, 2)"
+                "1 or 3 channels; where these come last, use y.transpose(0, 3, 1, 2)",
             )
         for split, array in arrays.items():
             if array.min() < 0 or array.max() > (255 if whole else 1):
-                raise InputError(
+                raise ArgumentError(
+                    "path",
                     f"{self._at('y' + split)} has pixels from {array.min():g} to "
                     f"{array.max():g}, expected whole numbers from 0 to 255 or real ones from 0 to "
-                    "1"
+                    "1",
                 )
         binary = all(((array == 0) | (array == 1)).all() for array in arrays.values())
         scale = 1 if whole or binary else 255
@@ -160,7 +172,9 @@ class Arrays(OwnData):
         if not pixels and any(
             np.abs(array).max(initial=0) > np.finfo(np.float32).max for array in arrays.values()
         ):
-            raise InputError(f"{self._at('x')} holds numbers too large for single precision")
+            raise ArgumentError(
+                "path", f"{self._at('x')} holds numbers too large for single precision"
+            )
         return {
             split: _with_channels(array).astype(np.uint8 if pixels else np.float32)
             for split, array in arrays.items()
@@ -172,30 +186,34 @@ class Arrays(OwnData):
         for split, array in arrays.items():
             found = np.unique(array)
             if array.ndim != 1 or array.dtype.kind not in "iu":
-                raise InputError(
+                raise ArgumentError(
+                    "path",
                     f"{self._at(name + split)}: classes are whole numbers of shape (N,), "
-                    f"got {array.dtype} of shape {array.shape}"
+                    f"got {array.dtype} of shape {array.shape}",
                 )
             if not np.isin(found, known).all():
-                raise InputError(
+                raise ArgumentError(
+                    "path",
                     f"{self._at(name + split)} has class {np.setdiff1d(found, known)[0]}, which "
-                    f"'{name}' does not have{numbers}"
+                    f"'{name}' does not have{numbers}",
                 )
         if len(known) < 2:
-            raise InputError(
+            raise ArgumentError(
+                "path",
                 f"{self._at(name)} has one class only, {known[0]}; expected two at least, or no "
-                "classes"
+                "classes",
             )
         if not np.array_equal(known, np.arange(len(known))):
-            raise InputError(
+            raise ArgumentError(
+                "path",
                 f"{self._at(name)}: {len(known)} classes are numbered from 0 to {len(known) - 1}, "
                 f"got {known[0]} to {known[-1]}; np.unique(labels, return_inverse=True)[1] numbers "
-                f"them{numbers}"
+                f"them{numbers}",
             )
         return {split: array.astype(np.int64) for split, array in arrays.items()}
 
     def _at(self, name: str) -> str:
-        return f"data.path: array '{name}' of '{self.path}'"
+        return f"array '{name}' of '{self.path}'"
 
 
 def _is_class(x: Mapping[str, np.ndarray]) -> bool:

@@ -7,7 +7,6 @@ once, from a fixed seed, so that every run is judged on the same pixels.
 """
 
 import math
-import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -23,8 +22,8 @@ from torch.utils.data.distributed import DistributedSampler
 
 from cvae.batch import Batch, Items, Sizes, Support
 from cvae.conditions import Condition, ConditionBuilder
-from cvae.distributions import drawn_pixels
-from cvae.errors import InputError, require_at_least, require_seed
+from cvae.errors import ArgumentError, InputError, require_at_least, require_seed
+from cvae.random import draw_binary
 
 Binarize = Literal["dynamic", "threshold", "none"]
 _EVALUATION_SEED = 0
@@ -53,7 +52,7 @@ class ShuffledBatches(DistributedSampler[Tensor]):
     The order is a function of the seed and the epoch alone, so that a resumed run sees the batches
     that it would have seen; of the epoch that it was cut off in, those after the first `seen`.
     Several processes take turns at the places, and repeat the first few where they cannot share
-    evenly. Lightning leaves samplers of this base class as they are, and sets their epoch.
+    evenly. Lightning sets the epoch of a sampler of this base class, and does not replace it.
     """
 
     def __init__(
@@ -67,9 +66,9 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         epoch: int = 0,
         seen: int = 0,
     ) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.rank, self.processes, self.device = rank, processes, device
-        self.epoch, self.seen = epoch, {epoch: seen}
+        super().__init__(range(count), num_replicas=processes, rank=rank, seed=seed)  # type: ignore[arg-type]
+        self.count, self.batch_size, self.processes = count, batch_size, processes
+        self.device, self.epoch, self.seen = device, epoch, {epoch: seen}
 
     def __len__(self) -> int:
         return math.ceil(math.ceil(self.count / self.processes) / self.batch_size)
@@ -126,6 +125,9 @@ class ImageData(LightningDataModule, ABC):
 
     Attributes:
         sizes: What the items are like.
+        order_seed: Seed of the order of the training batches.
+        position: The epoch, and the number of its batches that were trained on, that the next
+            training starts after.
 
     Raises:
         InputError: If an argument is out of its range.
@@ -143,21 +145,23 @@ class ImageData(LightningDataModule, ABC):
         split_seed: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("data.batch_size", batch_size, 1)
-        require_seed("data.split_seed", split_seed)
+        require_at_least("batch_size", batch_size, 1)
+        require_seed("split_seed", split_seed)
         if not 0 < val_fraction < 1:
-            raise InputError(
-                f"data.val_fraction: expected a share between 0 and 1, got {val_fraction}"
+            raise ArgumentError(
+                "val_fraction", f"expected a share between 0 and 1, got {val_fraction}"
             )
         if binarize not in ("dynamic", "threshold", "none"):
-            raise InputError(
-                f"data.binarize: expected 'dynamic', 'threshold' or 'none', got {binarize!r}"
+            raise ArgumentError(
+                "binarize", f"expected 'dynamic', 'threshold' or 'none', got {binarize!r}"
             )
         self._condition = condition
         self.batch_size = batch_size
         self.binarize = binarize
         self.val_fraction = val_fraction
         self.split_seed = split_seed
+        self.order_seed = 0
+        self.position = (0, 0)
 
     @abstractmethod
     def read(self, train: bool) -> Items:
@@ -228,19 +232,16 @@ class ImageData(LightningDataModule, ABC):
         return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
 
     def train_dataloader(self) -> DataLoader[Items]:
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # of seed_everything, in every process
-        rank, processes, epoch, seen, device = 0, 1, 0, 0, torch.device("cpu")
+        rank, processes, device = 0, 1, torch.device("cpu")
         if self.trainer is not None:
             rank, processes = self.trainer.global_rank, self.trainer.world_size
             device = self.trainer.strategy.root_device
-            # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
-            loop: Any = self.trainer.fit_loop
-            epoch, unfinished = loop.epoch_progress.current.processed, loop.restarting
-            seen = loop.epoch_loop.batch_progress.current.processed if unfinished else 0
-        # All of it lies on the device, where no step has to wait for the host.
+        # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
+        (epoch, seen), self.position = self.position, (0, 0)
+        # All of it is on the device, where no step has to wait for the host.
         train_set = IndexedBatches(self.transfer_batch_to_device(self.train_set.items, device, 0))
         order = ShuffledBatches(
-            len(train_set), self.batch_size, seed, rank, processes, device, epoch, seen
+            len(train_set), self.batch_size, self.order_seed, rank, processes, device, epoch, seen
         )
         return self._loader(train_set, batch_size=None, sampler=order)
 
@@ -259,7 +260,7 @@ class ImageData(LightningDataModule, ABC):
         """Scale, binarise and pair, on the device that the batch has reached."""
         images = batch.images.float().div_(self.sizes.levels - 1)
         if self.binarize == "dynamic":
-            images = drawn_pixels(
+            images = draw_binary(
                 images
             )  # which leaves what was drawn for validation and test alone
         given = batch.given.float()

@@ -11,7 +11,7 @@ from cvae.batch import Items, Sizes
 from cvae.conditions import ConditionBuilder
 from cvae.data.base import labelled
 from cvae.data.own import OwnData
-from cvae.errors import InputError, require_at_least
+from cvae.errors import ArgumentError, require_at_least
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _WHITE = (255, 255, 255, 255)
@@ -40,20 +40,21 @@ class Folder(OwnData):
     ) -> None:
         super().__init__(condition, **options)
         if size is not None:
-            require_at_least("data.size", size, 1)
+            require_at_least("size", size, 1)
         self.root, self.size = Path(root).expanduser(), size
         if not self.root.is_dir():
-            raise InputError(f"data.root: '{self.root}' is not a folder")
+            raise ArgumentError("root", f"'{self.root}' is not a folder")
         splits = {"train": self.root}
         if _classes(self.root / "train"):
             named = {name: self.root / name for name in ("train", "val", "test")}
             splits = {name: folder for name, folder in named.items() if _classes(folder)}
         classes = _classes(splits["train"])
         if len(classes) < 2:
-            raise InputError(
-                f"data.root: '{splits['train']}' has {len(classes)} folders of images, expected "
+            raise ArgumentError(
+                "root",
+                f"'{splits['train']}' has {len(classes)} folders of images, expected "
                 "one for each class and two classes at least; put the images of a class into a "
-                "folder of its own"
+                "folder of its own",
             )
         found = {name: self._images(folder, classes) for name, folder in splits.items()}
         files = [file for part in found.values() for file in part]
@@ -61,9 +62,10 @@ class Folder(OwnData):
         height, width = files[0][1].shape[1:]
         for file, pixels, _ in files:
             if pixels.shape[1:] != (height, width):
-                raise InputError(
-                    f"data.root: '{file}' has {pixels.shape[1]}x{pixels.shape[2]} pixels, the "
-                    f"images before it {height}x{width}; set data.size to resize all of them"
+                raise ArgumentError(
+                    "root",
+                    f"'{file}' has {pixels.shape[1]}x{pixels.shape[2]} pixels, the "
+                    f"images before it {height}x{width}; set data.size to resize all of them",
                 )
         shape = (channels, height, width)
         items = {name: _items(part, shape) for name, part in found.items()}
@@ -74,9 +76,10 @@ class Folder(OwnData):
     def _images(self, folder: Path, classes: list[str]) -> list[tuple[Path, np.ndarray, int]]:
         for name in _classes(folder):
             if name not in classes:
-                raise InputError(
-                    f"data.root: '{folder / name}' is of no class of the training images "
-                    f"({', '.join(classes)})"
+                raise ArgumentError(
+                    "root",
+                    f"'{folder / name}' is of no class of the training images "
+                    f"({', '.join(classes)})",
                 )
         return [
             (file, self._pixels(file), label)
@@ -89,13 +92,12 @@ class Folder(OwnData):
         try:
             with Image.open(file) as opened:
                 if getattr(opened, "n_frames", 1) > 1:
-                    raise InputError(f"data.root: '{file}' has several frames, expected one image")
+                    raise ArgumentError("root", f"'{file}' has several frames, expected one image")
                 image = _in_bytes(ImageOps.exif_transpose(opened))
         except _UNREADABLE as error:
             reason = str(error).partition("\n")[0]
-            raise InputError(
-                f"data.root: '{file}' cannot be read as an image ({reason}); repair it, or take it "
-                "out"
+            raise ArgumentError(
+                "root", f"'{file}' cannot be read as an image ({reason}); repair it, or take it out"
             ) from error
         if self.size is not None:
             image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)

@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 from joblib import cpu_count
 from lightning import Callback
 
-from cvae.checkpoint import newest
-from cvae.config import Config
+from cvae.config.explain import explain
+from cvae.config.hydra import Config
 from cvae.errors import InputError
-from cvae.explain import explain
-from cvae.files import LOCK, write_whole
-from cvae.runs import FAILURE, METRICS
+from cvae.files import write_whole
+from cvae.runs.checkpoint import newest
+from cvae.runs.folder import RunFolder
 from cvae.sweeps.search import pruning
 
 _WAIT = 0.5
@@ -38,11 +38,12 @@ def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
         folder: The job's folder.
         sharing: Whether jobs of this sweep share the machine without a scheduler.
     """
-    with FileLock(folder / LOCK):
-        if (folder / METRICS).is_file():
+    files = RunFolder(folder)
+    with FileLock(files.lock):
+        if files.is_finished:
             return
-        (folder / FAILURE).unlink(missing_ok=True)
-        if _resumable(folder):
+        files.failure.unlink(missing_ok=True)
+        if _resumable(files):
             config = {**config, "resume": str(folder)}
         if sharing and config["threads"] is None:
             config = {**config, "threads": max(1, cpu_count() // config["parallel"])}
@@ -52,14 +53,14 @@ def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
             return
         except Exception as error:
             line = explain(error) or f"{type(error).__name__}: {error}"
-            write_whole(folder / FAILURE, f"{' '.join(line.split())}\n\n{traceback.format_exc()}")
+            write_whole(files.failure, f"{' '.join(line.split())}\n\n{traceback.format_exc()}")
     # It may have been memory that was lacking. The error, which held it, has gone by now.
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def _resumable(folder: Path) -> bool:
+def _resumable(folder: RunFolder) -> bool:
     """Whether a job left a checkpoint that is whole; a failing disk may leave one that is not."""
     try:
         return newest(folder) is not None

@@ -7,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import NamedTuple
 
-from cvae.runs import FAILURE, METRICS
+from cvae.runs.folder import RunFolder
 
 _SECONDS = 0.5
 
@@ -26,8 +26,9 @@ class Count(NamedTuple):
 
 def count(folders: Sequence[Path], total: int) -> Count:
     """Count the jobs whose folders these are, of a sweep of `total` jobs."""
-    done = sum((folder / METRICS).is_file() for folder in folders)
-    failed = sum((f / FAILURE).is_file() and not (f / METRICS).is_file() for f in folders)
+    runs = [RunFolder(folder) for folder in folders]
+    done = sum(run.is_finished for run in runs)
+    failed = sum(run.failure.is_file() and not run.is_finished for run in runs)
     return Count(done, failed, max(total - done - failed, 0))
 
 

@@ -1,18 +1,18 @@
-"""Going on with a sweep: the same command, in the same folder."""
+"""Resuming a sweep: the same command, in the same folder."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from cvae.config import PLACES, quoted
+from cvae.config.hydra import PLACES, given_value, quoted
 from cvae.errors import InputError
-from cvae.resume import require_harmless
+from cvae.runs.resume import require_safe_overrides
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
 
-_MAY_DIFFER = (
+_FREE = (
     *(f"data.{place}" for place in PLACES),
     "data.download",
     "search.trials",
@@ -22,17 +22,20 @@ _MAY_DIFFER = (
 )
 
 
-def resumed(arguments: list[str]) -> list[str]:
-    """Return the arguments of a resumed sweep: those it was started with, some of them given anew.
+def with_sweep_arguments(arguments: list[str]) -> list[str]:
+    """Return the arguments of a resumed sweep: those it was started with, some of them changed.
+
+    They are returned as they are where no sweep is resumed.
 
     Raises:
         InputError: If `sweep.resume=` names a folder that is not a sweep's, or other settings are
             given than those that the sweep was started with.
     """
-    places, given = _partitioned(arguments, lambda a: a.startswith("sweep.resume="))
-    if not places:
+    place = given_value(arguments, "sweep.resume")
+    if not place:
         return arguments
-    folder = Path(places[-1].partition("=")[2].strip("'\"")).expanduser().absolute()
+    _, given = _partitioned(arguments, lambda a: a.lstrip("+").startswith("sweep.resume="))
+    folder = Path(place).expanduser().absolute()
     if not (folder / PLAN).is_file():
         raise InputError(
             f"sweep.resume: '{folder}' is not the folder of a sweep; "
@@ -47,16 +50,16 @@ def resumed(arguments: list[str]) -> list[str]:
         raise InputError(f"sweep.resume: '{folder / PLAN}' is damaged ({reason})") from error
     anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
     first = [_from(start, a) for a in first if not a.startswith(anew)]
-    require_harmless(first, given, folder)
+    require_safe_overrides(first, given, folder)
     given = [a for a in given if not a.startswith(anew)]
     flags, given = _partitioned(given, lambda a: a.startswith("-"))
     given = [a for a in given if a not in first and _from(start, a) not in first]
-    names = tuple(f"{name}{end}" for name in _MAY_DIFFER for end in ".=")
+    names = tuple(f"{name}{end}" for name in _FREE for end in ".=")
     for argument in given:
         if not argument.lstrip("+").startswith((*names, "hydra")):
             raise InputError(
                 f"sweep.resume: a sweep keeps its own settings, {' '.join(first)}, but would get "
-                f"{argument}; only {', '.join(_MAY_DIFFER)} may be given anew, "
+                f"{argument}; only {', '.join(_FREE)} may change, "
                 "so start a new sweep"
             )
     now = {a.partition("=")[0]: a for a in given}

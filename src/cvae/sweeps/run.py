@@ -1,4 +1,4 @@
-"""A whole sweep: its jobs planned and checked, launched, counted, and told at the end."""
+"""A whole sweep: its jobs planned and checked, launched, counted, and reported at the end."""
 
 import shlex
 import sys
@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cvae.config import PLACES, Config, check_root, plain, quoted, with_absolute_paths
+from cvae.config.hydra import PLACES, Config, check_root, plain, quoted, with_absolute_paths
+from cvae.config.schemas import TrainSchema
 from cvae.errors import InputError
-from cvae.files import LOCK, write_whole
-from cvae.runs import FAILURE, METRICS
-from cvae.schemas import TrainSchema
+from cvae.files import write_whole
+from cvae.runs.folder import RunFolder
+from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.progress import Progress, count
 from cvae.sweeps.resume import PLAN
 from cvae.sweeps.search import Search
 
-Check = Callable[[Config], None]
+Check = Callable[[Config], object]
 
 
 class Job(NamedTuple):
@@ -35,19 +35,24 @@ class Job(NamedTuple):
     folder: Path
 
     @property
+    def files(self) -> RunFolder:
+        """The files of its folder."""
+        return RunFolder(self.folder)
+
+    @property
     def done(self) -> bool:
         """Whether it has been finished."""
-        return (self.folder / METRICS).is_file()
+        return self.files.is_finished
 
     @property
     def ended(self) -> bool:
         """Whether it has been finished, or has failed."""
-        return self.done or (self.folder / FAILURE).is_file()
+        return self.done or self.files.failure.is_file()
 
     @property
     def begun(self) -> int:
         """When it was last begun, by the clock of its folder; 0 if never."""
-        written = self.folder / ".hydra" / "overrides.yaml"
+        written = self.files.overrides
         return written.stat().st_mtime_ns if written.is_file() else 0
 
     @property
@@ -56,7 +61,7 @@ class Job(NamedTuple):
         if self.ended:
             return False
         try:
-            with FileLock(self.folder / LOCK).acquire(blocking=False):
+            with FileLock(self.files.lock).acquire(blocking=False):
                 return True
         except Timeout:
             return False
@@ -92,17 +97,27 @@ class Planner:
         where += [f"hydra.sweep.dir={quoted(self.folder)}", f"hydra.sweep.subdir={quoted(name)}"]
         return Job(number, [*overrides, *where], self.folder / name), settings
 
-    def refusal(self, config: Config) -> InputError | None:
-        """Return why a job's configuration cannot be run, or None."""
-        try:
-            check_root(config, TrainSchema)
-            self._check(config)
-        except InputError as error:
-            return error
-        return None
+    def require_some_runnable(self, points: Sequence[Sequence[str]]) -> None:
+        """Say which of some jobs cannot be run.
+
+        Raises:
+            InputError: If none of them can.
+        """
+        refused: dict[str, InputError] = {}
+        for number, point in enumerate(points):
+            job, settings = self.job(number, point)
+            try:
+                check_root(settings, TrainSchema)
+                self._check(settings)
+            except InputError as refusal:
+                refused[job.folder.name] = refusal
+        if len(refused) == len(points):
+            raise next(iter(refused.values()))
+        for name, error in refused.items():
+            print(f"sweep: {name} cannot be run: {error}", file=sys.stderr)
 
 
-def run(
+def run_sweep(
     loader: ConfigLoader,
     launcher: Launcher,
     config: DictConfig,
@@ -125,53 +140,32 @@ def run(
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
     planner = Planner(loader, config, check)
-    if config.search is None:
-        jobs = _planned(planner, overrides)
-        _begin(planner)
-        with _telling(planner.folder, [job.folder for job in jobs], len(jobs)):
-            _launch(launcher, [job for job in jobs if not job.done], batch)
-        return
-    search = Search(plain(config)["search"], overrides, config.seed, config.parallel)
-    refused = [planner.refusal(planner.job(0, example)[1]) for example in search.examples()]
-    if refused[0] and all(refused):
-        raise refused[0]
+    plan = _plan(config, overrides)
+    planner.require_some_runnable(plan.examples())
     _begin(planner)
-    folders = [planner.job(*ended)[0].folder for ended in search.begin(planner.folder)]
-    with _telling(planner.folder, folders, search.trials):
-        while proposed := search.propose():
-            tried = [planner.job(number, overrides)[0] for number, overrides in proposed]
-            folders += [job.folder for job in tried]
-            _launch(launcher, tried, batch)
-            for job in tried:
-                search.tell(job.number, job.folder)
-        if verdict := search.verdict():
+    folders = [planner.job(*known)[0].folder for known in plan.begin(planner.folder)]
+    with _reporting(planner.folder, folders, plan.trials):
+        while proposed := plan.propose():
+            jobs = [planner.job(*job)[0] for job in proposed]
+            folders += [job.folder for job in jobs if job.folder not in folders]
+            _launch(launcher, [job for job in jobs if not job.done], batch)
+            for job in jobs:
+                plan.tell(job.number, job.folder)
+        if verdict := plan.verdict():
             print(verdict)
 
 
-def _planned(planner: Planner, overrides: Sequence[Override]) -> list[Job]:
-    """Return every combination as a job, and say which of them cannot be run."""
-    for override in overrides:
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise InputError(f"{override.key_or_group}: an interval needs a search, as search=tpe")
-    (points,) = BasicSweeper.split_arguments(list(overrides), max_batch_size=None)
-    jobs, refused = [], {}
-    for number, point in enumerate(points):
-        job, config = planner.job(number, point)
-        jobs.append(job)
-        if error := planner.refusal(config):
-            refused[job.folder.name] = error
-    if len(refused) == len(jobs):
-        raise next(iter(refused.values()))
-    for name, error in refused.items():
-        print(f"sweep: {name} cannot be run: {error}", file=sys.stderr)
-    return jobs
+def _plan(config: DictConfig, overrides: Sequence[Override]) -> Combinations | Search:
+    if config.search is None:
+        return Combinations(overrides)
+    return Search(plain(config)["search"], overrides, config.seed, config.parallel)
 
 
 def _begin(planner: Planner) -> None:
     if planner.config.sweep.resume is None and (planner.folder / PLAN).exists():
         raise InputError(
             f"hydra.sweep.dir: '{planner.folder}' holds a sweep already; "
-            f"go on with it by sweep.resume={shown(planner.folder)}, or name another folder"
+            f"resume it by sweep.resume={relative(planner.folder)}, or name another folder"
         )
     planner.folder.mkdir(parents=True, exist_ok=True)
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
@@ -179,7 +173,7 @@ def _begin(planner: Planner) -> None:
 
 def _launch(launcher: Launcher, jobs: Sequence[Job], batch: int | None) -> None:
     for job in jobs:
-        (job.folder / FAILURE).unlink(missing_ok=True)  # it is tried again
+        job.files.failure.unlink(missing_ok=True)  # it is tried again
     size = batch or len(jobs) or 1
     for start in range(0, len(jobs), size):
         left = list(jobs[start : start + size])
@@ -201,29 +195,29 @@ def _left(jobs: Sequence[Job], begun: Sequence[Job], error: str) -> list[Job]:
         raise InputError(f"launcher: it gave up with {error}")
     for job in lost:
         reason = f"its process ended without a word, perhaps for lack of memory ({error})"
-        write_whole(job.folder / FAILURE, reason)
+        write_whole(job.files.failure, reason)
     return [job for job in jobs if not job.ended]
 
 
 @contextmanager
-def _telling(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[None]:
-    """Tell how far the sweep is, and in the end what failed and how to go on."""
+def _reporting(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[None]:
+    """Report how far the sweep is, and in the end what failed and how to resume it."""
     try:
         with Progress(folders, total):
             yield
     finally:
         ended = count(folders, total)
         for folder in folders:
-            if (failure := folder / FAILURE).is_file():
+            if (failure := RunFolder(folder).failure).is_file():
                 print(f"failed: {folder.name}: {failure.read_text().partition(chr(10))[0]}")
-        print(f"compare the runs: cvae-report {shown(sweep)}")
+        print(f"compare the runs: cvae-report {relative(sweep)}")
         if ended.failed or ended.left:
-            print(f"go on with it: cvae-train sweep.resume={shown(sweep)}", flush=True)
+            print(f"resume it: cvae-train sweep.resume={relative(sweep)}", flush=True)
     if ended.failed or ended.left:
         sys.exit(1)
 
 
-def shown(path: Path) -> str:
+def relative(path: Path) -> str:
     """Return a path as short as it can be from here."""
     near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return shlex.quote(str(near))

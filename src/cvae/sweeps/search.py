@@ -4,7 +4,6 @@ Optuna is used directly: Hydra's plugin for it needs an Optuna before 3, and can
 lies in a journal in the sweep's folder, which all processes share and which outlives them.
 """
 
-import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -16,17 +15,18 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.config import Config
+from cvae.config.hydra import Config
 from cvae.errors import InputError, require_at_least
-from cvae.module import MONITOR
-from cvae.runs import METRICS
+from cvae.runs.folder import RunFolder
+from cvae.training.module import MONITOR
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
 _JOURNAL = "study.journal"
-_PRUNED = "pruned"
+_PRUNED, _POINT = "pruned", "point"
+"""User attributes of a trial: whether it was stopped early; its point, of a grid."""
 _UNRANKED = (
     "data",
     "data.binarize",
@@ -102,19 +102,15 @@ class Search:
         ]
 
     def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
-        """Open the study in the sweep's folder, or start it; return its jobs that were finished."""
+        """Open the study in the sweep's folder, or start it; return the jobs that have ended."""
         self.study = _open(sweep, None)
         known = self.study.get_trials(deepcopy=False)
         # Those that failed are tried again, or others in their place.
         self.failed = sum(trial.state.name == "FAIL" for trial in known)
-        taken = [
-            trial.system_attrs.get("fixed_params", trial.params)
-            for trial in known
-            if trial.state.name != "FAIL"
-        ]
+        taken = [trial.user_attrs.get(_POINT) for trial in known if trial.state.name != "FAIL"]
         for point in self.grid[: self.trials]:
             if point not in taken:
-                self.study.enqueue_trial(point)
+                self.study.enqueue_trial(point, user_attrs={_POINT: point})
         ended = [trial for trial in known if trial.state.name in ("COMPLETE", "PRUNED")]
         return [(trial.number, self._overrides(trial.params, trial.number)) for trial in ended]
 
@@ -131,8 +127,7 @@ class Search:
     def tell(self, number: int, folder: Path) -> None:
         """Record what came of a job, from its folder."""
         state = _optuna().trial.TrialState
-        file = folder / METRICS
-        metrics = json.loads(file.read_text()) if file.is_file() else {}
+        metrics = RunFolder(folder).read_metrics()
         if MONITOR not in metrics:
             self.study.tell(number, state=state.FAIL)
         elif _PRUNED in self.study.get_trials(deepcopy=False)[number].user_attrs:

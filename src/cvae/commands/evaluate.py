@@ -1,0 +1,101 @@
+"""`cvae-evaluate`: how good a trained model is on its test split."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from cvae.config.building import (
+    naming,
+    require_known_settings,
+    require_precision,
+    single_device_trainer,
+)
+from cvae.config.hydra import Config, changes
+from cvae.data.base import ImageData
+from cvae.errors import InputError, require_at_least, require_seed
+from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
+from cvae.evaluation.measures import against_references, judgement, test_split
+from cvae.evaluation.tables import show
+from cvae.files import output_file, write_whole
+from cvae.model.cvae import CVAE
+from cvae.runs.checkpoint import read
+from cvae.runs.evaluation import add_evaluation
+from cvae.runs.folder import RunFolder
+from cvae.training.module import build_training_module
+from cvae.training.testing import bounds, in_scored_pixels
+
+_Judged = tuple[Judge, ImageData]
+"""A judge, and the grey images that it knows."""
+
+
+def task(config: Config) -> None:
+    """Run `cvae-evaluate`."""
+    # What is wrong is said now, rather than after the work.
+    _require_sound(config)
+    stored = read(config["checkpoint"])
+    data = partial(stored.datamodule, config["allow"], **changes(config["data"]))
+    no_judge = why_no_judge(data())
+    model = stored.built(build_training_module, config["allow"])
+    model.compiled = config["compile"]
+    folder = _folder_to_add_to(config)
+    out = None if config["out"] is None else output_file(config["out"], ".json")
+    judged: _Judged | None = None
+    if config["images"] and no_judge:
+        print(f"no judge: {no_judge}")
+    elif config["images"]:
+        judged = judge_for(data, Path(config["judges"]), config["trainer"]["accelerator"])
+
+    torch.manual_seed(config["seed"])
+    trainer = single_device_trainer(config["trainer"])
+    metrics = bounds(model, data, trainer, config["samples"]) | {"samples": config["samples"]}
+    metrics |= _seen(config, model.to(trainer().strategy.root_device), data, judged)
+    show(metrics, model)
+    if out is not None:
+        write_whole(out, json.dumps(metrics, indent=2) + "\n")
+        print(out)
+    if folder is not None:
+        step = stored.contents["global_step"]
+        add_evaluation(folder, model.cpu(), data(), metrics, step)
+        print(folder.metrics)
+
+
+def _require_sound(config: Config) -> None:
+    require_known_settings(config)
+    require_at_least("samples", config["samples"], 1)
+    require_at_least("images", config["images"], 0)
+    require_seed("seed", config["seed"])
+    with naming("trainer", "; trainer=cpu runs everywhere"):
+        require_precision(single_device_trainer(config["trainer"])())
+
+
+def _folder_to_add_to(config: Config) -> RunFolder | None:
+    """Return the folder of the run that is evaluated; None where a checkpoint itself is given."""
+    path = Path(config["checkpoint"]).expanduser()
+    if not path.is_dir():
+        return None
+    folder = RunFolder(path)
+    try:
+        output_file(str(folder.metrics), ".json")
+    except OSError as error:
+        raise InputError(
+            f"checkpoint: the folder '{path}' cannot be written to; to leave the run as it "
+            f"is, give {folder.best} itself"
+        ) from error
+    return folder
+
+
+def _seen(config: Config, model: CVAE, data: Data, judged: _Judged | None) -> dict[str, float]:
+    """Return what is measured of the images themselves, by a judge and against references."""
+    split = test_split(in_scored_pixels(model, data))
+    rng = torch.Generator().manual_seed(config["seed"])
+    metrics = against_references(model, split, rng)
+    if judged is None:
+        return metrics
+    judge, grey = judged
+    rng = torch.Generator().manual_seed(config["seed"])
+    metrics |= judgement(
+        model, judge.to(model.device), split, test_split(grey), config["images"], rng
+    )
+    return metrics | {"images": config["images"]}

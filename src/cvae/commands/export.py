@@ -1,0 +1,145 @@
+"""`cvae-export`: a trained model as a web page that works offline, or as ONNX."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from cvae.config.hydra import Config, changes
+from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.evaluation.judge import judge_for, why_no_judge
+from cvae.evaluation.measures import class_consistency
+from cvae.evaluation.tables import COMPARE
+from cvae.export.onnx import onnx
+from cvae.export.page import carried, page
+from cvae.export.rounding import LARGEST, Precision
+from cvae.files import output_file, write_whole
+from cvae.model.cvae import CVAE
+from cvae.random import drawing_from
+from cvae.runs.checkpoint import Stored, read
+from cvae.runs.folder import RunFolder
+
+_FORMATS = ("html", "onnx")
+_PARTS = {
+    "trained on": "data",
+    "x": "condition",
+    "prior p(z|x)": "prior",
+    "posterior q(z|x, y)": "posterior",
+    "likelihood p(y|x, z)": "likelihood",
+    "network": "network",
+}
+_METRICS = {
+    "test/elbo": "ELBO",
+    "test/nll": "NLL",
+}
+_LEVELS = (100, LARGEST)
+"""What bytes count up to: fewer of them make a file smaller, if images stay as close as this."""
+_CLOSE = 5.5
+_CHUNK, _CHUNKS = 100, 10
+"""Mean images of each class that are compared before and after rounding, and how many times."""
+
+
+@torch.no_grad()
+def largest_difference(model: CVAE, rounded: CVAE, rng: torch.Generator) -> float:
+    """Return the largest difference of a pixel, in 255ths, between mean images of the same z."""
+    x, worst = model.encode(None), 0.0
+    for _ in range(_CHUNKS):
+        with drawing_from(rng, model.device):
+            z = model.prior(x).sample(torch.Size([_CHUNK]))
+        difference = model.decode(x, z) - rounded.decode(x, z)
+        worst = max(worst, 255 * difference.abs().max().item())
+    return worst
+
+
+def consistency(config: Config, stored: Stored, model: CVAE, rounded: CVAE) -> dict[str, str]:
+    """Return the class consistency of the model's images, and of the rounded one's, in words.
+
+    Both draw the same z. Empty where no judge is asked.
+    """
+    if not (config["images"] and model.condition.asked_by_class):
+        return {}
+    data = partial(stored.datamodule, config["allow"], **changes(config["data"]))
+    try:
+        if reason := why_no_judge(data()):
+            print(f"no judge: {reason}")
+            return {}
+        judge, _ = judge_for(data, Path(config["judges"]), "cpu")
+    except InputError as error:
+        raise InputError(f"{error}; or ask no judge: images=0") from error
+    found = [
+        class_consistency(
+            each, judge, config["images"], torch.Generator().manual_seed(config["seed"])
+        )
+        for each in (model, rounded)
+    ]
+    return {
+        f"class consistency, {name.partition('/')[2].replace('_', ' ')}": (
+            f"{found[1][name]:.2%}; before the weights were rounded {found[0][name]:.2%}"
+        )
+        for name in found[0]
+    }
+
+
+def about(config: Config, metrics: Mapping[str, float], model: CVAE) -> dict[str, str]:
+    """Return what a page says of its model, by name."""
+    told = {name: config[group]["_target_"].rpartition(".")[2] for name, group in _PARTS.items()}
+    sizes = {key: config["network"].get(key) for key in ("width", "depth")}
+    told["network"] += "".join(f", {key} {size}" for key, size in sizes.items() if size)
+    told["dimensions of z"] = str(model.generator.latent_dim)
+    for key, name in _METRICS.items():
+        if key in metrics:
+            told[name] = f"{metrics[key]:.2f} nats per test image".replace("-", "−")
+    if any(name in told for name in _METRICS.values()):
+        told["these nats are"] = COMPARE[model.generator.likelihood.nats_of]
+    return told
+
+
+def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
+    for most in _LEVELS:
+        rng = torch.Generator().manual_seed(config["seed"])
+        made = carried(model, config["weights"], rng, most)
+        difference = largest_difference(model, made.model, rng)
+        if difference < _CLOSE:
+            break
+    out = output_file(config["out"], ".html")
+    folder = RunFolder(stored.path.parent.parent)
+    metrics = folder.read_metrics() if stored.path == folder.best else {}
+    told = about(stored.config, metrics, model)
+    rounding = {
+        "weights": f"{config['weights']}; no pixel of {_CHUNK * _CHUNKS} mean images of each class "
+        f"differs by more than {difference:.2f}/255 from the exact model's",
+        **consistency(config, stored, model, made.model),
+    }
+    for name, words in rounding.items():
+        print(f"{name}: {words}")
+    kind = "a conditional VAE" if model.condition.asked_by_class else "a VAE"
+    title = f"{told['trained on']} by {kind}"
+    text = page(made, stored.sizes, title, told | rounding, config["seed"])
+    write_whole(out, text)
+    print(f"{out}: {len(text.encode()) / 1e6:.2f} MB")
+
+
+def _write_onnx(config: Config, stored: Stored, model: CVAE) -> None:
+    files = onnx(model, torch.Generator().manual_seed(config["seed"]))
+    out = output_file(config["out"], ".onnx")
+    for name, (contents, difference) in files.items():
+        path = out.with_stem(f"{out.stem}_{name}")
+        write_whole(path, contents)
+        print(f"{path}: onnxruntime and torch differ by {difference:.1e} at most")
+
+
+def task(config: Config) -> None:
+    """Run `cvae-export`."""
+    for key, known in (("format", _FORMATS), ("weights", get_args(Precision))):
+        if config[key] not in known:
+            raise InputError(
+                f"{key}: expected {' or '.join(known)}, got '{config[key]}'"
+                f"{did_you_mean(config[key], known)}"
+            )
+    require_at_least("images", config["images"], 0)
+    require_seed("seed", config["seed"])
+    stored = read(config["checkpoint"])
+    write = _write_onnx if config["format"] == "onnx" else _write_page
+    write(config, stored, stored.model(config["allow"]))

@@ -1,0 +1,149 @@
+"""The commands: Hydra's main around a task, and errors told in one line.
+
+A task is named, as Hydra names what it builds, and imported once there is something to do:
+importing torch and Lightning takes seconds, and neither help nor completion should.
+"""
+
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from cvae.config.hydra import Config, check_root, find, plain, quoted, require_usable
+from cvae.config.schemas import SCHEMAS
+
+USAGE_ERROR = 2
+"""Exit status when the user's input cannot be used."""
+_LIGHTNING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+"""The logger that says which devices there are; importing Lightning sets those above it."""
+
+
+def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Callable[[], None]:
+    """Return a console command.
+
+    Args:
+        name: Its options are in `conf/NAME.yaml`; its task is `cvae.commands.NAME.task`, which
+            takes the resolved configuration as plain data.
+        arguments: Turns the command line's arguments into overrides.
+    """
+
+    def job(config: DictConfig) -> None:
+        task: Callable[[Config], None] = resolve_name(f"cvae.commands.{name}:task")
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            with _without_lightning_s_talk():  # launchers start processes of their own
+                task(plain(config))
+            return
+        with errors_in_one_line(name):
+            settings = plain(config)
+            check_root(settings, SCHEMAS[name])
+            task(settings)
+
+    def main() -> None:
+        # Hydra would report errors in several lines of its own; with this it lets them through.
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        signal.signal(signal.SIGTERM, _stop)
+        with _without_lightning_s_talk(), errors_in_one_line(name):
+            require_usable(sys.argv[1:])
+            sys.argv[1:] = arguments(sys.argv[1:])
+            hydra.main(version_base="1.3", config_path=str(find("conf")), config_name=name)(job)()
+
+    return main
+
+
+@contextmanager
+def _without_lightning_s_talk() -> Iterator[None]:
+    level = _LIGHTNING.level
+    _LIGHTNING.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning|torchmetrics")
+            yield
+    finally:
+        _LIGHTNING.setLevel(level)
+
+
+def _stop(number: int, frame: object) -> None:
+    sys.exit(128 + number)  # as a shell says it; what is being written is put in order first
+
+
+class CheckFirst(Callback):
+    """Checks the configuration of a run before Hydra writes anything.
+
+    Args:
+        check: Raises an `InputError` unless the configuration can be run.
+        command: Name of the command, for the message.
+    """
+
+    def __init__(self, check: Callable[[Config], None], command: str) -> None:
+        self.check, self.command = check, command
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        from cvae.files import require_free  # only now, as help needs no locks
+
+        try:
+            with errors_in_one_line(self.command):
+                settings = plain(config)
+                check_root(settings, SCHEMAS[self.command])
+                self.check(settings)
+                require_free(Path(config.hydra.run.dir), resuming=settings["resume"] is not None)
+        except Exception:
+            traceback.print_exc()  # Hydra would make a warning of it, and continue
+            sys.exit(1)
+
+
+@contextmanager
+def errors_in_one_line(command: str) -> Iterator[None]:
+    """Turn errors that the user can mend into one line on standard error and exit status 2."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output has gone; Python would report it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        # It knows the errors of libraries that take seconds to import.
+        from cvae.config.explain import explain
+
+        line = explain(error)
+        if line is None:
+            raise
+        print(f"cvae-{command}: {' '.join(line.split())}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, FloatingPointError) else USAGE_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _with_stored_arguments(arguments: list[str]) -> list[str]:
+    """Put the arguments of the run or sweep that is resumed before the new ones."""
+    if not any("resume=" in argument for argument in arguments):
+        return arguments  # without importing torch
+    for place in ("cvae.runs.resume:with_run_arguments", "cvae.sweeps.resume:with_sweep_arguments"):
+        arguments = resolve_name(place)(arguments)
+    return arguments
+
+
+def _folder_first(arguments: list[str]) -> list[str]:
+    """Let `cvae-report DIR` mean `dir=DIR`."""
+    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+        return arguments
+    return [f"dir={quoted(arguments[0])}", *arguments[1:]]
+
+
+train = command("train", _with_stored_arguments)
+sample = command("sample")
+evaluate = command("evaluate")
+report = command("report", _folder_first)
+export = command("export")

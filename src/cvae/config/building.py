@@ -1,0 +1,287 @@
+"""From a configuration to objects, checked before anything is written.
+
+The dataclass of a command's root types its keys; here every node's keys and values are held against
+the signature of what its `_target_` names, so that a new class needs no schema; and the
+constructors check ranges.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pkgutil import resolve_name
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from typeguard import TypeCheckError, check_type
+
+from cvae.batch import Sizes
+from cvae.conditions import Condition
+from cvae.config.hydra import Config
+from cvae.data.base import ImageData
+from cvae.errors import InputError, did_you_mean, require_at_least, under
+from cvae.model.cvae import CVAE
+from cvae.model.distributions import ConditionalDistribution
+from cvae.model.generator import Generator
+from cvae.model.hierarchy import conditions_of_layers, in_layers
+from cvae.model.objectives import Objective
+
+
+def require_known_settings(config: Config) -> None:
+    """Hold every key and value against the signature of what is built from it.
+
+    Raises:
+        InputError: Naming the key, what was expected, what came, and the nearest known word.
+    """
+    # A group's own node comes before those that it is interpolated into.
+    for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
+        _check_node(path, node)
+
+
+def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
+    """Yield (path, node) of every node with a `_target_`, outermost first."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield path, config
+        for key, value in config.items():
+            yield from nodes(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(config, list):
+        for index, value in enumerate(config):
+            yield from nodes(value, f"{path}.{index}")
+
+
+def _check_node(path: str, node: Config) -> None:
+    known, takes_any = arguments(_locate(path, node["_target_"]))
+    for key, value in node.items():
+        if key in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_"):
+            continue
+        if key not in known and not takes_any:
+            raise InputError(
+                f"{path}.{key}: {node['_target_']} takes no such argument{did_you_mean(key, known)}"
+            )
+        expected = known.get(key, Any)
+        if isinstance(value, Mapping | list) or _is_a(value, expected):
+            continue
+        words = [word for word in get_args(expected) if isinstance(word, str)]
+        name = "a known word" if words else inspect.formatannotation(expected)
+        if "Callable" in name:
+            name = f"a builder (such as {path}.{key}._target_=torch.nn.ELU)"
+        raise InputError(
+            f"{path}.{key}: expected {name.replace('typing.', '')}, "
+            f"got {value!r}{did_you_mean(str(value), words)}"
+        )
+
+
+def _is_a(value: object, expected: Any) -> bool:
+    try:
+        check_type(value, expected)
+    except TypeCheckError:
+        return False
+    return True
+
+
+def _locate(path: str, target: str) -> Any:
+    try:
+        return resolve_name(target)
+    except InputError:  # which says what it needs
+        raise
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        parent, _, name = str(target).rpartition(".")
+        hint = did_you_mean(name, dir(sys.modules[parent])) if parent in sys.modules else ""
+        raise InputError(f"{path}._target_: nothing is called '{target}'{hint}") from error
+
+
+def arguments(target: Any) -> tuple[dict[str, Any], bool]:
+    """Return the type of every argument, and whether others are taken as well.
+
+    A class whose `__init__` hands further arguments on takes those of its base as well.
+    """
+    known: dict[str, Any] = {}
+    functions = [target]
+    if inspect.isclass(target):
+        functions = [vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c)]
+    for function in functions:
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except ValueError:  # built in, and without a signature
+            return known, True
+        try:
+            hints = get_type_hints(function)
+        except (NameError, TypeError):  # names that exist for a type checker alone
+            hints = {}
+        named = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        named = [name for name in named if name != "self"]
+        known = {name: hints.get(name, Any) for name in named} | known
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return known, False
+    return known, True
+
+
+@contextmanager
+def naming(part: str, way_out: str = "") -> Iterator[None]:
+    """Name the part of the configuration that could not be built."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
+        raise InputError(f"{part}: {error}{way_out}") from error
+
+
+def require_precision(trainer: Trainer) -> None:
+    """Raise an `InputError` for a precision that weights and losses are not kept in."""
+    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
+        raise InputError(
+            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
+        )
+
+
+def single_device_trainer(options: Config) -> Callable[..., Trainer]:
+    """Return a builder of trainers on one device, which write nothing unless asked to.
+
+    Several processes would repeat images to share a split evenly.
+    """
+    one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    return instantiate(options, **one, **silent, _partial_=True)
+
+
+def build_datamodule(config: Config, **changes: Any) -> ImageData:
+    """Return the data module of a configuration, its arguments changed by `changes`.
+
+    Raises:
+        InputError: If the data module has no such argument.
+    """
+    known, _ = arguments(_locate("data", config["data"]["_target_"]))
+    for key in changes:
+        if key not in known:
+            raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
+    condition = built(config, "condition")
+    datamodule: ImageData = instantiated(
+        config["data"], "data", **{"condition": condition, **changes}
+    )
+    return datamodule
+
+
+class Parts(NamedTuple):
+    """What a `CVAE` is made of."""
+
+    condition: Condition
+    prior: ConditionalDistribution
+    posterior: ConditionalDistribution
+    generator: Generator
+
+
+def build_parts(config: Config, sizes: Sizes, prior: str = "prior") -> Parts:
+    """Return the condition and the three networks of a configuration, for items of these sizes.
+
+    Args:
+        config: The resolved configuration.
+        sizes: What the data set's items are like.
+        prior: The group that the prior is built from.
+
+    Raises:
+        InputError: If a part does not fit the data, or another part.
+    """
+    condition = built(config, "condition")(sizes)
+    if not isinstance(condition, Condition):
+        raise InputError(f"condition: expected a Condition, got a {type(condition).__name__}")
+    x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
+    layers = config["hierarchy"]
+    require_at_least("hierarchy", layers, 1)
+    shapes = conditions_of_layers(x_shape, latent_dim, layers)
+    build_posterior, build_prior = built(config, "posterior"), built(config, prior)
+    posteriors = [build_posterior([*before, y_shape], latent_dim) for before in shapes]
+    priors = [
+        completed(build_prior, posterior=posterior, y_shape=y_shape)(before, latent_dim)
+        for before, posterior in zip(shapes, posteriors, strict=True)
+    ]
+    likelihood = completed(built(config, "likelihood"), levels=sizes.levels)
+    network = built(config, "network")
+    generator = Generator(x_shape, layers * latent_dim, y_shape, likelihood, network)
+    return Parts(condition, in_layers(priors), in_layers(posteriors), generator)
+
+
+def build_model(config: Config, sizes: Sizes) -> CVAE:
+    """Return the model of a configuration for items of these sizes.
+
+    Raises:
+        InputError: If a part does not fit the data, or another part.
+    """
+    return CVAE(*build_parts(config, sizes))
+
+
+def build_objective(config: Config, generator: Generator) -> Objective:
+    """Return the objective of a configuration.
+
+    Raises:
+        InputError: If it cannot train this generator.
+    """
+    objective: Objective = built(config, "objective")
+    if objective.decodes_prior and generator.likelihood.fits_y:
+        raise InputError(
+            "likelihood.scale=optimal would be fitted to what the prior draws as well, which "
+            "objective=hybrid decodes; choose likelihood.scale=learned"
+        )
+    return objective
+
+
+def built(config: Config, group: str) -> Any:
+    """Return what a group's node builds: an object, or the builder of one.
+
+    Errors of their arguments name the node, at whatever time they are raised.
+    """
+    return _naming_its_node(instantiated(config[group], group), group)
+
+
+def instantiated(node: Any, path: str, /, **changes: Any) -> Any:
+    """Return what a node builds; errors of its arguments name them by the node's path.
+
+    Args:
+        node: The node, plain data with a `_target_`.
+        path: Where it is in the configuration.
+        **changes: Arguments that take the place of its own.
+    """
+    try:
+        return instantiate(node, **changes)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, InputError):
+            with under(path):
+                raise cause from None
+        if isinstance(cause, ValueError | TypeError):
+            raise InputError(f"{path}: {cause}") from error
+        raise
+
+
+def _naming_its_node(builder: Any, path: str) -> Any:
+    """Return a builder whose errors name its node, and so on for the builders it is given."""
+    if not isinstance(builder, partial):
+        return builder
+    given = {key: _naming_its_node(v, f"{path}.{key}") for key, v in builder.keywords.items()}
+    return partial(_Named(builder.func, path, tuple(given)), *builder.args, **given)
+
+
+class _Named:
+    """A function whose errors of these arguments name the node that they come from.
+
+    It is no closure, so that a model can be sent to another process.
+    """
+
+    def __init__(self, function: Callable[..., Any], path: str, given: tuple[str, ...]) -> None:
+        self.__wrapped__ = function  # where `inspect.signature` looks
+        self.path, self.given = path, given
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with under(self.path, self.given):
+            return self.__wrapped__(*args, **kwargs)
+
+
+def completed(builder: Callable[..., Any], **known: Any) -> Callable[..., Any]:
+    """Return a builder with what it asks for beside what all parts of its kind are built from."""
+    asked = inspect.signature(builder).parameters
+    return partial(builder, **{name: value for name, value in known.items() if name in asked})

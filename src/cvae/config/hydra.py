@@ -1,0 +1,165 @@
+"""Where the configuration lies, what its roots may say, and what else Hydra is told.
+
+This is all that a command needs before it knows what it is asked for. It imports Hydra alone, so
+that help and shell completion come at once.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from cvae.config.schemas import SCHEMAS
+from cvae.errors import InputError, did_you_mean
+
+_MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
+"""Groups that need no option."""
+
+Config = Mapping[str, Any]
+"""A resolved configuration: plain dicts, lists, numbers and strings."""
+
+
+def find(name: str) -> Path:
+    """Return a folder such as `conf`: of the installed package, else of the repository."""
+    installed = Path(__file__).parents[1] / name
+    return installed if installed.is_dir() else Path(__file__).parents[3] / name
+
+
+def job_folder(number: int, overrides: str) -> str:
+    """Return the name of a sweep's job: safe in a path, on the command line, and not too long."""
+    return re.sub(r"[^\w.+-]+", "-", f"{number}_{overrides}")[:120]
+
+
+def gpus(accelerator: str) -> int:
+    """Return how many GPUs a job of a cluster asks for."""
+    return int(accelerator == "gpu")
+
+
+def gpus_here(accelerator: str) -> int:
+    """Return how many GPUs the jobs of this machine choose from."""
+    return gpus(accelerator) * _devices()
+
+
+def slots(accelerator: str) -> int:
+    """Return how many jobs this machine can run at once: one a GPU, or one a core."""
+    if gpus(accelerator):
+        return max(1, _devices())
+    from joblib import cpu_count  # which knows what a container may use
+
+    cores: int = cpu_count()
+    return cores
+
+
+def _devices() -> int:
+    import torch  # takes seconds
+
+    return torch.cuda.device_count()
+
+
+for _resolver in (job_folder, gpus, gpus_here, slots):
+    OmegaConf.register_new_resolver(_resolver.__name__, _resolver, replace=True)
+for _name, _schema in SCHEMAS.items():
+    ConfigStore.instance().store(f"{_name}_schema", _schema)
+
+
+def plain(config: DictConfig) -> Config:
+    """Return the configuration resolved, as dicts, lists, numbers and strings, without Hydra's."""
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    contents = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(contents, dict)
+    return {str(key): value for key, value in contents.items()}
+
+
+def check_root(config: Config, schema: type) -> None:
+    """Refuse keys that were added to the root with `+`.
+
+    Raises:
+        InputError: Naming the key and the nearest known one.
+    """
+    known = [field.name for field in fields(schema)]
+    for key in config:
+        if key not in known:
+            raise InputError(f"{key}: no such key{did_you_mean(key, known)}")
+
+
+def changes(node: Config) -> Config:
+    """Return what a node changes: its keys that are not null."""
+    return {key: value for key, value in node.items() if value is not None}
+
+
+def given_value(arguments: list[str], name: str) -> str | None:
+    """Return what a command line sets a key to: its last value as a string; None if it does not.
+
+    Args:
+        arguments: The command line, overrides and flags.
+        name: The key, which may be set by `name=`, `+name=` or `++name=`.
+
+    Raises:
+        OverrideParseException: If an override is not of Hydra's grammar.
+    """
+    found = [o for o in _overrides(arguments) if o.key_or_group == name]
+    if not found or found[-1].is_delete() or found[-1].value() is None:
+        return None
+    return str(found[-1].value())
+
+
+def require_usable(arguments: list[str]) -> None:
+    """Refuse overrides that Hydra refuses without a word that helps.
+
+    Args:
+        arguments: The command line, overrides and flags.
+
+    Raises:
+        InputError: If several values are given to a single run, or a group no option.
+        OverrideParseException: If an override is not of Hydra's grammar.
+    """
+    if any(argument in ("-h", "--help", "-sc", "--shell-completion") for argument in arguments):
+        return
+    sweeping = ("-m", "--multirun", "hydra.mode=MULTIRUN", "sweeps=", "sweep.resume=")
+    several = any(argument.startswith(sweeping) for argument in arguments)
+    groups = [path.name for path in find("conf").iterdir() if path.is_dir()]
+    for override in _overrides(arguments):
+        key, text = override.key_or_group, override.input_line
+        if override.is_sweep_override() and not several:
+            raise InputError(f"'{text}' gives several values to a single run; for a sweep, add -m")
+        if (key in groups or "/" in key) and not _names_options(override):
+            raise InputError(f"'{text}': expected the name of an option, such as prior=gaussian")
+
+
+def _names_options(override: Override) -> bool:
+    if override.is_delete() or override.is_sweep_override():
+        return True
+    value = override.value()
+    return isinstance(value, str | list) or (
+        value is None and override.key_or_group in _MAY_BE_NULL
+    )
+
+
+def _overrides(arguments: list[str]) -> list[Override]:
+    # Flags, and what follows them, are no overrides.
+    lines = [a for a in arguments if "=" in a and not a.startswith("-")]
+    return OverridesParser.create().parse_overrides(lines)
+
+
+def quoted(value: object) -> str:
+    """Return a value as an override's: a string that Hydra takes as it stands."""
+    escaped = str(value).replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+PLACES = ("root", "path")
+"""Settings of data that say where they lie."""
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Return the configuration with the data's paths absolute, to be found from any folder."""
+    data = dict(config["data"])
+    for key in [key for key in PLACES if key in data]:
+        data[key] = str(Path(data[key]).expanduser().absolute())
+    return {**config, "data": data}

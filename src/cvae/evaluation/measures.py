@@ -1,0 +1,258 @@
+"""How good a model is: the bounds on its test split, and its images in the eyes of a judge.
+
+Every function gives a flat dictionary of numbers by name.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from cvae.data.base import ImageData, groups
+from cvae.errors import InputError
+from cvae.evaluation.judge import FEWEST, Judge
+from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
+from cvae.evaluation.metrics.references import EnergyDistance
+from cvae.evaluation.metrics.spread import SpreadDistance
+from cvae.model.cvae import CVAE
+
+_CHUNK = 1000
+"""Images that a network sees at a time."""
+_OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo")
+_EXAMPLES = 10
+_DRAWS = 16
+"""Masks drawn for each condition with several references, as is the custom on LIDC."""
+_SEVERAL = 0.5
+"""Share of the conditions with several references below which those are a coincidence."""
+_SUBSET = 1000
+"""Images in each of the kernel distance's subsets, as Bińkowski et al. 2018 have it."""
+
+
+def tagged_by_nats(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:
+    """Return the metrics under names in which only what may be compared shares one.
+
+    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that no table that goes by names
+    ranks a density against a mass, nor distances between binary images against those between grey
+    ones. What a model trained by cross-entropy is worth on binarised pixels is of a mass. KL per
+    dimension, and settings, are left out.
+    """
+    named = {}
+    for name, value in metrics.items():
+        part, _, rest = name.partition("/")
+        if name.startswith(KL_PER_DIMENSION) or not rest:
+            continue
+        binary = part != "test" or name.startswith(_OF_BINARY_PIXELS)
+        kind = "mass" if nats_of == "cross_entropy" and binary else nats_of
+        named[f"{part}_{kind}/{rest}"] = value
+    return named
+
+
+class Split(NamedTuple):
+    """A whole split: x (N, *x_shape), y (N, *y_shape), y as images (N, C, H, W), labels (N,)."""
+
+    x: Tensor
+    y: Tensor
+    images: Tensor
+    labels: Tensor
+
+
+def test_split(data: ImageData) -> Split:
+    """Return the test split as it is served, with its labels."""
+    data.prepare_data()
+    data.setup("test")
+    batches = [data.on_after_batch_transfer(batch) for batch in data.test_dataloader()]
+    x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    return Split(x, y, data.condition.whole(x, y), data.test_set.items.labels)
+
+
+def examples(data: ImageData) -> Tensor:
+    """Return conditions to look at from all over the test split, (N, *x_shape)."""
+    data.prepare_data()
+    data.setup("test")
+    index = torch.linspace(0, len(data.test_set) - 1, _EXAMPLES).long()
+    return data.on_after_batch_transfer(data.test_set.__getitems__(index.tolist())).x
+
+
+def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]:
+    """Return the judge's accuracy on real test images: what consistency is to be held against.
+
+    Args:
+        judge: A trained judge, in evaluation mode.
+        served: The test split with the pixels that the model was trained on.
+        grey: The same with its grey levels.
+    """
+    return {
+        f"judge/accuracy_{name}": _accuracy(judge, split.images, split.labels)
+        for name, split in (("grey_images", grey), ("pixels_as_served", served))
+    }
+
+
+def judgement(
+    model: CVAE, judge: Judge, served: Split, grey: Split, images: int, rng: torch.Generator
+) -> dict[str, float]:
+    """Return what a judge says of real and of generated images.
+
+    Args:
+        model: A trained model.
+        judge: A trained judge, on the model's device.
+        served: The test split with the pixels that the model was trained on.
+        grey: The same with its grey levels.
+        images: Draws for each class.
+        rng: Source of randomness.
+    """
+    return {
+        **judged_reality(judge, served, grey),
+        **class_consistency(model, judge, images, rng),
+        **distances(model, judge, served, rng),
+    }
+
+
+@torch.no_grad()
+def class_consistency(
+    model: CVAE, judge: Judge, per_class: int, rng: torch.Generator
+) -> dict[str, float]:
+    """Return the share of prior samples that the judge takes for the class asked for.
+
+    Both figures are of the same draws of z: `mean_image` of the likelihood's mean, and
+    `sampled_pixels` of a draw of every pixel. Empty for a model that cannot be asked for a class.
+
+    Args:
+        model: A trained model, on the judge's device.
+        judge: A trained judge.
+        per_class: Number of draws for each class.
+        rng: Source of randomness.
+    """
+    if not model.condition.asked_by_class:
+        return {}
+    classes = len(model.encode(None))
+    right = {"mean_image": 0, "sampled_pixels": 0}
+    labels = torch.arange(classes, device=model.device)
+    for n in _chunks(per_class, max(1, _CHUNK // classes)):
+        state = rng.get_state()
+        for name in right:
+            rng.set_state(state)
+            images = model.sample(None, n, rng, mean=name == "mean_image")
+            found = judge.classes(images.flatten(0, 1)).view(n, classes)
+            right[name] += int((found == labels).sum())
+    return {f"consistency/{name}": count / (per_class * classes) for name, count in right.items()}
+
+
+@torch.no_grad()
+def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict[str, float]:
+    """Return how masks drawn for a condition agree with its several references.
+
+    A drawn mask is where the mean image given z is above one half. The same of `references_redrawn`
+    is the score of who draws among the references themselves, with replacement: of the true process
+    where they are all that it can give. Conditions with a single reference are left out. Empty
+    where those are the most, or where pixels are grey.
+    """
+    if not (model.condition.needs_examples and served.images.square().equal(served.images)):
+        return {}
+    group = groups(served.x)
+    counts = group.bincount()
+    several = counts > 1
+    if several.float().mean() < _SEVERAL:
+        return {}
+    drawn, redrawn = EnergyDistance(), EnergyDistance()
+    order = group.argsort(stable=True)
+    for count in counts[several].unique().tolist():
+        members = order[counts[group[order]] == count].view(-1, count)
+        for part in members.split(_CHUNK // _DRAWS):
+            references = served.images[part.T]  # (count, B, C, H, W)
+            x = served.x[part[:, 0]].to(model.device)
+            samples = model.sample(x, _DRAWS, rng, mean=True).cpu() > 0.5
+            drawn.update(samples, references)
+            chosen = torch.randint(count, (_DRAWS, len(part)), generator=rng)
+            redrawn.update(references[chosen, torch.arange(len(part))], references)
+    return {
+        "references/draws": _DRAWS,
+        "references/conditions": int(several.sum()),
+        **{f"references/{name}": value.item() for name, value in drawn.compute().items()},
+        **{f"references_redrawn/{name}": value.item() for name, value in redrawn.compute().items()},
+    }
+
+
+@torch.no_grad()
+def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) -> dict[str, float]:
+    """Return distances between real and generated images in the judge's features.
+
+    The test split is dealt into two halves with the same classes. The generated images, with every
+    pixel drawn, are of the second half's conditions, and are held against the first half; the floor
+    is the second half itself in their place. So both have the same number of images of every class.
+    Features are scaled so that a real one's mean square is 1.
+
+    `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
+    of Bińkowski et al. 2018 (unbiased, and so below zero now and then), `spread` that of
+    `SpreadDistance`.
+
+    Raises:
+        InputError: If the split is too small to be halved.
+    """
+    if len(served.y) < FEWEST:
+        raise InputError(
+            f"images: a judge needs at least {FEWEST} test images to measure distances, "
+            f"got {len(served.y)}; set images=0"
+        )
+    dealt = served.labels.argsort(stable=True)  # class by class, to one half and to the other
+    first, second = (Split(*(part[dealt[start::2]] for part in served)) for start in (0, 1))
+    generated = torch.cat(
+        [model.sample(x.to(model.device), 1, rng)[0].cpu() for x in second.x.split(_CHUNK)]
+    )
+    classes = [split.labels for split in (first, second)]
+    if not model.condition.asked_by_class:  # what has not been asked for a class has none
+        classes = [torch.zeros_like(labels) for labels in classes]
+    real = _features(judge, first.images)
+    scale = real.square().mean().sqrt()
+    found: dict[str, float] = {}
+    for suffix, images in (("", generated), ("_floor", second.images)):
+        measured = feature_distances(real / scale, _features(judge, images) / scale, *classes)
+        found |= {f"distance/{name}{suffix}": value for name, value in measured.items()}
+    return found
+
+
+def feature_distances(
+    real: Tensor, generated: Tensor, real_classes: Tensor, generated_classes: Tensor
+) -> dict[str, float]:
+    """Return the Fréchet, kernel and spread distances between features (N, F) of classes (N,)."""
+    features = _Taken(real.shape[1])
+    frechet = FrechetInceptionDistance(feature=features)
+    size = min(_SUBSET, len(real) // 2, len(generated) // 2)
+    kernel = KernelInceptionDistance(feature=features, subset_size=size)
+    num_classes = int(torch.cat((real_classes, generated_classes)).max()) + 1
+    spread = SpreadDistance(features.num_features, num_classes)
+    for part, classes, is_real in (
+        (real, real_classes, True),
+        (generated, generated_classes, False),
+    ):
+        frechet.update(part, real=is_real)
+        kernel.update(part, real=is_real)
+        spread.update(part, classes, real=is_real)
+    return {
+        "frechet": frechet.compute().item(),
+        "kernel": kernel.compute()[0].item(),
+        **{name: value.item() for name, value in spread.compute().items()},
+    }
+
+
+class _Taken(nn.Identity):
+    """Features that have been taken already, for metrics that would take them themselves."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+
+def _features(judge: Judge, images: Tensor) -> Tensor:
+    return torch.cat([judge.features(part.to(judge.device)).cpu() for part in images.split(_CHUNK)])
+
+
+def _accuracy(judge: Judge, images: Tensor, labels: Tensor) -> float:
+    found = [judge.classes(part.to(judge.device)).cpu() for part in images.split(_CHUNK)]
+    return (torch.cat(found) == labels).float().mean().item()
+
+
+def _chunks(total: int, size: int) -> list[int]:
+    return [min(size, total - done) for done in range(0, total, size)]

@@ -1,0 +1,99 @@
+"""What the latent space is used for."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torchmetrics import Metric
+
+from cvae.evaluation.metrics.base import zeros
+from cvae.model.distributions import moments
+from cvae.model.objectives import kl_per_dimension
+
+KL_PER_DIMENSION = "test/kl_per_dimension"
+"""What the KL of each latent dimension is logged under, before its number."""
+
+ACTIVE = 0.01
+"""Variance above which a latent dimension is in use (Burda, Grosse & Salakhutdinov 2016)."""
+_NO_KL = 0.1
+"""Nats below which the posterior is the prior."""
+
+
+class LatentUse(Metric):
+    r"""Which latent dimensions carry something of y: KL per dimension, and active units.
+
+    A dimension is active where its posterior mean moves with the image by more than `ACTIVE`,
+
+    .. math:: \mathrm{Var}\left[\frac{\mu_q(x, y) - \mu_p(x)}{\sigma_p(x)}\right] > 0.01,
+
+    measured in the prior's own units. Under N(0, I) this is the criterion of Burda, Grosse &
+    Salakhutdinov 2016, section 5.2; a learned prior may stretch and shift z without any effect, and
+    the measure does not see it either.
+
+    Args:
+        latent_dim: Number of latent dimensions L.
+        **kwargs: As for every torchmetrics metric.
+    """
+
+    full_state_update = False
+    kl: Tensor
+    mean: Tensor
+    square: Tensor
+    images: Tensor
+
+    def __init__(self, latent_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("kl", "mean", "square"):
+            self.add_state(name, zeros(latent_dim), dist_reduce_fx="sum")
+        self.add_state("images", zeros(), dist_reduce_fx="sum")
+
+    def update(self, q: Distribution, p: Distribution) -> None:
+        """Add the posteriors and priors of B images, over z, (B, L).
+
+        KL per dimension is NaN where one of the two is not a product over dimensions.
+        """
+        kl = kl_per_dimension(q, p)
+        self.kl += torch.nan if kl is None else kl.sum(0)
+        # Twice, since moments that are drawn have noise, whose square would look like movement.
+        first, second = (_moved(q, p, seed) for seed in range(2))
+        self.mean += 0.5 * (first + second).sum(0)
+        self.square += (first * second).sum(0)
+        self.images += len(first)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `kl_per_dimension`, (L,), in nats per image, and `active_units`, ()."""
+        variance = self.square / self.images - (self.mean / self.images).square()
+        return {
+            "kl_per_dimension": (self.kl / self.images).float(),
+            "active_units": (variance > ACTIVE).sum(),
+        }
+
+
+def _moved(q: Distribution, p: Distribution, seed: int) -> Tensor:
+    mean, stddev = moments(p, seed)
+    return ((moments(q, seed + 2)[0] - mean) / stddev).double()
+
+
+def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:
+    """Return a plain sentence if z tells nothing about y, else None.
+
+    Args:
+        kl: KL(q(z|x, y) || p(z|x)) in nats per image.
+        active_units: As `LatentUse` counts them.
+        latent_dim: Number of latent dimensions.
+    """
+    if not latent_dim:  # a deterministic network
+        return None
+    remedy = "try objective.warmup_epochs=10, a smaller objective.beta, or a weaker generator"
+    if kl < _NO_KL:
+        return (
+            f"The posterior has fallen onto the prior: KL is {kl:.3f} nats per image, so z tells "
+            f"next to nothing about y, and all draws of z give the same image; {remedy}."
+        )
+    if active_units == 0:
+        return (
+            f"The posterior has collapsed: none of {latent_dim} latent dimensions moves with the "
+            f"image, although KL is {kl:.2f} nats; {remedy}."
+        )
+    return None

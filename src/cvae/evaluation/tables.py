@@ -1,0 +1,56 @@
+"""The metrics of a test split as a person reads them."""
+
+from collections.abc import Mapping
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, latent_verdict
+from cvae.model.cvae import CVAE
+
+COMPARE = {
+    "mass": "of a mass over binary pixels: compare with masses of the same images alone",
+    "grey_mass": "of a mass over grey levels: compare with such masses of the same images alone",
+    "density": "of a density over pixels: compare with densities of the same images alone",
+    "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
+    "of binarised images, and is none of grey ones; an evaluation's nll is of binarised ones",
+}
+"""What the nats may be compared with, by what they are of."""
+
+
+def show(metrics: Mapping[str, float], model: CVAE) -> None:
+    """Print the metrics of a model's test split as a table, and what has to be said of them."""
+    nats_of = model.generator.likelihood.nats_of
+    table = Table(
+        "metric", "value", title="test split", caption=f"nats per image, {COMPARE[nats_of]}"
+    )
+    table.columns[1].justify = "right"
+    part = "test"
+    kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
+    for name, value in metrics.items():
+        if name.startswith(KL_PER_DIMENSION):
+            continue
+        if name.rpartition("/")[0] != part:
+            part = name.rpartition("/")[0]
+            table.add_section()
+        table.add_row(name, _formatted(name, value))
+        if name == "test/kl" and kl:
+            spread = f"{max(kl):.2f} / {median(kl):.2f} / {min(kl):.2f}"
+            table.add_row("  of one dimension: most / median / least", spread)
+    Console().print(table)
+    latent_dim = model.generator.latent_dim
+    verdict = latent_verdict(metrics["test/kl"], int(metrics["test/active_units"]), latent_dim)
+    if verdict is not None:
+        print(verdict)
+
+
+def _formatted(name: str, value: float) -> str:
+    match name.partition("/")[0]:
+        case "judge" | "consistency":
+            return f"{value:.2%}"
+        case "distance" | "references" | "references_redrawn" if isinstance(value, float):
+            return f"{value:.4f}"
+    if name.endswith("bits_per_dim"):
+        return f"{value:.3f}"
+    return f"{value:.2f}" if isinstance(value, float) and not value.is_integer() else f"{value:.0f}"

@@ -1,0 +1,161 @@
+"""A model as functions that draw nothing themselves, so that they can be traced and carried away.
+
+    latent  x, noise     -> z    a draw from the prior
+    mean    x, z         -> y    the likelihood's mean
+    drawn   x, z, noise  -> y    a draw of every pixel
+
+The noise is standard normal numbers, whatever is made of them: uniform ones are read off the normal
+distribution function. So a hand is a vector of normal numbers, which can be scaled, or led from one
+place to another, under any prior.
+"""
+
+import copy
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, default_decompositions, export
+from torch.overrides import TorchFunctionMode
+
+from cvae.errors import InputError
+from cvae.model.cvae import CVAE
+from cvae.model.distributions import ConditionalDistribution
+
+_WHOLE = ("linear", "conv2d", "group_norm", "upsample_nearest2d")
+"""Operations that are kept, and not taken apart."""
+
+
+class Function(NamedTuple):
+    """A module, and an example of each of its inputs, (1, ...), by name."""
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+
+    def traced(self, dynamic: bool = False) -> ExportedProgram:
+        """Return the operations that the module does.
+
+        Args:
+            dynamic: Whether the leading dimension may be any number, or is 1.
+
+        Raises:
+            InputError: If it does what cannot be traced, or draws what no noise is given for.
+        """
+        batch = {0: Dim("batch")}
+        shapes = dict.fromkeys(self.inputs, batch if dynamic else None)
+        examples = tuple(torch.cat([i, i]) if dynamic else i for i in self.inputs.values())
+        try:
+            with torch.no_grad():
+                program = export(
+                    _without_masks(self.module), examples, dynamic_shapes=shapes, strict=False
+                )
+        except Exception as error:  # torch has dozens of kinds
+            said = str(error).strip().partition("\n")[0]
+            raise InputError(f"checkpoint: this model cannot be traced ({said})") from error
+        kept = default_decompositions()
+        for name in _WHOLE:
+            packet = getattr(torch.ops.aten, name)
+            for overload in packet.overloads():
+                kept.pop(getattr(packet, overload), None)
+        program = program.run_decompositions(kept)
+        for node in program.graph.nodes:
+            tags = getattr(node.target, "tags", ())
+            if torch.Tag.nondeterministic_seeded in tags:
+                raise InputError(
+                    f"checkpoint: this model draws by {node.target}, which cannot be exported; "
+                    "normal and uniform numbers can"
+                )
+        return program
+
+
+def functions(model: CVAE) -> dict[str, Function]:
+    """Return the three functions of a model, by name."""
+    x = torch.zeros(1, *model.condition.x_shape)
+    z = torch.zeros(1, model.generator.latent_dim)
+    parts: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {
+        "latent": (_Latent(model.prior), {"x": x}),
+        "mean": (_Mean(model.generator), {"x": x, "z": z}),
+        "drawn": (_Drawn(model.generator), {"x": x, "z": z}),
+    }
+    found = {}
+    for name, (module, inputs) in parts.items():
+        with _Given() as counted, torch.no_grad():
+            module(*inputs.values())
+        noise = {} if name == "mean" else {"noise": torch.zeros(1, counted.used)}
+        found[name] = Function(module, inputs | noise)
+    return found
+
+
+def _without_masks(module: nn.Module) -> nn.Module:
+    """Return a module whose masked layers are ordinary ones, so that no mask has to be carried."""
+    module = copy.deepcopy(module)
+    for layer in module.modules():
+        mask = getattr(layer, "mask", None)
+        if isinstance(layer, nn.Linear) and isinstance(mask, Tensor):
+            layer.weight.data *= mask
+            layer.__class__ = nn.Linear
+    return module
+
+
+class _Latent(nn.Module):
+    def __init__(self, prior: ConditionalDistribution) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        with nullcontext() if noise is None else _Given(noise):
+            return self.prior(x).sample()
+
+
+class _Mean(nn.Module):
+    def __init__(self, generator: ConditionalDistribution) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.generator(x, z).mean.clamp(0, 1)
+
+
+class _Drawn(nn.Module):
+    def __init__(self, generator: ConditionalDistribution) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
+        with nullcontext() if noise is None else _Given(noise):
+            return self.generator(x, z).sample().clamp(0, 1)
+
+
+class _Given(TorchFunctionMode):
+    """Gives, in the place of what is drawn, the next of some standard normal numbers (B, N).
+
+    Without any it gives zeros, and counts.
+    """
+
+    def __init__(self, noise: Tensor | None = None) -> None:
+        super().__init__()
+        self.noise, self.used = noise, 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if function is torch.normal:
+            mean, scale = args
+            return mean + scale * self._next(mean.shape)
+        if function is Tensor.normal_:
+            return self._next(args[0].shape)
+        if function is torch.rand_like:
+            return torch.special.ndtr(self._next(args[0].shape))
+        if function is torch.rand:
+            return torch.special.ndtr(self._next(torch.Size(args[0])))
+        if function is Tensor.uniform_:
+            low, high = args[1:] or (0.0, 1.0)
+            return low + (high - low) * torch.special.ndtr(self._next(args[0].shape))
+        return function(*args, **(kwargs or {}))
+
+    def _next(self, shape: torch.Size) -> Tensor:
+        count = shape[1:].numel()
+        self.used += count
+        if self.noise is None:
+            return torch.zeros(shape)
+        return self.noise[:, self.used - count : self.used].view(shape)

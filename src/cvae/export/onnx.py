@@ -1,0 +1,84 @@
+"""A model as two ONNX files, checked against onnxruntime."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cvae.errors import InputError
+from cvae.export.functions import Function, functions
+from cvae.model.cvae import CVAE
+
+_TOLERANCE = 1e-3
+_FILES = {"prior": ("latent", "z"), "generator": ("mean", "y")}
+"""The function in each file, and the name of what it returns."""
+
+
+class Exported(NamedTuple):
+    """A file's `contents`, and the largest `difference` between what it and torch compute."""
+
+    contents: bytes
+    difference: float
+
+
+def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Exported]:
+    """Return the prior, from x and noise to z, and the generator, from x and z to mean images.
+
+    Every input and output leads with a batch dimension of any size.
+
+    Args:
+        model: A trained model.
+        rng: Source of the noise that both are compared at.
+        count: Number of items that they are compared at.
+
+    Raises:
+        InputError: If ONNX's packages are missing, or the model does what ONNX does not know.
+    """
+    try:
+        import onnxscript  # noqa: F401
+        from onnxruntime import InferenceSession
+    except ImportError as error:
+        raise InputError("format: onnx comes with an extra; pip install 'cvae[onnx]'") from error
+    parts = functions(model)
+    x = model.encode(None) if not model.condition.needs_examples else parts["mean"].inputs["x"]
+    x = x.repeat(-(-count // len(x)), *[1] * (x.dim() - 1))[:count]
+    found = {}
+    for name, (function, output) in _FILES.items():
+        part = parts[function]
+        values = {
+            key: x if key == "x" else torch.randn(count, *example.shape[1:], generator=rng)
+            for key, example in part.inputs.items()
+        }
+        with torch.no_grad():
+            expected = part.module(*values.values()).numpy()
+        try:
+            contents = _contents(part, output)
+            session = InferenceSession(contents, providers=["CPUExecutionProvider"])
+            taken = {i.name for i in session.get_inputs()}
+            (got,) = session.run(None, {k: v.numpy() for k, v in values.items() if k in taken})
+        except InputError:
+            raise
+        except Exception as error:  # three packages have their own kinds
+            said = str(error).strip().partition("\n")[0]
+            raise InputError(f"checkpoint: ONNX cannot have its {name} ({said})") from error
+        difference = float(np.abs(got - expected).max(initial=0))
+        if not difference <= _TOLERANCE * max(1, np.abs(expected).max(initial=0)):
+            raise InputError(
+                f"checkpoint: onnxruntime computes another {name}: they differ by {difference:.1e}"
+            )
+        found[name] = Exported(contents, difference)
+    torch.set_flush_denormal(True)  # which onnxruntime has switched off
+    return found
+
+
+def _contents(function: Function, output: str) -> bytes:
+    program = torch.onnx.export(
+        function.traced(dynamic=True),
+        input_names=list(function.inputs),
+        output_names=[output],
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    contents: bytes = program.model_proto.SerializeToString()
+    return contents

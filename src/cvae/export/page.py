@@ -1,0 +1,150 @@
+"""A model as one HTML page, which needs no network and no other file."""
+
+import copy
+import zlib
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from torch import Tensor
+
+from cvae.batch import Sizes
+from cvae.errors import InputError
+from cvae.export.functions import Function, functions
+from cvae.export.javascript import Arrays, javascript
+from cvae.export.rounding import LARGEST, Bytes, Precision, layer_inputs, to_bytes
+from cvae.model.cvae import CVAE
+
+_CALIBRATION = 4000
+"""Images at least that the rounding and the plane go by, and of each class a hundred."""
+
+
+class Carried(NamedTuple):
+    """What a page carries: the `source` of a model's functions and the `arrays` that it refers to.
+
+    `model` computes what the page does: its weights are the rounded ones. `directions` (C, 2, N)
+    are the two of a hand, for each class, along which the image changes most.
+    """
+
+    source: str
+    arrays: dict[str, Tensor | Bytes]
+    model: CVAE
+    directions: Tensor
+    inputs: dict[str, Function]
+
+
+def carried(
+    model: CVAE, precision: Precision, rng: torch.Generator, most: int = LARGEST
+) -> Carried:
+    """Return a model as a page carries it.
+
+    Args:
+        model: A trained model.
+        precision: What matrices are rounded to; all else is kept in float32.
+        rng: Source of the hands that the rounding goes by.
+        most: As for `to_bytes`.
+
+    Raises:
+        InputError: If a page cannot do what the model does.
+    """
+    _require_page(model)
+    rows, parts = model.encode(None), functions(model)
+    exact: Arrays = {}
+    source = "\n\n".join(javascript(name, part, rows, exact) for name, part in parts.items())
+    with layer_inputs(model) as inputs:
+        directions = torch.stack([_directions(parts, x, len(rows), rng) for x in rows])
+    arrays: dict[str, Tensor | Bytes] = {}
+    rounded = copy.deepcopy(model)
+    weights = dict(rounded.named_parameters())
+    for name, array in exact.items():
+        arrays[name] = array
+        if name not in weights or array.dim() < 2:
+            continue
+        if precision == "float16":
+            arrays[name] = array.half()
+            weights[name].data.copy_(array.half())
+        else:
+            whole = arrays[name] = to_bytes(array.flatten(1), inputs.get(name), most)
+            weights[name].data.copy_(whole.matrix().view_as(array))
+    return Carried(source, arrays, rounded, directions, parts)
+
+
+def _require_page(model: CVAE) -> None:
+    channels = model.condition.y_shape[0]
+    if not (model.condition.asked_by_class or model.condition.x_shape == (0,)):
+        raise InputError(
+            "checkpoint: a page asks for classes, and this model is conditioned on more than a "
+            "class; choose format=onnx"
+        )
+    if channels not in (1, 3):
+        raise InputError(f"checkpoint: a page shows images of 1 or 3 channels, not of {channels}")
+
+
+@torch.no_grad()
+def _directions(
+    parts: Mapping[str, Function], x: Tensor, classes: int, rng: torch.Generator
+) -> Tensor:
+    """Return the two directions of a hand, (2, N), that images of a class change most along.
+
+    They are those of the linear regression of the images on the hands.
+    """
+    size = parts["latent"].inputs["noise"].shape[1]
+    count = max(100, _CALIBRATION // classes)
+    hands = torch.randn(count, size, generator=rng)
+    x = x.expand(count, *x.shape)
+    images = parts["mean"].module(x, parts["latent"].module(x, hands)).flatten(1)
+    slopes = (images - images.mean(0)).T @ hands / count
+    found = torch.zeros(2, size)
+    directions = torch.linalg.svd(slopes, full_matrices=False).Vh[:2]
+    found[: len(directions)] = directions
+    return found
+
+
+def page(carried: Carried, sizes: Sizes, title: str, about: Mapping[str, str], seed: int) -> str:
+    """Return the page.
+
+    Args:
+        carried: The model.
+        sizes: What the data set's items are like.
+        title: The page's title.
+        about: What is told of the model, by its name.
+        seed: Of the hand that the page opens with.
+    """
+    directions = carried.directions.flatten(0, 1)
+    arrays = {
+        **carried.arrays,
+        "directions": to_bytes(directions) if directions.numel() else directions,
+    }
+    conditional = carried.model.condition.asked_by_class
+    contents: dict[str, Any] = {
+        "names": [sizes.name(k) for k in range(sizes.num_classes)] if conditional else [],
+        "image": list(carried.model.condition.y_shape),
+        "hand": carried.inputs["latent"].inputs["noise"].shape[1],
+        "pixelNoise": carried.inputs["drawn"].inputs["noise"].shape[1],
+        "seed": seed,
+        "arrays": [_described(array) for array in arrays.values()],
+        "bytes": b64encode(zlib.compress(b"".join(map(_bytes, arrays.values())), 9)).decode(),
+    }
+    # Everything is escaped: the names in a checkpoint may come from anyone.
+    templates = Environment(
+        loader=PackageLoader("cvae.export", ""), autoescape=True, undefined=StrictUndefined
+    )
+    return templates.get_template("page.html.jinja").render(
+        title=title, about=about, model=contents, source=carried.source
+    )
+
+
+def _described(array: Tensor | Bytes) -> list[Any]:
+    if isinstance(array, Bytes):
+        return ["int8", *array.whole.shape]
+    kind = "float16" if array.dtype == torch.float16 else "float32"
+    return [kind, array.numel(), 1]
+
+
+def _bytes(array: Tensor | Bytes) -> bytes:
+    if isinstance(array, Bytes):
+        return b"".join(map(_bytes, (array.rows, array.columns, array.whole)))
+    kind = {torch.float16: "<f2", torch.float32: "<f4", torch.int8: "i1"}[array.dtype]
+    return array.contiguous().numpy().astype(kind).tobytes()

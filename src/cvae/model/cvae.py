@@ -1,0 +1,156 @@
+r"""The conditional variational autoencoder: three networks, and what one asks of them.
+
+.. math:: p(y \mid x) = \int p(y \mid x, z) \, p(z \mid x) \, dz
+
+It is ordinary PyTorch: a notebook can build one from parts, and use it without a trainer.
+"""
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from cvae.conditions import Condition, Wanted
+from cvae.errors import require_at_least
+from cvae.model.distributions import ConditionalDistribution, moments
+from cvae.model.generator import Generator
+from cvae.model.objectives import Estimate, log_importance_weights
+from cvae.random import drawing_from
+
+_PIXELS = 2**21  # decoded at a time; bounds the memory
+_WEIGHED_ON_CPU = 2**18  # of them, where a density follows: small enough for the caches
+
+
+class CVAE(nn.Module):
+    """Models p(y|x) with a latent variable z.
+
+    Args:
+        condition: Turns what a user asks for into x.
+        prior: p(z|x).
+        posterior: q(z|x, y).
+        generator: p(y|x, z).
+    """
+
+    def __init__(
+        self,
+        condition: Condition,
+        prior: ConditionalDistribution,
+        posterior: ConditionalDistribution,
+        generator: Generator,
+    ) -> None:
+        super().__init__()
+        self.condition = condition
+        self.prior = prior
+        self.posterior = posterior
+        self.generator = generator
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @torch.no_grad()
+    def sample(
+        self,
+        x: Wanted = None,
+        n: int = 1,
+        rng: torch.Generator | None = None,
+        mean: bool = False,
+    ) -> Tensor:
+        """Draw n plausible targets for each condition: z from the prior, then y given z.
+
+        Args:
+            x: A class, a list of B classes, or a condition tensor (B, *x_shape); None for every
+                class once, or for a model without condition.
+            n: Number of draws for each condition.
+            rng: Source of randomness; the same state gives the same draws.
+            mean: Return the likelihood's mean given z instead of a draw of y.
+
+        Returns:
+            Whole images, pixels in [0, 1], (n, B, C, H, W); what x shows of them is in its place.
+
+        Raises:
+            InputError: If the model knows no such condition.
+        """
+        require_at_least("n", n, 1)
+        x = self.encode(x)
+        with drawing_from(rng, self.device):
+            return self._pixels(x, self.prior(x).sample((n,)), mean)
+
+    def encode(self, x: Wanted) -> Tensor:
+        """Return what is asked for, as in `sample`, as conditions (B, *x_shape) on this device."""
+        return self.condition.encode(x).to(self.device)
+
+    @torch.no_grad()
+    def decode(self, x: Wanted, z: Tensor) -> Tensor:
+        """Return the likelihood's mean, whole images (..., B, C, H, W), of z, (..., B, L)."""
+        return self._pixels(self.encode(x), z, mean=True)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the mean image, (B, C, H, W), at the posterior's mean of z."""
+        return self._pixels(x, moments(self.posterior(x, y))[0], mean=True)
+
+    def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
+        """Return the importance-sampled estimate of log p(y|x) in nats, (B,), as `estimate`."""
+        return self.estimate(x, y, samples).log_prob
+
+    @torch.no_grad()
+    def estimate(self, x: Tensor, y: Tensor, samples: int = 1000) -> Estimate:
+        """Estimate log p(y|x) by importance sampling from the posterior.
+
+        The estimate is low on average and rises to log p(y|x) with the number of samples (Burda,
+        Grosse & Salakhutdinov 2016, theorem 1). Images and samples are streamed through in
+        chunks.
+
+        Args:
+            x: Conditions (B, *x_shape).
+            y: Targets (B, *y_shape).
+            samples: Number K of draws of z for each image.
+
+        Raises:
+            InputError: If `samples` is below 1.
+        """
+        require_at_least("samples", samples, 1)
+        pixels = _WEIGHED_ON_CPU if y.device.type == "cpu" else _PIXELS
+        rows = max(1, pixels * len(y) // max(x.numel(), y.numel()))
+        # So few images at a time that all their draws are decoded together: the posterior and the
+        # prior of an image are not asked again for every few draws.
+        images = max(1, rows // samples)
+        parts = [
+            self._estimate(*part, samples, max(1, rows // images))
+            for part in zip(x.split(images), y.split(images), strict=True)
+        ]
+        return Estimate(*(torch.cat(part).to(y.dtype) for part in zip(*parts, strict=True)))
+
+    def _estimate(self, x: Tensor, y: Tensor, samples: int, chunk: int) -> Estimate:
+        sizes = (min(chunk, samples - done) for done in range(0, samples, chunk))
+        return Estimate.of(self._log_weights(x, y, size) for size in sizes)
+
+    def _log_weights(self, x: Tensor, y: Tensor, samples: int) -> Tensor:
+        q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
+        return log_importance_weights(q, p, decode, y, samples)
+
+    def _pixels(self, x: Tensor, z: Tensor, mean: bool) -> Tensor:
+        # So few conditions at a time that what lies between the layers stays in the caches.
+        pixels = math.prod((*self.condition.y_shape, *z.shape[:-2]))
+        conditions = max(1, _PIXELS // pixels)
+        parts = []
+        for some_x, some_z in zip(x.split(conditions), z.split(conditions, -2), strict=True):
+            p = self.generator(some_x, some_z)
+            y = p.mean if mean else p.sample()
+            parts.append(self.condition.whole(some_x, y.clamp_(0, 1)))
+        return torch.cat(parts, -4)
+
+    def compile_parts(self) -> None:
+        """Have torch compile the importance weights, at their first use.
+
+        It takes a C++ compiler, and seconds to minutes.
+        """
+        self._compile("_log_weights")
+
+    def _compile(self, name: str) -> None:
+        method = getattr(type(self), name).__get__(self)
+        # Draws stay those of torch's own generator, which is faster, too.
+        setattr(self, name, torch.compile(method, options={"fallback_random": True}))

@@ -1,0 +1,43 @@
+"""The conditional distribution, and what is asked of any distribution."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from cvae.random import drawing_from
+
+_DRAWS = 100
+
+
+class ConditionalDistribution(nn.Module, ABC):
+    """A module that maps conditions to a distribution."""
+
+    @abstractmethod
+    def forward(self, *args: Any, **kwargs: Any) -> Distribution:
+        """Map conditions, tensors (..., *shape), to a distribution with batch shape (...)."""
+
+
+def moments(distribution: Distribution, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, (..., *event_shape) each.
+
+    In closed form where torch has it, else from draws, as for a flow: from the same ones for the
+    same seed, which leaves torch's own generator alone.
+    """
+    try:
+        return distribution.mean, distribution.stddev
+    except NotImplementedError:
+        device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
+        with drawing_from(torch.Generator().manual_seed(seed), device):
+            draws = distribution.sample(torch.Size([_DRAWS]))
+        return draws.mean(0), draws.std(0)
+
+
+def full_precision(parameters: Tensor) -> Tensor:
+    """Return half-precision tensors as float32, others unchanged.
+
+    Sums of hundreds of log-probabilities lose whole nats in bfloat16.
+    """
+    return parameters.to(torch.promote_types(parameters.dtype, torch.float32))

@@ -1,0 +1,94 @@
+"""Latent variables of several layers, z = (z_1, z_2, ...), as one conditional distribution."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from cvae.batch import Shape
+from cvae.model.distributions import ConditionalDistribution
+
+
+class Hierarchical(ConditionalDistribution):
+    r"""Layers of z, each a distribution that depends on the layers before it as well.
+
+    .. math:: p(z \mid x) = p(z_1 \mid x) \, p(z_2 \mid x, z_1)
+
+    and likewise q(z|x, y), in the same order (Tomczak & Welling 2018, "VAE with a VampPrior",
+    section 4, where the numbers count from the other end). z is all layers side by side.
+
+    Args:
+        layers: The distributions, each over latent_dim dimensions. Their conditions are x, then
+            the layers before, then y for a posterior.
+    """
+
+    def __init__(self, layers: Sequence[ConditionalDistribution]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, *conditions: Tensor) -> Distribution:
+        """Map conditions (..., *in_shape) to a distribution over all layers of z."""
+        x, *y = conditions
+
+        def layer(index: int, *before: Tensor) -> Distribution:
+            return self.layers[index](x, *before, *y)
+
+        return Chain(layer, len(self.layers))
+
+
+def conditions_of_layers(x_shape: Shape, latent_dim: int, layers: int) -> list[list[Shape]]:
+    """Return the shapes of the conditions of each layer of a prior: x, and the layers before it."""
+    return [[x_shape, *[(latent_dim,)] * before] for before in range(layers)]
+
+
+def in_layers(layers: Sequence[ConditionalDistribution]) -> ConditionalDistribution:
+    """Return the distribution over all layers of z, which of a single one is itself."""
+    return layers[0] if len(layers) == 1 else Hierarchical(layers)
+
+
+class Chain(Distribution):
+    """The distribution of several vectors side by side, each given those before it.
+
+    Args:
+        layer: Maps an index, and the vectors before it, to the distribution of the one at it.
+        layers: Number of vectors.
+    """
+
+    def __init__(self, layer: Callable[..., Distribution], layers: int) -> None:
+        self.layer, self.layers = layer, layers
+        self.first = layer(0)
+        self.size = self.first.event_shape[0]
+        self._drawn: tuple[Tensor | None, list[Tensor], list[Distribution]] = None, [], []
+        event = torch.Size([layers * self.size])
+        super().__init__(self.first.batch_shape, event, validate_args=False)
+
+    @property
+    def has_rsample(self) -> bool:  # type: ignore[override]
+        """Whether every vector's draws are reparameterised, as far as the first one tells."""
+        return self.first.has_rsample
+
+    def rsample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
+        return self._draw(lambda p, shape: p.rsample(shape), torch.Size(sample_shape))
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
+        return self._draw(lambda p, shape: p.sample(shape), torch.Size(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        drawn, parts, given = self._drawn
+        if value is not drawn:
+            parts = list(value.unflatten(-1, (self.layers, self.size)).unbind(-2))
+            given = [self.layer(index, *parts[:index]) for index in range(1, self.layers)]
+        densities = (p.log_prob(z) for p, z in zip([self.first, *given], parts, strict=True))
+        return torch.stack(list(densities)).sum(0)
+
+    def _draw(self, draw: Callable[..., Tensor], shape: torch.Size) -> Tensor:
+        parts, given = [draw(self.first, shape)], []
+        for index in range(1, self.layers):
+            given.append(self.layer(index, *parts))
+            parts.append(draw(given[-1], torch.Size()))
+        value = torch.cat(parts, -1)
+        # Flows know what they have just drawn, by the very tensors, and need not take it back.
+        self._drawn = value, parts, given
+        return value

@@ -1,0 +1,45 @@
+r"""Training objectives: the evidence lower bound and its relatives, in nats per image.
+
+For a posterior q(z|x, y), a prior p(z|x) and a generator p(y|x, z),
+
+.. math::
+    \log p(y \mid x) \ge \mathrm{ELBO} = \mathbb{E}_{q(z \mid x, y)} [\log p(y \mid x, z)]
+        - \mathrm{KL}(q(z \mid x, y) \,\|\, p(z \mid x))
+
+(Kingma & Welling 2014, equation 3; with a condition, Sohn, Lee & Yan 2015, equation 4.)
+
+An objective sees two distributions, a decoder from z to a distribution over y, and y. It knows no
+network, no image and no configuration, and it never sums over pixels: the distributions do.
+"""
+
+from cvae.model.objectives.balanced import BalancedELBO
+from cvae.model.objectives.base import (
+    Decoder,
+    Estimate,
+    Objective,
+    Terms,
+    kl_or_estimate,
+    kl_per_dimension,
+    log_importance_weights,
+)
+from cvae.model.objectives.elbo import ELBO
+from cvae.model.objectives.free_bits import FreeBits
+from cvae.model.objectives.geco import GECO
+from cvae.model.objectives.hybrid import Hybrid
+from cvae.model.objectives.iwae import IWAE
+
+__all__ = [
+    "ELBO",
+    "GECO",
+    "IWAE",
+    "BalancedELBO",
+    "Decoder",
+    "Estimate",
+    "FreeBits",
+    "Hybrid",
+    "Objective",
+    "Terms",
+    "kl_or_estimate",
+    "kl_per_dimension",
+    "log_importance_weights",
+]

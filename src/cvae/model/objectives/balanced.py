@@ -1,0 +1,41 @@
+"""The ELBO with a KL that moves the prior more than the posterior."""
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from cvae.errors import ArgumentError
+from cvae.model.objectives.elbo import ELBO
+
+
+class BalancedELBO(ELBO):
+    r"""The ELBO, its KL taken apart into the prior's pull and the posterior's.
+
+    .. math:: 2 \alpha \, \mathrm{KL}(\bar q \,\|\, p)
+        + 2 (1 - \alpha) \, \mathrm{KL}(q \,\|\, \bar p)
+
+    takes the place of KL in the loss, a bar over what is held constant (Hafner et al. 2021,
+    "Mastering Atari with Discrete World Models", algorithm 2, but for the factor 2, with which 0.5
+    is the ELBO). Its value is KL, whatever alpha is. A learned prior is to come to the posterior
+    sooner than the posterior to a prior that has learned nothing yet.
+
+    Args:
+        prior_share: Share alpha of the prior.
+        **options: As for `ELBO`.
+
+    Raises:
+        InputError: If the share does not lie between 0 and 1.
+    """
+
+    def __init__(self, prior_share: float = 0.8, **options: float) -> None:
+        super().__init__(**options)
+        if not 0 <= prior_share <= 1:
+            raise ArgumentError("prior_share", f"expected a share from 0 to 1, got {prior_share}")
+        self.prior_share = prior_share
+
+    def penalty(self, q: Distribution, p: Distribution, z: Tensor, kl: Tensor) -> Tensor:
+        # The gradient of KL by the prior alone is that of -log p at a z that is held constant, on
+        # average; so no distribution has to be built anew from constants.
+        prior = -p.log_prob(z.detach())
+        posterior_share = 1 - self.prior_share
+        pull = 2 * posterior_share * kl + 2 * (self.prior_share - posterior_share) * prior
+        return kl.detach() + pull - pull.detach()

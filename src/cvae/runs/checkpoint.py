@@ -1,0 +1,317 @@
+"""Checkpoints, and how a model comes back out of them.
+
+A checkpoint carries the resolved configuration as plain data and the sizes of the data, so that
+nothing else is needed to rebuild the model. It is always read with `weights_only=True`, and only
+classes of this package and of torch.nn are built because a file names them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, TypeVar
+
+import torch
+from hydra.errors import HydraException
+from torch import Tensor
+
+from cvae.batch import Sizes
+from cvae.config.building import build_datamodule, build_model, nodes
+from cvae.config.hydra import Config
+from cvae.data.base import ImageData
+from cvae.errors import InputError
+from cvae.model.cvae import CVAE
+from cvae.runs.folder import RunFolder
+
+_MISFITS = (
+    *(KeyError, AttributeError, ImportError, TypeError, ValueError, RuntimeError),
+    *(IndexError, OverflowError, MemoryError, HydraException),
+)
+"""What a configuration raises that another version of this program has written."""
+
+KEY = "cvae"
+"""Where a checkpoint holds the settings, the sizes and the versions."""
+
+SECONDS = "seconds"
+"""Where among these it holds how long the run had taken until then."""
+
+POSITION = "position"
+"""Where among these it holds the epoch, and how many of its batches had been trained on."""
+
+_MOVED = {
+    f"cvae.{name}.": f"cvae.model.{new}."
+    for name, new in {
+        **{part: part for part in ("priors", "posteriors", "likelihoods", "objectives")},
+        "nets": "networks",
+    }.items()
+}
+"""Where the classes have gone that checkpoints of earlier versions name."""
+
+_ALLOWED = ("cvae.", "torch.nn.")
+_MODEL = ("condition", "prior", "posterior", "likelihood", "network", "objective")
+_OF_TRAINING = "objective."
+"""How the names of the weights begin that only training has a use for."""
+PARTS = ("data", "refit", *_MODEL)
+"""The groups that are built again from a checkpoint."""
+
+Model = TypeVar("Model", bound=CVAE)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A checkpoint that has been read: tensors and plain data.
+
+    Attributes:
+        path: Its file.
+        contents: All that it holds.
+    """
+
+    path: Path
+    contents: dict[str, Any]
+
+    @property
+    def about(self) -> Any:
+        """What this program has written of itself: settings, sizes, versions."""
+        return self.contents[KEY]
+
+    @property
+    def config(self) -> Config:
+        """The resolved configuration of the run."""
+        config: Config = self.about["config"]
+        return config
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the data set's items are like."""
+        return Sizes(
+            tuple(self.about["image_shape"]),
+            self.about["num_classes"],
+            tuple(self.about.get("given_shape", (0,))),  # models asked by class alone may have none
+            tuple(self.about.get("class_names", ())),
+            self.about.get("levels", 256),
+        )
+
+    def model(self, allow: Sequence[str] = ()) -> CVAE:
+        """Return the trained model, on the CPU and in evaluation mode; errors as for `load`."""
+        return self.built(build_model, allow)
+
+    def built(self, build: Callable[[Config, Sizes], Model], allow: Sequence[str] = ()) -> Model:
+        """Return what `build` makes of the settings, with the stored weights, in evaluation mode.
+
+        Raises:
+            InputError: As for `load`.
+        """
+        with self._naming_versions():
+            config = {name: self.config[name] for name in (*_MODEL, "latent_dim")}
+            config["hierarchy"] = self.config.get("hierarchy", 1)  # older ones have one layer
+            require_buildable(config, allow)
+            with torch.device("meta"):
+                expected = build(config, self.sizes).state_dict()
+            weights = {
+                name: weight
+                for name, weight in self.contents["state_dict"].items()
+                if name in expected or not name.startswith(_OF_TRAINING)
+            }
+            # Before any memory is taken for layers as large as a stranger's file says they are.
+            _require_shapes(expected, weights)
+            model = build(config, self.sizes)
+            model.load_state_dict(weights)
+        return model.eval()
+
+    def datamodule(self, allow: Sequence[str] = (), **changes: Any) -> ImageData:
+        """Return the data that the run was trained on; arguments and errors as for `datamodule`."""
+        with self._naming_versions():
+            config = {name: self.config[name] for name in ("data", "condition")}
+            require_buildable(config, allow)
+            return build_datamodule(config, **changes)
+
+    @contextmanager
+    def _naming_versions(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:
+            raise
+        except _MISFITS as error:
+            versions = self.about.get("versions")
+            writer = versions.get("cvae") if isinstance(versions, dict) else None
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"checkpoint: '{self.path}' does not fit this program ({reason}); "
+                f"it was written by cvae {writer or 'unknown'}, this is {version('cvae')}"
+            ) from error
+
+
+def load(path: str | Path, allow: Sequence[str] = ()) -> CVAE:
+    """Return the trained model of a checkpoint, on the CPU and in evaluation mode.
+
+    Args:
+        path: A checkpoint, or the folder of a run, whose refitted or else best checkpoint is taken.
+        allow: Classes of your own that it may name, or packages that they may be of, beside those
+            of this package and of torch.nn.
+
+    Raises:
+        InputError: If it is missing, damaged, not one of this program's, or asks for a class that
+            may not be built from a file.
+    """
+    return read(path).model(allow)
+
+
+def datamodule(path: str | Path, /, allow: Sequence[str] = (), **changes: Any) -> ImageData:
+    """Return the data that a run was trained on, with the same splits.
+
+    Args:
+        path: A checkpoint, or the folder of a run.
+        allow: As for `load`.
+        **changes: Arguments of the data module that are to differ, such as `root`.
+
+    Raises:
+        InputError: As `load`.
+    """
+    return read(path).datamodule(allow, **changes)
+
+
+def read(path: str | Path) -> Stored:
+    """Return the checkpoint that a path means: itself, or the one that a run's folder stands for.
+
+    Raises:
+        InputError: If it is missing, damaged, or not one of this program's.
+    """
+    path = Path(path).expanduser()
+    file = RunFolder(path).best_to_use if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        name = file.relative_to(path)
+        raise InputError(f"checkpoint: '{path}' is not the folder of a run, it has no {name}")
+    if not file.is_file():
+        raise InputError(
+            f"checkpoint: '{file}' is not a file; expected one written by cvae-train, "
+            "or the folder of a run"
+        )
+    try:
+        with file.open("rb") as opened:
+            contents: Any = torch.load(opened, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    except Exception as error:  # whatever bytes that are no checkpoint do to its reader
+        raise InputError(
+            f"checkpoint: '{file}' is damaged, or not a checkpoint of plain tensors; "
+            "expected a file written by cvae-train"
+        ) from error
+    if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
+        raise InputError(
+            f"checkpoint: '{file}' was written by another program; "
+            "expected a file written by cvae-train"
+        )
+    contents[KEY]["config"] = _with_new_names(contents[KEY].get("config"))
+    return Stored(file, contents)
+
+
+def newest(folder: RunFolder) -> Stored | None:
+    """Return the checkpoint that a run resumes from; None if it has none yet.
+
+    That is the last one, and the best one should the last one be damaged.
+
+    Raises:
+        InputError: If the run has checkpoints, and none that can be read.
+    """
+    damaged = None
+    for file in (folder.last, folder.best):
+        if file.is_file():
+            try:
+                return _require_resumable(read(file))
+            except InputError as error:
+                damaged = damaged or error
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def _require_resumable(stored: Stored) -> Stored:
+    about, config = stored.about, stored.about.get("config")
+    plain = isinstance(config, dict) and isinstance(config.get("data"), dict) and "seed" in config
+    plain = plain and isinstance(about.get(SECONDS, 0.0), float)
+    if not plain or not {"epoch", "global_step", "callbacks"} <= stored.contents.keys():
+        raise InputError(f"checkpoint: '{stored.path}' is not one that a run can resume from")
+    if POSITION not in about:
+        raise InputError(
+            f"checkpoint: '{stored.path}' was written by an earlier version of cvae, which no run "
+            "can resume from; it can be sampled from and evaluated"
+        )
+    return stored
+
+
+def require_buildable(config: Config, allow: Sequence[str] = ()) -> None:
+    """Let only plain, resolved data through, and only classes that are allowed.
+
+    A configuration in a file may come from a stranger, and building a node can call whatever it
+    names.
+
+    Args:
+        config: The configuration.
+        allow: As for `load`.
+
+    Raises:
+        InputError: Naming the node that asks for something else.
+    """
+    _require_plain(config)
+    for place, node in nodes(config):
+        target = node["_target_"]
+        if not isinstance(target, str) or not is_allowed(target, allow):
+            raise InputError(
+                f"{place}._target_: {target!r} cannot be built from a checkpoint; only classes "
+                f"under {' and '.join(_ALLOWED)} are, and your own if you name them, or their "
+                f"package, in the call: allow=[{str(target).partition('.')[0]}]"
+            )
+
+
+def is_allowed(target: str, allow: Sequence[str] = ()) -> bool:
+    """Whether a name is that of a class which may be built because a file says so.
+
+    A name that an allowed package has only borrowed, such as `torch.nn.modules.module.partial`, is
+    that of where it comes from.
+    """
+    prefixes = (*_ALLOWED, *(f"{name}." for name in allow if name))
+    if target not in allow and not target.startswith(prefixes):
+        return False
+    found = resolve_name(target)
+    if not isinstance(found, type):
+        return False
+    return target in allow or f"{found.__module__}.".startswith(prefixes)
+
+
+def _with_new_names(config: Any) -> Any:
+    """Return a stored configuration with the names that its classes have now."""
+    if isinstance(config, list):
+        return [_with_new_names(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    renamed = {key: _with_new_names(value) for key, value in config.items()}
+    target = renamed.get("_target_")
+    if isinstance(target, str):
+        for old, new in _MOVED.items():
+            if target.startswith(old):
+                renamed["_target_"] = new + target.removeprefix(old)
+    return renamed
+
+
+def _require_shapes(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    for name in {**expected, **weights}:
+        found = tuple(weights[name].shape) if name in weights else None
+        wanted = tuple(expected[name].shape) if name in expected else None
+        if found != wanted:
+            raise RuntimeError(f"'{name}' is of shape {found}, its settings ask for {wanted}")
+
+
+def _require_plain(value: object) -> None:
+    if type(value) is dict:
+        for key, item in value.items():
+            _require_plain(key)
+            _require_plain(item)
+    elif type(value) is list:
+        for item in value:
+            _require_plain(item)
+    elif value is not None and type(value) not in (str, int, float, bool):
+        raise InputError(f"checkpoint: its settings hold a {type(value).__name__}, not plain data")
+    elif isinstance(value, str) and "${" in value:  # it was stored resolved, and would be again
+        raise InputError(f"checkpoint: its settings hold an interpolation, {value!r}")

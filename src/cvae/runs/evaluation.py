@@ -1,0 +1,79 @@
+"""What an evaluation adds to the folder of its run."""
+
+import shutil
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.tensorboard import SummaryWriter
+
+from cvae.data.base import ImageData
+from cvae.evaluation.figures import bars, latent_planes, png
+from cvae.evaluation.measures import tagged_by_nats, test_split
+from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
+from cvae.evaluation.pictures import latent_plane
+from cvae.files import write_whole
+from cvae.model.cvae import CVAE
+from cvae.model.distributions import moments
+from cvae.runs.folder import RunFolder
+
+_SHOWN = 2000
+"""Test images in the pictures of the latent space."""
+_PLANE = "posterior means of test images,\nand the prior at two standard deviations"
+_EVALUATION = ("test/", "judge/", "consistency/", "distance/", "references", "samples", "images")
+
+
+def add_evaluation(
+    folder: RunFolder, model: CVAE, data: ImageData, metrics: Mapping[str, float], step: int
+) -> None:
+    """Add an evaluation to a run's metrics and TensorBoard; draw its latent space.
+
+    What an earlier evaluation has left is replaced.
+
+    Args:
+        folder: The run's folder.
+        model: Its model, on the CPU.
+        data: Its data.
+        metrics: The evaluation.
+        step: The training step that it belongs to.
+    """
+    before = folder.read_metrics()
+    kept = {name: value for name, value in before.items() if not name.startswith(_EVALUATION)}
+    folder.write_metrics(kept | dict(metrics))
+    _forget_projector(folder)
+    with SummaryWriter(str(folder.path)) as writer:
+        for name, value in tagged_by_nats(metrics, model.generator.likelihood.nats_of).items():
+            writer.add_scalar(name, value, step)
+        kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
+        if kl:
+            writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)
+        _show_latent_space(writer, folder, model, data, step)
+
+
+def _forget_projector(folder: RunFolder) -> None:
+    # TensorBoard's writer would append to what is there.
+    (folder.path / "projector_config.pbtxt").unlink(missing_ok=True)
+    shutil.rmtree(folder.path / "00000", ignore_errors=True)
+
+
+@torch.no_grad()
+def _show_latent_space(
+    writer: SummaryWriter, folder: RunFolder, model: CVAE, data: ImageData, step: int
+) -> None:
+    x, y, images, labels = (part[:_SHOWN] for part in test_split(data))
+    means, _ = moments(model.posterior(x, y))
+    sprites = _square(1 - images if images.shape[1] == 1 else images)  # ink, as everywhere
+    if means.shape[1] > 0:
+        writer.add_embedding(means, labels.tolist(), sprites, tag="posterior_means")
+    if means.shape[1] > 1:
+        plane = latent_plane(model, x, y, labels, data.sizes)
+        write_whole(folder.latent_plane, png(latent_planes({_PLANE: plane})))
+        writer.add_figure("latent/plane", latent_planes({_PLANE: plane}), step)
+
+
+def _square(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) on a white square: the projector's sheet has room for no other."""
+    height, width = images.shape[2:]
+    size = max(height, width)
+    return pad(images, (0, size - width, 0, size - height), value=1.0)

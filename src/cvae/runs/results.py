@@ -1,0 +1,193 @@
+"""Runs read back from their folders: the settings and metrics of each, and whether it finished.
+
+Everything here is read as plain data from files that may come from anyone.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+import yaml
+
+from cvae.errors import InputError
+from cvae.runs.folder import RunFolder
+
+_KIND = ("nats_of", "data", "data.binarize", "target_pixels")
+"""Settings that have to agree for the nats of two runs to be comparable."""
+_NO_EFFECT = ("data.root", "data.path", "data.download", *_KIND)
+SEED = "seed"
+
+Value = str | float | None
+
+
+class Run(NamedTuple):
+    """A run's folder in numbers and words.
+
+    Attributes:
+        name: Its folder, relative to the one that was asked for.
+        folder: Its folder.
+        settings: What it was made of, flat.
+        metrics: Its metrics by name; empty where it did not finish.
+        failure: Why it failed, in a line, or None.
+    """
+
+    name: str
+    folder: Path
+    settings: dict[str, Value]
+    metrics: dict[str, float]
+    failure: str | None
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What the nats are of; only runs of one kind may be ranked."""
+        return tuple(str(self.settings.get(key, "?")) for key in _KIND)
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """Return all runs in a folder, at any depth, in the order of their names.
+
+    Raises:
+        InputError: If there is none, or a file of one is damaged.
+    """
+    if not folder.is_dir():
+        raise InputError(f"dir: '{folder}' is not a folder; expected one with runs in it")
+    marks = folder.rglob(str(RunFolder(Path()).overrides))
+    places = {path.parent.parent for path in marks}
+    if not places:
+        raise InputError(
+            f"dir: '{folder}' has no run in it; expected the folder of a run or a sweep"
+        )
+    return [read_run(place, folder) for place in sorted(places, key=_counted)]
+
+
+def _counted(path: Path) -> list[tuple[int, str]]:
+    """Sort "10_..." after "9_..."."""
+    numbers = (part.partition("_")[0] for part in path.parts)
+    return [
+        (int(number) if number.isdecimal() else -1, part)
+        for number, part in zip(numbers, path.parts, strict=True)
+    ]
+
+
+def read_run(place: Path, folder: Path) -> Run:
+    """Return the run in a place, named relative to a folder.
+
+    Raises:
+        InputError: If a file of it is damaged.
+    """
+    files = RunFolder(place)
+    metrics = _read_mapping(files.metrics, json.loads) or {}
+    settings = _read_mapping(files.settings, yaml.safe_load)
+    if settings is None:
+        overrides = _read(files.overrides, yaml.safe_load) or []
+        settings = dict(str(item).lstrip("+").partition("=")[::2] for item in overrides)
+    reason = _read(files.failure, str)
+    return Run(
+        str(place.relative_to(folder)) if place != folder else place.resolve().name,
+        place,
+        {str(key): value for key, value in settings.items()},
+        {str(key): float(value) for key, value in metrics.items() if _is_number(value)},
+        reason.partition("\n")[0] if reason else None if metrics else "did not finish",
+    )
+
+
+def _read(path: Path, parse: Any) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return parse(path.read_text())
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"'{path}' is damaged ({str(error).splitlines()[0]})") from error
+
+
+def _read_mapping(path: Path, parse: Any) -> dict[Any, Any] | None:
+    found = _read(path, parse)
+    if found is not None and not isinstance(found, dict):
+        raise InputError(f"'{path}' is damaged (it holds no names with values)")
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def grouped_by_kind(runs: Iterable[Run]) -> dict[tuple[str, ...], list[Run]]:
+    """Return the finished runs of each kind, those with what they are ranked by."""
+    kinds: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        if "test/elbo" in run.metrics:
+            kinds.setdefault(run.kind, []).append(run)
+    return kinds
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the settings that tell these runs apart, the seed last.
+
+    What follows from the choice of an option, as `prior.components` from the prior, is not named.
+    """
+
+    def values(*names: str) -> set[tuple[str, ...]]:
+        return {tuple(str(run.settings.get(name)) for name in names) for run in runs}
+
+    def follows(name: str) -> bool:
+        group = name.partition(".")[0]
+        return group != name and len(values(group, name)) == len(values(group))
+
+    names = dict.fromkeys(name for run in runs for name in run.settings if name not in _NO_EFFECT)
+    found = [name for name in names if len(values(name)) > 1 and not follows(name)]
+    return sorted(found, key=lambda name: name == SEED)
+
+
+class Spread(NamedTuple):
+    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number."""
+
+    mean: float
+    deviation: float
+    runs: int
+
+
+class Group(NamedTuple):
+    """Runs that differ by their seeds alone, and their metrics."""
+
+    settings: dict[str, Value]
+    runs: list[Run]
+    metrics: dict[str, Spread]
+
+
+def over_seeds(runs: Sequence[Run], names: Sequence[str]) -> list[Group]:
+    """Group the runs by the settings of these names but the seed, best first by `score`."""
+    kept = [name for name in names if name != SEED]
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(tuple(str(run.settings.get(name)) for name in kept), []).append(run)
+    found = [
+        Group(
+            {name: group[0].settings.get(name) for name in kept},
+            group,
+            {
+                metric: _spread([run.metrics[metric] for run in group])
+                for metric in group[0].metrics
+                if all(metric in run.metrics for run in group)
+            },
+        )
+        for group in groups.values()
+    ]
+    by, sign = score(runs)
+    return sorted(found, key=lambda group: _worst_last(sign * group.metrics[by].mean))
+
+
+def score(runs: Sequence[Run]) -> tuple[str, int]:
+    """Return the metric that ranks runs of one kind, and 1 if less is better, else -1."""
+    return ("test/nll", 1) if all("test/nll" in r.metrics for r in runs) else ("test/elbo", -1)
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    deviation = stdev(values) if len(values) > 1 else math.nan
+    return Spread(fmean(values), deviation, len(values))
+
+
+def _worst_last(value: float) -> float:
+    return math.inf if math.isnan(value) else value

@@ -1,0 +1,170 @@
+"""What resuming a run takes from its folder, and what it refuses."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cvae.config.hydra import PLACES, Config, given_value, quoted
+from cvae.errors import InputError
+from cvae.runs.checkpoint import Stored, is_allowed, newest
+from cvae.runs.folder import RunFolder
+
+_PATIENCE = "callbacks.early_stopping.patience"
+_FREE = (
+    *("resume", "allow", "trainer", "logger", "data.root", "data.path", "data.download"),
+    *("callbacks.last", _PATIENCE, "refit"),
+)
+"""Settings that a resumed run may change."""
+OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
+"""Settings that say how jobs are run, and not what they are."""
+
+
+def with_run_arguments(arguments: list[str]) -> list[str]:
+    """Return the arguments of a resumed run: those it was started with, then the new ones.
+
+    They are returned as they are where no run is resumed.
+
+    Raises:
+        InputError: If `resume=` names a folder that is not a run's, or whose options a stranger's
+            folder may not choose.
+    """
+    place = given_value(arguments, "resume")
+    if not place:
+        return arguments
+    folder = RunFolder(Path(place).expanduser().absolute())
+    if not folder.overrides.is_file():
+        raise InputError(
+            f"resume: '{folder.path}' is not the folder of a run; expected one that cvae-train "
+            "wrote"
+        )
+    started = [a for a in read_list(folder.overrides) if not re.match(r"\+{0,2}resume=", a)]
+    if any(a.startswith("refit=") for a in arguments):  # another one, with settings of its own
+        started = [a for a in started if not a.startswith("refit")]
+    require_safe_overrides(started, arguments, folder.path)
+    # With ++ in the place of +, what was added may be changed.
+    started = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in started]
+    stored = newest(folder)
+    if stored is not None:
+        data = stored.config["data"]
+        as_trained = [f"data.{key}={quoted(data[key])}" for key in PLACES if key in data]
+        as_trained += [f"seed={quoted(stored.config['seed'])}"]  # which it may have drawn
+        require_safe_overrides(as_trained, arguments, folder.path)
+        started += as_trained
+    # A job of a sweep is resumed by itself.
+    return [*started, *arguments, f"hydra.run.dir={quoted(folder.path)}", "hydra.mode=RUN"]
+
+
+def read_list(path: Path) -> list[str]:
+    """Return the overrides that a file holds.
+
+    Raises:
+        InputError: If it does not hold a list of strings.
+    """
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is damaged ({str(error).splitlines()[0]})") from error
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise InputError(f"'{path}' is damaged (it is not a list of KEY=VALUE)")
+    return found
+
+
+def require_safe_overrides(stored: list[str], given: list[str], folder: Path) -> None:
+    """Refuse the overrides that a folder holds if they could run code of the folder's own.
+
+    A folder may come from a stranger. The name of an option and a plain value are safe. An override
+    that names a class, another file, a package, an interpolation or a setting of Hydra is taken
+    only if the call repeats it, and so is a launcher that reads what the folder holds.
+
+    Args:
+        stored: The overrides that the folder holds.
+        given: Those of the call.
+        folder: The folder, for the message.
+
+    Raises:
+        InputError: Naming the first that is refused.
+    """
+    for override in stored:
+        if override not in given and not _is_safe(override):
+            raise InputError(
+                f"'{folder}' was started with '{override}', by which a folder could run code of "
+                "its own; if you trust it, repeat that in the call"
+            )
+
+
+def _is_safe(override: str) -> bool:
+    key, _, value = override.partition("=")
+    name = key.lstrip("+~")
+    is_place = name in ("data.root", "data.path")
+    value = re.sub(r"\$\{oc\.env:\w+\}", "", value) if is_place else value
+    if not re.fullmatch(r"(\+\+?|~)?\w+(\.\w+)*", key) or "$" in value:
+        return False
+    if name == "allow" or name.partition(".")[0] == "hydra":
+        return False
+    if name == "launcher":
+        return value in ("basic", "joblib")  # others open what they find in the folder
+    if name.endswith("._target_"):
+        return all(_is_known_class(target) for target in value.split(","))
+    reaches_files = re.search(r"[/\\]|\.\.", value) is not None and not is_place
+    return "_target_" not in override and not reaches_files
+
+
+def _is_known_class(target: str) -> bool:
+    try:
+        return is_allowed(target, ["torch.optim"])
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+def require_same_settings(config: Config, stored: Stored) -> None:
+    """Refuse settings that the state in the checkpoint would silently override.
+
+    Args:
+        config: The resolved configuration of the resumed run.
+        stored: The checkpoint that it resumes from.
+
+    Raises:
+        InputError: Naming the first setting that differs from the run's own.
+    """
+    epochs, wanted = stored.contents["epoch"] + 1, config["trainer"]["max_epochs"]
+    if 0 <= wanted < epochs:
+        raise InputError(f"trainer.max_epochs: the run already has {epochs} epochs, got {wanted}")
+    before, now = _flat(stored.config), _flat(config)
+    for name in {**before, **now}:
+        if name.startswith((*_FREE, *OF_THE_MACHINE)) or before.get(name) == now.get(name):
+            continue
+        if name == "seed" and now[name] is None:  # the one that was drawn
+            continue
+        raise InputError(
+            f"{name}: a resumed run keeps its own, {before.get(name)}, but would get "
+            f"{now.get(name)}; only {', '.join(_FREE[2:])} may change, so start a new run"
+        )
+
+
+def require_same_data(stored: Stored, checksum: int) -> None:
+    """Refuse to resume on data that were altered since the run was started.
+
+    Args:
+        stored: The checkpoint that the run resumes from.
+        checksum: That of the data now.
+
+    Raises:
+        InputError: If they differ.
+    """
+    before = stored.about.get("data_checksum", checksum)
+    if before != checksum:
+        raise InputError(
+            f"data: the images, labels or conditions are not those that the run was started with "
+            f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back, or "
+            "start a new run"
+        )
+
+
+def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found

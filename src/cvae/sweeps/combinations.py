@@ -1,0 +1,59 @@
+"""A sweep over every combination of what is swept: a search without a sampler."""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+
+from cvae.errors import InputError
+
+
+class Combinations:
+    """Proposes every combination, all at once.
+
+    Args:
+        overrides: The command line's overrides.
+
+    Raises:
+        InputError: If one of them is an interval, of which there are no combinations.
+    """
+
+    def __init__(self, overrides: Sequence[Override]) -> None:
+        values: dict[str, list[str]] = {}
+        for override in overrides:
+            key = override.get_key_element()
+            values[key] = [f"{key}={value}" for value in _values(override)]
+        self.points = [list(point) for point in product(*values.values())]
+        self.trials = len(self.points)
+        self.proposed = False
+
+    def examples(self) -> list[list[str]]:
+        """Return the overrides of the jobs that are checked before any is run: of all of them."""
+        return self.points
+
+    def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
+        """Return the jobs that are known before anything is proposed: all of them."""
+        return list(enumerate(self.points))
+
+    def propose(self) -> list[tuple[int, list[str]]]:
+        """Return the next jobs, number and overrides each: all of them, and then none."""
+        if self.proposed:
+            return []
+        self.proposed = True
+        return list(enumerate(self.points))
+
+    def tell(self, number: int, folder: Path) -> None:
+        """Record what a job ended with: nothing follows from it here."""
+
+    def verdict(self) -> str | None:
+        """Return what the sweep has found, in a line: nothing here, as a report compares them."""
+        return None
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    if not override.is_discrete_sweep():
+        raise InputError(f"{override.key_or_group}: an interval needs a search, as search=tpe")
+    return list(override.sweep_string_iterator())

@@ -1,0 +1,247 @@
+"""All runs of a folder on one page, and in a table."""
+
+import base64
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from cvae.evaluation.tables import COMPARE
+from cvae.runs.events import curve
+from cvae.runs.folder import RunFolder
+from cvae.runs.results import (
+    SEED,
+    Group,
+    Run,
+    Spread,
+    Value,
+    differing,
+    grouped_by_kind,
+    over_seeds,
+    score,
+)
+from cvae.sweeps.charts import curves, heat_map, parallel_coordinates, short, svg
+
+_METRICS = {
+    "test/nll": "NLL",
+    "test/elbo": "ELBO",
+    "test/kl": "KL",
+    "test/active_units": "active units",
+    "consistency/mean_image": "consistency, mean image",
+    "consistency/sampled_pixels": "consistency, sampled pixels",
+    "distance/frechet": "Fréchet",
+    "references/ged": "GED²",
+    "epochs": "epochs",
+    "seconds": "seconds",
+}
+"""What the tables show of each run; the CSV file has every metric."""
+_FORMS = {
+    "test/active_units": ".0f",
+    "consistency/mean_image": ".1%",
+    "consistency/sampled_pixels": ".1%",
+    "references/ged": ".4f",
+    "epochs": ".0f",
+    "seconds": ".0f",
+}
+_SAID = ("condition", "prior", "posterior", "likelihood", "network", "objective", "latent_dim")
+"""Settings that are told also where all runs have the same."""
+_PAIRS = 3
+"""Heat maps of so many pairs of settings at most."""
+_CELLS = 10
+"""Values that a side of a heat map has room for."""
+_CURVE = "val/elbo"
+
+
+def page(runs: Sequence[Run], title: str) -> str:
+    """Return the report on these runs: one HTML page that needs no other file."""
+    kinds = [
+        {**_table(kind, members), "charts": list(_charts(members)), "samples": _samples(members)}
+        for kind, members in grouped_by_kind(runs).items()
+    ]
+    failures = [run for run in runs if run.failure]
+    # Everything is escaped: the names in a run's files may come from anyone.
+    templates = Environment(
+        loader=PackageLoader("cvae.sweeps", ""), autoescape=True, undefined=StrictUndefined
+    )
+    return templates.get_template("report.html.jinja").render(
+        title=title, summary=summary(runs), kinds=kinds, failures=failures
+    )
+
+
+def summary(runs: Sequence[Run]) -> str:
+    """Return how many runs there are, and how many of them did not finish, in a line."""
+    done = sum(bool(run.metrics) for run in runs)
+    return f"{len(runs)} runs: {done} finished, {len(runs) - done} not."
+
+
+def _table(kind: tuple[str, ...], runs: list[Run]) -> dict[str, Any]:
+    names = differing(runs)
+    groups = over_seeds(runs, names)
+    by, _ = score(runs)
+    same = {
+        name: value
+        for name, value in runs[0].settings.items()
+        if name not in names and name in _SAID
+    }
+    return {
+        "title": _title(kind),
+        "comparison": f"Nats per image, {COMPARE.get(kind[0], 'of an unknown kind')}. "
+        f"Best first, by {_METRICS[by]}.",
+        "same": ", ".join(f"{name} {value}" for name, value in same.items()),
+        "settings": [name for name in names if name != SEED],
+        "metrics": [title for name, title in _METRICS.items() if name in _shown(groups)],
+        "rows": [
+            {
+                "settings": [short(value) for value in group.settings.values()],
+                "metrics": [_told(name, group.metrics[name]) for name in _shown(groups)],
+                "count": len(group.runs),
+            }
+            for group in groups
+        ],
+    }
+
+
+def _samples(runs: Sequence[Run]) -> list[dict[str, str]]:
+    return [
+        {"alt": _label(run, runs), "source": _embedded(picture.read_bytes(), "png")}
+        for run in _ranked(runs)
+        if (picture := RunFolder(run.folder).samples).is_file()
+    ]
+
+
+def _label(run: Run, runs: Sequence[Run]) -> str:
+    """Return what tells a run from the others: its settings, or else its folder."""
+    names = differing(runs)
+    told = [
+        ", ".join(f"{name} {short(r.settings.get(name))}" for name in names) for r in (run, *runs)
+    ]
+    return told[0] if names and told.count(told[0]) == 2 else run.name
+
+
+def _ranked(runs: Sequence[Run]) -> list[Run]:
+    return [run for group in over_seeds(runs, differing(runs)) for run in group.runs]
+
+
+_NATS = {"cross_entropy": "cross-entropy", "grey_mass": "mass over grey levels"}
+
+
+def _title(kind: tuple[str, ...]) -> str:
+    nats_of, data, pixels, count = kind
+    if "?" in kind:  # written before runs said so
+        return f"{data}, runs that do not say what their nats are of"
+    pixels = {"none": "grey", "dynamic": "binarised", "threshold": "split"}.get(pixels, pixels)
+    return f"{data}, {count} {pixels} pixels: nats of a {_NATS.get(nats_of, nats_of)}"
+
+
+def _shown(groups: Sequence[Group]) -> list[str]:
+    return [name for name in _METRICS if all(name in group.metrics for group in groups)]
+
+
+def _told(name: str, spread: Spread) -> tuple[str, str]:
+    form = _FORMS.get(name, ".2f")
+    deviation = "" if math.isnan(spread.deviation) else format(spread.deviation, form)
+    return format(spread.mean, form), deviation
+
+
+def _charts(runs: Sequence[Run]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    names, (by, _) = differing(runs), score(runs)
+    groups = over_seeds(runs, names)
+    points = {_label(run, runs): curve(run.folder, _CURVE) for run in _ranked(runs)}
+    lines = {label: found for label, found in points.items() if found}
+    if lines:
+        figure = curves(lines, f"{_CURVE}, nats per image")
+        yield "Learning curves, best first", [_figure(figure, "Learning curves of all runs")]
+    swept = [name for name in names if name != SEED]
+    if len(groups) < 2 or not swept:
+        return
+    rows = [
+        {**{name: _plain(group.settings[name]) for name in swept}, _METRICS[by]: mean}
+        for group in groups
+        if math.isfinite(mean := group.metrics[by].mean)
+    ]
+    if len(rows) > 1:
+        figure = parallel_coordinates(rows, [*swept, _METRICS[by]])
+        yield "Every setting and its result", [_figure(figure, "Parallel coordinates")]
+    few = [name for name in swept if len({str(g.settings[name]) for g in groups}) <= _CELLS]
+    maps = [_heat_map(groups, pair, by) for pair in list(combinations(few, 2))[:_PAIRS]]
+    if maps:
+        yield f"{_METRICS[by]} over two settings, mean over the others", maps
+
+
+def _heat_map(groups: Sequence[Group], pair: tuple[str, str], by: str) -> dict[str, str]:
+    cells: dict[tuple[str | float, str | float], list[float]] = {}
+    for group in groups:
+        row, column = (_plain(group.settings[name]) for name in pair)
+        cells.setdefault((row, column), []).append(group.metrics[by].mean)
+    rows, columns = (_ordered({cell[place] for cell in cells}) for place in (0, 1))
+    means = [
+        [sum(found) / len(found) if (found := cells.get((r, c))) else math.nan for c in columns]
+        for r in rows
+    ]
+    sides = ({pair[0]: list(map(short, rows))}, {pair[1]: list(map(short, columns))})
+    figure = heat_map(means, *sides, _METRICS[by])
+    return _figure(figure, f"{_METRICS[by]} over {pair[0]} and {pair[1]}")
+
+
+def _plain(value: Value) -> str | float:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _ordered(values: set[str | float]) -> list[str | float]:
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def _figure(figure: Figure, alt: str) -> dict[str, str]:
+    return {"alt": alt, "source": _embedded(svg(figure), "svg+xml")}
+
+
+def _embedded(contents: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(contents).decode()}"
+
+
+def as_csv(runs: Sequence[Run]) -> str:
+    """Return a line for each run: its name, what it is, the settings that differ, every metric."""
+    settings = differing(runs)
+    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["run", "nats_of", *settings, *metrics, "failure"])
+    for run in runs:
+        writer.writerow(
+            [
+                run.name,
+                run.kind[0],
+                *(run.settings.get(name, "") for name in settings),
+                *(run.metrics.get(name, "") for name in metrics),
+                run.failure or "",
+            ]
+        )
+    return buffer.getvalue()
+
+
+def as_markdown(runs: Sequence[Run], title: str) -> str:
+    """Return a table for each kind of nats, best first, and the runs that did not finish."""
+    lines = [f"# {title}", "", summary(runs), ""]
+    for kind, members in grouped_by_kind(runs).items():
+        contents = _table(kind, members)
+        heads = [*contents["settings"], *contents["metrics"], "runs"]
+        lines += [f"## {contents['title']}", "", contents["comparison"], ""]
+        lines += [_row(heads), _row(["---"] * len(heads))]
+        for row in contents["rows"]:
+            told = [f"{mean} ± {sd}" if sd else mean for mean, sd in row["metrics"]]
+            lines.append(_row([*row["settings"], *told, str(row["count"])]))
+        lines.append("")
+    failures = [run for run in runs if run.failure]
+    if failures:
+        lines += ["## Failed and unfinished", "", _row(["run", "why"]), _row(["---"] * 2)]
+        lines += [_row([run.name, str(run.failure)]) for run in failures]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,144 @@
+"""What a run shows while it trains, and the average of its weights."""
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
+from lightning.pytorch.profilers import PassThroughProfiler
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from cvae.batch import Batch, Items
+from cvae.errors import ArgumentError, require_at_least
+from cvae.evaluation.figures import image_grid
+from cvae.evaluation.pictures import grid
+from cvae.model.cvae import CVAE
+from cvae.model.objectives import kl_per_dimension
+from cvae.random import drawing_from
+
+_NOTHING = nullcontext()
+_ROWS = 6
+_COLUMNS = 10
+
+
+class Snapshots(Callback):
+    """Writes to TensorBoard what the model looks like now, always from the same draws and images.
+
+    Prior samples by digit, reconstructions of validation images, and a histogram of the KL per
+    latent dimension, which tells dimensions in use from those left idle. Needs a TensorBoard logger
+    and a data module.
+
+    Args:
+        every_n_epochs: Epochs between two snapshots; the first epoch always has one.
+
+    Raises:
+        InputError: If `every_n_epochs` is below 1.
+    """
+
+    def __init__(self, every_n_epochs: int = 10) -> None:
+        require_at_least("every_n_epochs", every_n_epochs, 1)
+        self.every_n_epochs = every_n_epochs
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            assert isinstance(pl_module, CVAE)
+            curves = {
+                name: ["Multiline", [f"train/{name}", f"val/{name}"]]
+                for name in ("elbo", pl_module.generator.likelihood.log_prob_is, "kl")
+            }
+            writer = trainer.logger.experiment  # type: ignore[union-attr]
+            writer.add_custom_scalars({"training and validation, nats per image": curves})
+
+    @torch.no_grad()
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        due = trainer.current_epoch == 0 or (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if not due or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, CVAE)
+        # What is drawn for a picture must not change what is drawn for the training.
+        with drawing_from(torch.Generator().manual_seed(0), pl_module.device):
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, pl_module: CVAE) -> None:
+        condition = pl_module.condition
+        x, y = self._validation_batch(trainer, pl_module)
+        q, p = pl_module.posterior(x, y), pl_module.prior(x)
+        wanted = x[:_COLUMNS] if condition.needs_examples else None
+        samples = grid(pl_module, wanted, _ROWS, torch.Generator().manual_seed(0))
+        writer = trainer.logger.experiment  # type: ignore[union-attr]
+        step = trainer.global_step - 1  # of the curves' points
+        writer.add_figure("pictures/prior_samples", _canvas(image_grid(*samples)), step)
+        pair = torch.stack((condition.whole(x, y), pl_module.reconstruct(x, y)))[:, :_COLUMNS]
+        figure = image_grid(pair, rows=("image", "reconstruction"))
+        writer.add_figure("pictures/reconstructions", _canvas(figure), step)
+        kl = kl_per_dimension(q, p)
+        if kl is not None and kl.numel():
+            writer.add_histogram("kl_per_dimension", kl.mean(0), step)
+
+    @staticmethod
+    def _validation_batch(trainer: Trainer, model: CVAE) -> Batch:
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        items: Items = next(iter(datamodule.val_dataloader()))
+        moved = datamodule.transfer_batch_to_device(items, model.device, 0)
+        batch: Batch = datamodule.on_after_batch_transfer(moved)
+        return batch
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's, drawn anew every `refresh_rate` steps.
+
+    Lightning's own draws itself at every step of a training, which takes a tenth of the step.
+    """
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        if batch_idx % self.refresh_rate == 0 or trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
+class MovingAverage(WeightAveraging):
+    """Lightning's exponential moving average of the weights, which goes to other processes as well.
+
+    It is validated, kept as the best and tested in the place of the weights that are trained.
+
+    Args:
+        decay: Share of the average that a step keeps.
+
+    Raises:
+        InputError: If `decay` does not lie between 0 and 1.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ArgumentError("decay", f"expected a share from 0 to less than 1, got {decay}")
+        super().__init__(use_buffers=False, multi_avg_fn=partial(_approach, decay=decay))
+
+
+def _approach(average: list[Tensor], now: list[Tensor], steps: Tensor, decay: float) -> None:
+    get_ema_multi_avg_fn(decay)(average, now, steps)  # torch's own function cannot be pickled
+
+
+class NoProfiler(PassThroughProfiler):
+    """Profiles nothing, as Lightning's own does that is there when none is asked for, but faster.
+
+    Every hook of every callback at every step enters what `profile` returns.
+    """
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return _NOTHING
+
+
+def _canvas(figure: Figure) -> Figure:
+    FigureCanvasAgg(figure)  # TensorBoard reads the pixels off a canvas
+    return figure

@@ -1,0 +1,205 @@
+"""The model as a LightningModule: the steps, their logging, and the optimiser."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from cvae.batch import Batch, Sizes
+from cvae.conditions import Condition
+from cvae.config.building import build_objective, build_parts, built
+from cvae.config.hydra import Config
+from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
+from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
+from cvae.model.cvae import CVAE
+from cvae.model.distributions import ConditionalDistribution
+from cvae.model.generator import Generator
+from cvae.model.objectives import ELBO, Objective, Terms
+
+MONITOR = "val/elbo"
+"""What the best checkpoint, early stopping and searches go by."""
+
+_SPLITS = ("train", "val", "test")
+_SUMS = "train_means"
+"""Where a checkpoint holds the sums over an unfinished epoch."""
+_VALIDATED = "validation"
+"""Where a checkpoint holds the metrics of the last validation."""
+
+
+class TrainingModule(CVAE, LightningModule):
+    """A `CVAE` with what it takes to train, validate and test it.
+
+    Args:
+        condition: As for `CVAE`, and so the three networks.
+        prior: p(z|x).
+        posterior: q(z|x, y).
+        generator: p(y|x, z).
+        objective: What training minimises; None is the negative ELBO.
+        optimizer: Builder of the optimiser from parameters.
+        scheduler: Builder of the learning-rate schedule, stepped once per epoch, from the
+            optimiser; None keeps the rate constant.
+
+    Attributes:
+        compiled: Whether torch compiles the bound and the importance weights when a trainer starts;
+            takes a C++ compiler, and seconds to minutes at their first use.
+        nll: Where it is set, a test estimates the NLL by importance sampling as well.
+        validation: The metrics of the last validation, by the names that they are logged under.
+    """
+
+    compiled: bool = False
+
+    def __init__(
+        self,
+        condition: Condition,
+        prior: ConditionalDistribution,
+        posterior: ConditionalDistribution,
+        generator: Generator,
+        objective: Objective | None = None,
+        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] = torch.optim.Adam,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    ) -> None:
+        super().__init__(condition, prior, posterior, generator)
+        self.objective = objective or ELBO()
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.beta = 1.0
+        log_prob_is = generator.likelihood.log_prob_is
+        self.means = nn.ModuleDict({f"{split}_means": MeanTerms(log_prob_is) for split in _SPLITS})
+        self.latent_use = LatentUse(generator.latent_dim)
+        self.nll: ImportanceSampledNLL | None = None
+        self.validation: dict[str, float] = {}
+        self._validated_now = False
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Check once that the data are what the likelihood is a distribution over; compile."""
+        if self.compiled:
+            self.compile_parts()
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None:
+            self.generator.likelihood.require(datamodule.support)
+
+    def compile_parts(self) -> None:
+        """Have torch compile the bound and the importance weights, each at its first use."""
+        # Once as it is: how torch looks for a KL cannot be compiled, but it remembers what it is.
+        x, y = self.condition.x_shape, self.condition.y_shape
+        with torch.no_grad(), self.device:  # of the weights, which no trainer has moved yet
+            self.terms(torch.zeros(1, *x), torch.zeros(1, *y))
+        self._compile("terms")
+        super().compile_parts()
+
+    def terms(self, x: Tensor, y: Tensor, beta: float = 1.0) -> Terms:
+        """Return the objective's terms for targets y, (B, *y_shape), under x, (B, *x_shape)."""
+        q, p = self.posterior(x, y), self.prior(x)
+        return self.objective(q, p, partial(self.generator, x), y, beta)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
+        self.beta = self.objective.beta_at(epoch)
+        return self._step("train", batch, self.beta).loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step("test", batch)
+        x, y = batch
+        self.latent_use.update(self.posterior(x, y), self.prior(x))
+        if self.nll is not None:
+            self.nll.update(self.estimate(x, y, self.nll.samples))
+
+    def _step(self, split: str, batch: Batch, beta: float = 1.0) -> Terms:
+        terms = self.terms(*batch, beta)
+        self.means_of(split).update(terms.loss, terms.log_likelihood, terms.kl)
+        return terms
+
+    # -- logging ---------------------------------------------------------------------------------
+
+    def means_of(self, split: str) -> MeanTerms:
+        """Return the means of this epoch over a split: "train", "val" or "test"."""
+        means: Any = self.means[f"{split}_means"]
+        return means
+
+    def on_train_epoch_start(self) -> None:
+        self._validated_now = False
+
+    def on_validation_epoch_end(self) -> None:
+        self.validation = {name: float(v) for name, v in self._log_means("val").items()}
+        self._validated_now = True
+
+    def on_train_epoch_end(self) -> None:
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        found = self._log_means("train", beta=self.beta, lr=rate)
+        # Lightning would write these only after the checkpoint of the epoch that they belong to.
+        for logger in self.loggers:
+            logger.log_metrics({k: float(v) for k, v in found.items()}, self.global_step - 1)
+        if not self._validated_now:  # what goes by the validation goes by the last one
+            self.log_dict(self.validation, logger=False)
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau) and MONITOR in self.validation:
+            scheduler.step(self.validation[MONITOR])
+
+    def on_test_epoch_end(self) -> None:
+        self._log_means("test")
+        if self.nll is not None:
+            self.log_dict({f"test/{name}": value for name, value in self.nll.compute().items()})
+            self.nll.reset()
+        use = self.latent_use.compute()
+        self.log("test/active_units", use["active_units"].float())
+        if use["kl_per_dimension"].isfinite().all():
+            for index, kl in enumerate(use["kl_per_dimension"].reshape(-1)):
+                self.log(f"{KL_PER_DIMENSION}/{index}", kl)
+        self.latent_use.reset()
+
+    def _log_means(self, split: str, **further: float) -> dict[str, Any]:
+        # Once per epoch: logging at every step would cost as much as the step itself.
+        means: dict[str, Any] = {**self.means_of(split).compute(), **further}
+        found = {f"{split}/{name}": value for name, value in means.items()}
+        for name, value in found.items():
+            self.log(name, value, prog_bar=name.endswith("/elbo"), logger=split != "train")
+        self.means_of(split).reset()
+        return found
+
+    # -- checkpoints and the optimiser -----------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[_VALIDATED] = dict(self.validation)
+        with self.means_of("train").sync_context():  # of all processes, and of an unfinished epoch
+            checkpoint[_SUMS] = self.means_of("train").sums()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.validation = dict(checkpoint.get(_VALIDATED, {}))
+        if _SUMS in checkpoint and self.global_rank == 0:  # others would count them once more
+            self.means_of("train").add(checkpoint[_SUMS])
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.parameters())
+        if self.scheduler is None:
+            return optimizer
+        schedule = {"scheduler": self.scheduler(optimizer), "monitor": MONITOR}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # Lightning steps a plateau after the checkpoint is written, which a resumed run would miss.
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+
+def build_training_module(config: Config, sizes: Sizes) -> TrainingModule:
+    """Return the model of a configuration, ready to be trained on items of these sizes.
+
+    `optimizer` and `scheduler` may be left out where it is only to be tested.
+
+    Raises:
+        InputError: If a part does not fit the data, or another part.
+    """
+    parts = build_parts(config, sizes)
+    objective = build_objective(config, parts.generator)
+    training = {name: built(config, name) for name in ("optimizer", "scheduler") if name in config}
+    return TrainingModule(*parts, objective, **training)

@@ -1,0 +1,68 @@
+"""The test split under a trained model: the bound, the NLL, and the use of z."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
+from cvae.batch import Support
+from cvae.data.base import ImageData
+from cvae.evaluation.judge import Data
+from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
+from cvae.model.cvae import CVAE
+from cvae.training.module import TrainingModule
+
+
+def test(model: TrainingModule, data: ImageData, trainer: Trainer) -> dict[str, float]:
+    """Return what the model logs of the test split, by name."""
+    trainer.test(model, data, verbose=False)
+    found = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    return found | _in_bits(model, found)
+
+
+def bounds(
+    model: TrainingModule, data: Data, trainer: Callable[..., Trainer], samples: int
+) -> dict[str, float]:
+    """Return the ELBO with its terms, the importance-sampled NLL, and the use of the latent space.
+
+    A cross-entropy on grey pixels belongs to no distribution; the NLL of such a model is that of
+    its Bernoulli on the test images binarised once, the part of them that is x as well, and
+    `test/binarized_elbo` the bound that belongs to it.
+
+    Args:
+        model: A trained model.
+        data: Builder of its data.
+        trainer: Builder of a trainer.
+        samples: Draws of z for each image.
+    """
+
+    def tested(part: ImageData, sampled: bool) -> dict[str, float]:
+        model.nll = ImportanceSampledNLL(samples) if sampled else None
+        return test(model, part, trainer(callbacks=[RichProgressBar(leave=False)]))
+
+    served, scored = data(), in_scored_pixels(model, data)
+    if scored.binarize == served.binarize:
+        return tested(served, sampled=True)
+    metrics = tested(served, sampled=False)
+    binary = tested(scored, sampled=True)
+    metrics["test/binarized_elbo"] = binary["test/elbo"]
+    return metrics | {key: value for key, value in binary.items() if key not in metrics}
+
+
+def in_scored_pixels(model: CVAE, data: Data) -> ImageData:
+    """Return the data in pixels that the generator is a distribution over."""
+    served = data()
+    crossed = model.generator.likelihood.nats_of == "cross_entropy"
+    return data(binarize="dynamic") if crossed and served.support > Support.BINARY else served
+
+
+def _in_bits(model: CVAE, found: Mapping[str, float]) -> dict[str, float]:
+    """Return the bound and the NLL in bits per dimension, of a mass over grey levels."""
+    if model.generator.likelihood.nats_of != "grey_mass":
+        return {}
+    bits = 1 / (math.log(2) * math.prod(model.condition.y_shape))
+    costs = {"bound": -found["test/elbo"], "nll": found.get("test/nll")}
+    return {
+        f"test/{name}_bits_per_dim": nats * bits for name, nats in costs.items() if nats is not None
+    }

@@ -1,0 +1,523 @@
+"""The commands as a user has them: a run's folder, sweeps, resuming, sampling, evaluating."""
+
+import json
+import re
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import cvae
+from conftest import SHORT, composed, train
+from cvae.commands import evaluate, export, sample
+from cvae.commands import main as cli
+from cvae.conditions import LabelCondition
+from cvae.config.building import single_device_trainer
+from cvae.data.digits import Digits
+from cvae.errors import InputError
+from cvae.runs.checkpoint import KEY, read
+from cvae.training import fit, testing
+from cvae.training.module import build_training_module
+from cvae.training.saving import BEST_VALUE
+
+SHORT_LINE = [*SHORT, "hydra.run.dir=run"]
+
+
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(
+        str(folder), size_guidance={"scalars": 0, "images": 0}, purge_orphaned_data=False
+    ).Reload()
+
+
+@pytest.mark.parametrize("name", ["train", "sample", "evaluate", "export"])
+def test_help_shows_how_to_call_it_and_every_setting(name: str, call) -> None:
+    status, out, _ = call(getattr(cli, name), "--help")
+    assert status == 0
+    assert f"cvae-{name}: " in out
+    assert "checkpoint=" in out or "GROUP=NAME" in out
+    assert "seed: 0" in out
+
+
+# -- cvae-train --------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_its_folder_and_says_where(call, tmp_path: Path) -> None:
+    status, out, _ = call(cli.train, *SHORT_LINE)
+    assert status == 0
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.json", "samples.png"):
+        assert (tmp_path / "run" / name).is_file()
+        assert name in out
+    assert (tmp_path / "run" / ".hydra" / "config.yaml").is_file()
+    assert "test/elbo" in out
+    assert "tensorboard --logdir" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_metrics_are_flat_and_hold_the_terms_of_the_bound(metrics: dict[str, float]) -> None:
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    assert metrics["test/elbo"] == pytest.approx(
+        metrics["test/log_likelihood"] - metrics["test/kl"]
+    )
+    assert metrics["test/loss"] == pytest.approx(-metrics["test/elbo"])
+    assert metrics["epochs"] == 2
+    # An untrained Bernoulli pixel costs ln 2: 64 of them bound a run that learned anything.
+    assert -64 * np.log(2) < metrics["test/elbo"] < 0
+
+
+def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
+    run_dir: Path, metrics: dict[str, float]
+) -> None:
+    log = events(run_dir)
+    tags = log.Tags()
+    for split in ("train", "val"):
+        for name in ("loss", "elbo", "log_likelihood", "kl"):
+            assert len(log.Scalars(f"{split}/{name}")) == 2
+    assert {"train/beta", "train/lr"} <= set(tags["scalars"])
+    assert {"pictures/prior_samples", "pictures/reconstructions"} <= set(tags["images"])
+    histogram = log.Histograms("kl_per_dimension")[-1].histogram_value
+    assert histogram.num == 8
+    assert histogram.max > 0
+    picture = log.Images("pictures/reconstructions")[-1].encoded_image_string
+    binary, mean = np.split(np.asarray(Image.open(BytesIO(picture)).convert("L"))[12:-12, -500:], 2)
+    assert len(np.unique(binary)) <= 3 < 20 < len(np.unique(mean))  # ink, paper and gap, or greys
+    final = log.Scalars("test_mass/elbo")
+    assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
+    (settings,) = [
+        plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+        for tag, metadata in log.summary_metadata.items()
+        if tag == "_hparams_/session_start_info"
+    ]
+    shown = settings.session_start_info.hparams
+    assert shown["nats_of"].string_value == "mass"
+    assert shown["latent_dim"].number_value == 8
+    assert shown["prior"].string_value == "GaussianPrior"
+
+
+def test_checkpoints_are_plain_data(run_dir: Path) -> None:
+    for name in ("best", "last"):
+        path = run_dir / "checkpoints" / f"{name}.ckpt"
+        contents = torch.load(path, weights_only=True)["cvae"]
+        assert contents["config"]["latent_dim"] == 8
+        assert contents["versions"]["torch"] == version("torch")
+        json.dumps(contents)  # dicts, lists, numbers and strings alone
+
+
+def test_the_reloaded_model_is_the_trained_one(run_dir: Path, metrics: dict[str, float]) -> None:
+    trainer = single_device_trainer(composed()["trainer"])(enable_progress_bar=False)
+    model = read(run_dir).built(build_training_module)
+    again = testing.test(model, cvae.datamodule(run_dir), trainer)
+    assert again["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
+    assert again["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.2)  # z is drawn anew
+
+
+def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> None:
+    # A rate that is too high makes the curve rough, and the best epoch not the last.
+    config = composed(
+        "network.width=32", "trainer.max_epochs=12", "optimizer.lr=0.03",
+        "~callbacks.progress", "callbacks.early_stopping.patience=2",
+    )  # fmt: skip
+    train(config, tmp_path)
+    elbo = [point.value for point in events(tmp_path).Scalars("val/elbo")]
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["epoch"]
+    assert best == int(np.argmax(elbo))
+    assert len(elbo) <= best + 3  # early stopping: two epochs without a better one
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["epoch"]
+    assert last == len(elbo) - 1
+
+
+def test_the_test_split_is_read_only_after_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_digits, load, order = Digits.read, read, []
+
+    def noted(self: Digits, train: bool):
+        order.append("train" if train else "test")
+        return read_digits(self, train)
+
+    monkeypatch.setattr(Digits, "read", noted)
+    monkeypatch.setattr(fit, "read", lambda path: order.append("load") or load(path))
+    train(composed(*SHORT), tmp_path)
+    assert order == ["train", "load", "test", "load"]
+
+
+def test_a_resumed_run_goes_on_in_its_folder(call, tmp_path: Path) -> None:
+    assert call(cli.train, *SHORT_LINE, "latent_dim=3")[0] == 0
+    assert call(cli.train, "resume=run", "trainer.max_epochs=3")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["epochs"] == 3
+    assert sorted(p.step for p in events(tmp_path / "run").Scalars("val/elbo")) == [0, 1, 2]
+    assert cvae.load("run").prior(torch.eye(10)).event_shape == (3,)
+    assert call(cli.train, "resume=run", "++trainer.limit_train_batches=2")[0] == 0
+
+
+def test_a_resumed_run_keeps_its_settings(call, tmp_path: Path) -> None:
+    assert call(cli.train, *SHORT_LINE, "scheduler=cosine")[0] == 0
+    before = (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
+    for argument, name in (
+        ("latent_dim=5", "latent_dim: a resumed run keeps its own, 8, but would get 5"),
+        ("optimizer.lr=0.1", "optimizer.lr: a resumed run keeps its own"),
+        ("trainer.max_epochs=0", "trainer.max_epochs: the run already has 1 epochs, got 0"),
+        ("trainer.max_epochs=9", "scheduler.T_max: a resumed run keeps its own, 1,"),
+    ):
+        status, _, err = call(cli.train, "resume=run", argument)
+        assert (status, err.count("\n")) == (2, 1)
+        assert name in err
+    assert (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text() == before
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(call, tmp_path: Path) -> None:
+    rough = ["optimizer.lr=0.03", "callbacks.early_stopping.patience=1", "trainer.max_epochs=30"]
+    line = ["network.width=16", "~callbacks.progress", "hydra.run.dir=run"]
+    assert call(cli.train, *rough, *line)[0] == 0
+    stopped = json.loads(Path("run/metrics.json").read_text())["epochs"]
+    assert stopped < 30
+    again = ["resume=run", "callbacks.early_stopping.patience=100"]
+    assert call(cli.train, *again)[0] == 0
+    assert json.loads(Path("run/metrics.json").read_text())["epochs"] == 30
+
+
+def test_a_moved_run_still_knows_its_best_checkpoint(call, tmp_path: Path) -> None:
+    assert call(cli.train, *SHORT_LINE)[0] == 0
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    contents = torch.load(path, weights_only=True)
+    contents[KEY][BEST_VALUE] = {"val/elbo": 1000.0}  # nothing will ever beat it
+    torch.save(contents, path)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert call(cli.train, "resume=moved", "trainer.max_epochs=3")[0] == 0
+    assert torch.load("moved/checkpoints/best.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_pictures_leave_the_training_as_it_is(tmp_path: Path) -> None:
+    def run(every: int) -> float:
+        config = composed(
+            *SHORT, "trainer.max_epochs=3", f"callbacks.snapshots.every_n_epochs={every}"
+        )
+        return train(config, tmp_path / str(every))[1]["test/kl"]
+
+    assert run(1) == run(3)
+
+
+def test_the_data_are_found_from_another_folder(
+    call, idx_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(idx_root.parent)
+    root = f"data.root={idx_root.name}"
+    run = f"hydra.run.dir={tmp_path / 'run'}"
+    assert call(cli.train, "data=mnist", root, "data.download=false", *SHORT, run)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    assert call(cli.evaluate, "checkpoint=run", "samples=2", "images=0")[0] == 0
+    assert call(cli.train, "resume=run", "trainer.max_epochs=2")[0] == 0
+
+
+def test_two_processes_share_the_batches_and_one_reports(call, tmp_path: Path) -> None:
+    line = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1", "network.width=16"]
+    status, out, _ = call(cli.train, *line, "~callbacks.progress", "hydra.run.dir=run")
+    assert status == 0
+    assert out.count("test/elbo") == 1
+    last = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 11  # of the 21 batches of one process
+    assert len(events(tmp_path / "run").Scalars("val/elbo")) == 1
+
+
+def test_the_same_seed_gives_the_same_metrics(tmp_path: Path) -> None:
+    def run(name: str, seed: int) -> dict[str, float]:
+        _, found = train(composed(*SHORT, f"seed={seed}"), tmp_path / name)
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+    assert run("a", 3) == run("b", 3) != run("c", 4)
+
+
+def test_a_sweep_runs_every_combination_into_one_tensorboard(call, tmp_path: Path) -> None:
+    status, _, _ = call(
+        cli.train, "-m", "prior=standard,gaussian", "latent_dim=2,3",
+        "likelihood=bernoulli", "hydra.sweep.dir=sweep", *SHORT,
+    )  # fmt: skip
+    assert status == 0
+    runs = sorted((tmp_path / "sweep").glob("*/metrics.json"))
+    assert len(runs) == 4
+    assert all("=" not in run.parent.name and "," not in run.parent.name for run in runs)
+    for run in runs:
+        settings = cvae.load(run.parent)
+        assert f"latent_dim-{settings.prior(torch.eye(10)).event_shape[0]}" in run.parent.name
+
+
+def test_the_unconditional_model_runs_through_every_command(call, tmp_path: Path) -> None:
+    assert call(cli.train, *SHORT_LINE, "condition=none", "latent_dim=2")[0] == 0
+    assert call(cli.sample, "checkpoint=run")[0] == 0
+    assert call(cli.sample, "checkpoint=run", "plot=manifold", "out=plane.png")[0] == 0
+    assert call(cli.evaluate, "checkpoint=run", "samples=2")[0] == 0
+    status, _, err = call(cli.sample, "checkpoint=run", "digits=7")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "condition=none" in err
+
+
+# -- cvae-sample -------------------------------------------------------------------------------
+
+
+def test_a_grid_has_a_row_per_hand_and_a_column_per_digit(run_dir: Path) -> None:
+    config = {
+        "checkpoint": str(run_dir),
+        "x": "2018",
+        "n": 5,
+        "seed": 0,
+        "plot": "grid",
+        "allow": [],
+    }
+    panel = sample.sample(config | {"mean": True})
+    assert panel.images.shape == (5, 4, 1, 8, 8)
+    assert panel.columns == list("2018")
+    expected = cvae.load(run_dir).sample(
+        [2, 0, 1, 8], 5, torch.Generator().manual_seed(0), mean=True
+    )
+    assert torch.equal(panel.images, expected)
+    drawn = sample.sample(config | {"mean": False}).images
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("plot", ["grid", "interpolation", "traversal"])
+def test_the_same_call_gives_the_same_bytes(plot: str, call, run_dir: Path) -> None:
+    pictures = []
+    for seed, out in ((0, "a.png"), (0, "b.png"), (1, "c.png")):
+        arguments = [f"checkpoint={run_dir}", "digits=7", f"plot={plot}", f"seed={seed}"]
+        assert call(cli.sample, *arguments, "n=3", f"out={out}")[0] == 0
+        pictures.append(Path(out).read_bytes())
+    assert pictures[0] == pictures[1]
+    assert (pictures[0] == pictures[2]) is (plot == "traversal")  # nothing in it is random
+
+
+def test_the_picture_is_ink_on_paper_under_the_digits_names(call, run_dir: Path) -> None:
+    call(cli.sample, f"checkpoint={run_dir}", "digits=01", "n=2", "out=a.png")
+    picture = np.asarray(Image.open("a.png").convert("L"))
+    assert picture.shape == (2 * 60 - 4 + 42, 2 * 60 - 4 + 24)
+    assert np.median(picture) > 128
+
+
+def test_interpolation_ends_at_its_two_draws(run_dir: Path) -> None:
+    model = cvae.load(run_dir)
+    panel = sample.PLOTS["interpolation"](model, [4, 9], 7, torch.Generator().manual_seed(0))
+    ends = model.sample([4, 9], 2, torch.Generator().manual_seed(0), mean=True)
+    torch.testing.assert_close(panel.images[:, 0], ends[0])
+    torch.testing.assert_close(panel.images[:, -1], ends[1])
+
+
+def test_the_manifold_goes_right_along_z0_and_up_along_z1(tmp_path: Path) -> None:
+    train(composed(*SHORT, "latent_dim=2"), tmp_path)
+    model = cvae.load(tmp_path)
+    panel = sample.PLOTS["manifold"](model, [3], 5, torch.Generator())
+    assert panel.images.shape == (5, 5, 1, 8, 8)
+    prior = model.prior(model.encode(3))
+    low, high = (torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(q)) for q in (0.02, 0.98))
+    bottom_right = prior.mean + prior.stddev * torch.stack((high, low))
+    torch.testing.assert_close(panel.images[-1, -1], model.decode(3, bottom_right)[0])
+
+
+def test_a_traversal_passes_through_the_prior_s_mean_in_every_row(run_dir: Path) -> None:
+    model = cvae.load(run_dir)
+    panel = sample.PLOTS["traversal"](model, [7], 5, torch.Generator())
+    assert panel.images.shape == (8, 5, 1, 8, 8)
+    middle = model.decode(7, model.prior(model.condition.encode(7)).mean)
+    torch.testing.assert_close(panel.images[:, 2], middle.expand(8, -1, -1, -1))
+
+
+EVIL = [
+    {"_target_": "os.system"},
+    {"_target_": "cvae.runs.checkpoint.torch.load"},
+    {"_target_": "torch.nn.functional.relu"},
+    {"_target_": ["os.system"]},
+    ({"_target_": "os.system"},),
+    "${oc.create:'{_target_: os.mkdir, path: evil}'}",
+]
+
+
+@pytest.mark.parametrize("node", EVIL, ids=str)
+def test_a_checkpoint_may_only_build_this_program_s_classes(
+    node: object, run_dir: Path, tmp_path: Path
+) -> None:
+    contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    contents["cvae"]["config"]["prior"] = node
+    torch.save(contents, tmp_path / "evil.ckpt")
+    with pytest.raises(InputError, match=r"cannot be built from|not plain data|an interpolation"):
+        cvae.load(tmp_path / "evil.ckpt")
+    assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("prior._target_", "cvae.model.priors.vamp.VampPrior"),
+        ("prior.pseudo_inputs", 500),
+        ("latent_dim", 9),
+        ("network", None),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_told_with_the_versions(
+    path: str, value: object, run_dir: Path, tmp_path: Path
+) -> None:
+    contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    *parents, last = path.split(".")
+    node = contents["cvae"]["config"]
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    torch.save(contents, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match=r"does not fit this program.*written by cvae 0"):
+        cvae.load(tmp_path / "other.ckpt")
+
+
+# -- cvae-evaluate -----------------------------------------------------------------------------
+
+
+def test_evaluation_writes_a_flat_file_with_a_tighter_bound(call, run_dir: Path) -> None:
+    line = [f"checkpoint={run_dir / 'checkpoints' / 'best.ckpt'}", "images=0", "out=deep/e.json"]
+    status, out, _ = call(cli.evaluate, *line, "samples=50")
+    found = json.loads(Path("deep/e.json").read_text())
+    assert status == 0
+    assert "test/nll" in out
+    assert found["samples"] == 50
+    assert found["test/nll"] < -found["test/elbo"] + 0.05
+    assert all(isinstance(value, int | float) for value in found.values())
+    assert not (run_dir / "latent.png").exists()  # a checkpoint's own folder is left alone
+
+
+def test_an_evaluation_goes_into_the_run_s_folder(call, tmp_path: Path) -> None:
+    assert call(cli.train, *SHORT_LINE)[0] == 0
+    before = json.loads(Path("run/metrics.json").read_text())
+    line = ["checkpoint=run", "samples=3", "images=20"]
+    status, out, _ = call(cli.evaluate, *line)
+    assert status == 0
+    after = json.loads(Path("run/metrics.json").read_text())
+    assert before.keys() < after.keys()
+    assert after["seconds"] == before["seconds"]
+    new = ("test/nll", "judge/accuracy_grey_images", "consistency/mean_image", "distance/frechet")
+    log = events(tmp_path / "run")
+    for name in new:
+        assert name in out
+        (point,) = log.Scalars(name.replace("/", "_mass/"))
+        assert point.value == pytest.approx(after[name])
+        assert point.step == 1
+    assert {"latent/plane", "latent/kl_per_dimension"} <= set(log.Tags()["images"])
+    assert Image.open("run/latent.png").size[0] > 500
+    # The projector: a sprite with the 360 test images, a row of z and a digit for each.
+    (tensors,) = Path("run").rglob("tensors.tsv")
+    assert np.loadtxt(tensors).shape == (360, 8)
+    assert Image.open(tensors.with_name("sprite.png")).size == (19 * 8, 19 * 8)
+    assert (tensors.with_name("metadata.tsv")).read_text().split() == [
+        str(label) for label in _labels()
+    ]
+    # Again, without a judge: nothing is listed twice, and nothing is left of the first time.
+    status, out, err = call(cli.evaluate, "checkpoint=run", "samples=3", "images=0")
+    assert (status, err) == (0, "")
+    assert "warning" not in out
+    assert Path("run/projector_config.pbtxt").read_text().count("embeddings {") == 1
+    assert "judge" not in Path("run/metrics.json").read_text()
+
+
+def test_an_evaluation_that_could_not_be_kept_is_refused_before_the_work(
+    call, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    status, _, err = call(cli.evaluate, f"checkpoint={run_dir}", f"judges={tmp_path}/file/judges")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "Not a directory" in err
+
+    def refuse(path: str, suffix: str) -> Path:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(evaluate, "output_file", refuse)
+    status, _, err = call(cli.evaluate, f"checkpoint={run_dir}", "images=0")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "cannot be written to; to leave the run as it is, give" in err
+
+
+def _labels() -> list[int]:
+    data = Digits(LabelCondition)
+    data.setup("test")
+    return data.test_set.items.labels.tolist()
+
+
+def test_a_cross_entropy_is_never_called_a_log_likelihood(
+    call, judges: Path, tmp_path: Path
+) -> None:
+    line = [*SHORT_LINE, "likelihood=cross_entropy", "data.val_fraction=0.2"]
+    assert call(cli.train, *line)[0] == 0
+    status, out, _ = call(cli.evaluate, "checkpoint=run", "samples=20", "images=5")
+    assert len(list(judges.glob("Digits-*"))) == 1  # the judge is that of every other split
+    found = json.loads(Path("run/metrics.json").read_text())
+    tags = events(tmp_path / "run").Tags()["scalars"]
+    assert status == 0
+    assert not [name for name in [*tags, *found, *out.split()] if "log_likelihood" in name]
+    grey = found["test/negative_cross_entropy"] - found["test/kl"]
+    assert found["test/elbo"] == pytest.approx(grey)
+    # What it is worth on binary pixels is a mass, and bounded by its own ELBO.
+    assert found["test/nll"] < -found["test/binarized_elbo"] + 0.1
+    assert {"test_mass/nll", "test_mass/binarized_elbo", "test_cross_entropy/elbo"} <= set(tags)
+    # The judge sees binarised images too, which it knows less well than grey ones.
+    assert found["judge/accuracy_pixels_as_served"] < found["judge/accuracy_grey_images"]
+    assert "test_mass/elbo" not in tags
+
+
+def test_a_posterior_that_never_moved_is_told_in_a_sentence(call) -> None:
+    # A KL term that weighs a thousand nats leaves the posterior nowhere else to go.
+    line = [*SHORT_LINE, "prior=standard", "objective.beta=1000", "optimizer.lr=0.01"]
+    line[line.index("trainer.max_epochs=1")] = "trainer.max_epochs=30"
+    status, out, _ = call(cli.train, *line, "latent_dim=2")
+    assert status == 0
+    assert "The posterior has fallen onto the prior" in out
+
+
+def test_the_same_data_come_back_with_changes(run_dir: Path) -> None:
+    data = cvae.datamodule(run_dir, batch_size=7)
+    assert (data.batch_size, data.binarize) == (7, "dynamic")
+    data.setup()
+    same = cvae.datamodule(run_dir)
+    same.setup()
+    assert torch.equal(data.val_set.items.images, same.val_set.items.images)
+
+
+# -- cvae-export -------------------------------------------------------------------------------
+
+
+def test_a_page_tells_how_good_its_model_is_before_and_after_rounding(call, run_dir: Path) -> None:
+    line = [f"checkpoint={run_dir}", "out=made/digits.html", "images=20"]
+    status, out, _ = call(cli.export, *line)
+    assert status == 0
+    assert [path.name for path in Path("made").iterdir()] == ["digits.html"]
+    page = Path("made/digits.html").read_text()
+    told = json.loads((run_dir / "metrics.json").read_text())
+    assert f"−{-told['test/elbo']:.2f} nats per test image" in page
+    largest = float(re.search(r"differs by more than ([\d.]+)/255", out)[1])
+    assert 0 < largest < 6
+    for name in ("mean image", "sampled pixels"):
+        shares = re.search(rf"class consistency, {name}: (.*)%; .* (.*)%", out).groups()
+        after, before = map(float, shares)
+        assert abs(after - before) < 2
+        assert 0 < after <= 100
+        assert f"{shares[0]}%" in page
+    halves = call(cli.export, *line, "weights=float16", "images=0")[1]
+    assert float(re.search(r"by more than ([\d.]+)/255", halves)[1]) < largest / 4
+    assert "class consistency" not in halves
+
+
+def test_rounding_is_seen_where_it_harms(run_dir: Path) -> None:
+    model = cvae.load(run_dir)
+    harmed = cvae.load(run_dir)
+    layer = harmed.generator.network.layers[-2]
+    with torch.no_grad():
+        layer.bias[5] += 0.5  # of a logit, by which a probability of 1/2 becomes 0.622
+    found = export.largest_difference(model, harmed, torch.Generator().manual_seed(0))
+    assert found == pytest.approx(255 * 0.1225, rel=0.05)
+
+
+def test_onnx_files_are_written_beside_each_other(call, run_dir: Path) -> None:
+    status, out, _ = call(cli.export, f"checkpoint={run_dir}", "format=onnx", "out=two.onnx")
+    assert status == 0
+    files = sorted(path.name for path in Path().iterdir())
+    assert files == ["two_generator.onnx", "two_prior.onnx"]
+    assert all(float(said) < 1e-4 for said in re.findall(r"differ by (\S+)", out))
+    assert len(re.findall("differ by", out)) == 2

@@ -1,0 +1,164 @@
+"""Every option of every group goes through one contract; what is misspelt is told in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import cvae
+from conftest import GROUPS, SHORT, composed, options, train
+from cvae.config import building
+from cvae.config.hydra import find
+from cvae.errors import InputError
+from cvae.evaluation.measures import examples
+from cvae.evaluation.pictures import grid
+from cvae.training.fit import prepare
+
+PARTS = [group for group in GROUPS if group not in ("launcher", "search")]  # of a run
+EVERY_OPTION = [(group, name) for group in PARTS for name in options(group)]
+EXPERIMENTS = sorted(p.stem for p in (find("conf") / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def data_overrides(
+    idx_root: Path, folder_root: Path, arrays_path: Path
+) -> Callable[[list[str]], list[str]]:
+    """Where the data of a configuration lie."""
+
+    def found(overrides: list[str]) -> list[str]:
+        if "data=arrays" in overrides:
+            return [f"data.path={arrays_path}"]
+        if "data=folder" in overrides:
+            return [f"data.root={folder_root}"]
+        if "root" in composed(*overrides)["data"]:
+            return [f"data.root={idx_root}", "data.download=false"]
+        return []
+
+    return found
+
+
+def keeps_the_contract(overrides: list[str], folder: Path) -> None:
+    """Through the real configuration: checked, one batch trained, saved, reloaded, sampled."""
+    config = composed(*overrides)
+    prepare(config)
+    _, metrics = train(config, folder)
+    model = cvae.load(folder)
+    log_prob = metrics[f"test/{model.generator.likelihood.log_prob_is}"]
+    assert metrics["test/elbo"] == pytest.approx(log_prob - metrics["test/kl"], abs=1e-4)
+    data = cvae.datamodule(folder, batch_size=12)
+    wanted = examples(data) if model.condition.needs_examples else None
+    images = model.sample(wanted, 3, torch.Generator().manual_seed(0))
+    assert images.shape == (3, len(model.encode(wanted)), *data.sizes.image_shape)
+    assert torch.isfinite(images).all()
+    assert images.std() > 0
+    assert torch.equal(
+        images, cvae.load(folder).sample(wanted, 3, torch.Generator().manual_seed(0))
+    )
+    panel = grid(model, wanted, 2, torch.Generator())
+    shown = model.condition.shown(model.encode(wanted)) is not None
+    assert panel.images.shape[0] == 2 + shown
+    assert (panel.rows[:1] == ["x"]) == shown
+    x, y = next(iter_batches(data))
+    for distribution, event_shape in (
+        (model.prior(x), (config["latent_dim"],)),
+        (model.posterior(x, y), (config["latent_dim"],)),
+        (model.generator(x, model.prior(x).sample()), model.condition.y_shape),
+    ):
+        assert distribution.batch_shape == (12,)
+        assert distribution.event_shape == event_shape
+    assert model.log_prob(x, y, 5).shape == (12,)
+
+
+def iter_batches(data):
+    data.prepare_data()
+    data.setup("test")
+    for batch in data.test_dataloader():
+        yield data.on_after_batch_transfer(batch)
+
+
+@pytest.mark.parametrize(("group", "name"), EVERY_OPTION, ids=map("=".join, EVERY_OPTION))
+def test_every_option_keeps_the_contract(
+    group: str,
+    name: str,
+    data_overrides: Callable[[list[str]], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cvae.training.refit._EPOCHS", 1)
+    if (group, name) == ("trainer", "gpu") and not torch.cuda.is_available():
+        with pytest.raises(InputError, match="trainer: No supported gpu backend"):
+            prepare(composed("trainer=gpu"))
+        pytest.skip("no GPU here; asking for one was refused as it should be")
+    chosen = [f"{group}={name}", *SHORT]
+    if group == "condition" and name in ("image", "label_and_image"):
+        chosen.append("data=annotators")
+    if (group, name) == ("trainer", "ddp"):
+        chosen.append("trainer.accelerator=cpu")
+    keeps_the_contract(chosen + data_overrides(chosen), tmp_path)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_keeps_the_contract(
+    name: str, data_overrides: Callable[[list[str]], list[str]], tmp_path: Path
+) -> None:
+    chosen = [f"experiment={name}", *SHORT]
+    keeps_the_contract(chosen + data_overrides(chosen), tmp_path)
+
+
+@pytest.mark.parametrize("scale", ["0.5", "learned", "per_pixel"])
+@pytest.mark.parametrize("condition", ["label", "none"])
+def test_the_gaussian_likelihood_s_scales_keep_the_contract(
+    scale: str, condition: str, tmp_path: Path
+) -> None:
+    chosen = ["likelihood=gaussian", f"likelihood.scale={scale}", f"condition={condition}"]
+    keeps_the_contract([*chosen, *SHORT], tmp_path)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("prior", ["standard", "gaussian", "mixture", "vamp"])
+def test_a_deterministic_network_keeps_the_contract(
+    network: str, prior: str, tmp_path: Path
+) -> None:
+    keeps_the_contract(
+        ["latent_dim=0", f"network={network}", f"prior={prior}", *SHORT], tmp_path / "run"
+    )
+    model, data = cvae.load(tmp_path / "run"), cvae.datamodule(tmp_path / "run")
+    x, y = next(iter_batches(data))
+    # Nothing to infer: the estimate of log p(y|x) is that log-probability itself.
+    known = model.generator(x, torch.empty(len(x), 0)).log_prob(y)
+    torch.testing.assert_close(model.log_prob(x, y, 3), known)
+    first, second = model.sample(list(range(10)), 2, mean=True)
+    assert torch.equal(first, second)
+
+
+def test_the_likelihood_chooses_the_pixels_and_the_command_line_has_the_last_word() -> None:
+    assert composed("likelihood=bernoulli")["data"]["binarize"] == "dynamic"
+    assert composed("likelihood=gaussian")["data"]["binarize"] == "none"
+    assert composed("data.binarize=threshold")["data"]["binarize"] == "threshold"
+
+
+def test_shared_facts_reach_what_is_built() -> None:
+    config = composed("latent_dim=5", "network.width=24", "network.depth=1", "data=digits")
+    data = building.build_datamodule(config)
+    model = building.build_model(config, data.sizes)
+    assert model.prior.network.layers[-2].out_features == 10
+    assert model.posterior.network.layers[0].in_features == 64 + 10
+    assert model.posterior.network.layers[0].out_features == 24
+    assert model.generator.network.layers[0].in_features == 5 + 10
+
+
+def test_a_resolved_configuration_is_plain_data() -> None:
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            assert type(value) is dict
+            for key, item in value.items():
+                assert isinstance(key, str)
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+        else:
+            assert value is None or type(value) in (str, int, float, bool)
+
+    walk(composed("experiment=mnist"))

@@ -1,0 +1,107 @@
+"""Pictures of the latent space show what the model's distributions are."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from matplotlib.patches import Ellipse
+from sklearn.decomposition import PCA
+from torch.distributions import MultivariateNormal
+
+from cvae.batch import Sizes
+from cvae.conditions import LabelCondition, NoCondition
+from cvae.data.base import labelled
+from cvae.errors import InputError
+from cvae.evaluation.figures import Plane, bars, latent_planes
+from cvae.evaluation.pictures import latent_plane
+from cvae.model.cvae import CVAE
+from cvae.model.generator import Generator
+from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
+from cvae.model.networks import MLP
+from cvae.model.posteriors.gaussian import GaussianPosterior
+from cvae.model.priors.gaussian import GaussianPrior
+from cvae.model.priors.standard import StandardPrior
+
+Y = (1, 4, 4)
+SMALL = partial(MLP, width=16)
+
+
+LEARNED = partial(GaussianPrior, network=SMALL)
+
+
+def made(latent_dim: int, prior=LEARNED, condition=LabelCondition) -> CVAE:
+    torch.manual_seed(0)
+    x = condition(Sizes(Y, 10))
+    return CVAE(
+        x,
+        prior([x.x_shape], latent_dim),
+        GaussianPosterior([x.x_shape, Y], latent_dim, SMALL),
+        Generator(x.x_shape, latent_dim, Y, BernoulliLikelihood, SMALL),
+    )
+
+
+def plane_of(model: CVAE) -> tuple[Plane, torch.Tensor]:
+    labels = torch.arange(60) % 10
+    x, y = model.condition(labelled(torch.rand(60, *Y), labels))
+    return latent_plane(model, x, y, labels, Sizes(Y, 10)), model.posterior(x, y).mean.detach()
+
+
+def test_two_dimensions_are_shown_as_they_are() -> None:
+    model = made(2)
+    plane, means = plane_of(model)
+    torch.testing.assert_close(plane.points, means)
+    prior = model.prior(torch.eye(10))
+    torch.testing.assert_close(plane.centres, prior.mean.detach())
+    torch.testing.assert_close(plane.covariances, prior.variance.detach().diag_embed())
+    assert plane.axes == ("z0", "z1")
+
+
+def test_more_are_shown_along_the_directions_of_the_most_variance() -> None:
+    model = made(5)
+    plane, means = plane_of(model)
+    pca = PCA(2).fit(means.numpy())
+    signs = torch.tensor((pca.transform(means.numpy())[0] * plane.points[0].numpy()) > 0)
+    directions = torch.from_numpy(pca.components_).float() * (2 * signs - 1).unsqueeze(1)
+    expected = (means - means.mean(0)) @ directions.T
+    torch.testing.assert_close(plane.points, expected, atol=1e-4, rtol=1e-3)
+    # The prior is projected with them: the law of directions @ z, z ~ p(z|x).
+    prior = model.prior(torch.eye(10))
+    draws = (prior.sample((20_000,)) - means.mean(0)) @ directions.T
+    for digit in range(10):
+        torch.testing.assert_close(
+            plane.covariances[digit], draws[:, digit].T.cov(), atol=0.05, rtol=0.05
+        )
+        torch.testing.assert_close(plane.centres[digit], draws[:, digit].mean(0), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("condition", [LabelCondition, NoCondition])
+def test_a_prior_that_x_does_not_move_is_drawn_once(condition) -> None:
+    plane, _ = plane_of(made(2, StandardPrior, condition))
+    torch.testing.assert_close(plane.centres, torch.zeros(1, 2))
+    torch.testing.assert_close(plane.covariances, torch.eye(2).unsqueeze(0))
+
+
+def test_a_line_is_no_plane() -> None:
+    with pytest.raises(InputError, match="latent_dim: a plane needs at least 2"):
+        plane_of(made(1))
+
+
+def test_an_ellipse_holds_the_share_of_a_gaussian_within_two_standard_deviations() -> None:
+    covariance = torch.tensor([[2.0, 1.2], [1.2, 1.0]])
+    centre = torch.tensor([3.0, -1.0])
+    draws = MultivariateNormal(centre, covariance).sample((20_000,))
+    classes = torch.zeros(len(draws), dtype=torch.long)
+    plane = Plane(draws, classes, ["0"], ("a", "b"), centre.unsqueeze(0), covariance.unsqueeze(0))
+    (axes,) = latent_planes({"title": plane}).axes
+    (ellipse,) = axes.patches
+    assert isinstance(ellipse, Ellipse)
+    unit = ellipse.get_patch_transform().inverted().transform(draws.numpy())
+    inside = ((unit**2).sum(1) <= 1).mean()
+    assert inside == pytest.approx(1 - math.exp(-2), abs=0.01)
+
+
+def test_bars_stand_tallest_first_over_their_numbers() -> None:
+    (axes,) = bars(torch.tensor([0.5, 3.0, 1.0]), "KL").axes
+    assert [bar.get_height() for bar in axes.patches] == [3.0, 1.0, 0.5]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "0"]

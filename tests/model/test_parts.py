@@ -1,0 +1,231 @@
+"""Parts together in a run: trained, stored, loaded, sampled; a prior that is fitted afterwards."""
+
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback
+from torch.optim.swa_utils import get_ema_avg_fn
+
+import cvae
+from conftest import SHORT, composed, train
+from cvae.batch import Items
+from cvae.errors import InputError
+from cvae.model.distributions import moments
+from cvae.model.priors.mixture import MixturePrior
+from cvae.model.priors.standard import StandardPrior
+from cvae.runs.checkpoint import KEY, read
+from cvae.runs.resume import with_run_arguments
+from cvae.training.fit import prepare
+
+TOGETHER = [
+    "callbacks=ema",
+    "refit=mixture",
+    "likelihood=discretized_logistic",
+    "callbacks=ema trainer=ddp prior=vamp",
+    "prior=mixture prior.covariance=full",
+    "prior=vamp condition=quadrants",
+    "prior=flow condition=quadrants",
+    "prior=mixture condition=quadrants",
+    "prior=vamp condition=none",
+    "prior=flow condition=none",
+    "prior=mixture condition=none",
+    "refit=mixture condition=quadrants",
+    "refit=flow condition=none",
+    "hierarchy=2",
+    "hierarchy=2 prior=vamp posterior=full_gaussian objective=iwae refit=mixture",
+    "hierarchy=3 prior=flow posterior=iaf objective=free_bits condition=none",
+    "hierarchy=2 network=residual_conv network.width=4 condition=quadrants",
+    "objective=iwae objective.doubly_reparameterized=true posterior=iaf",
+    "likelihood=gaussian likelihood.scale=optimal",
+]
+SMALL = {
+    "prior=vamp": "prior.components=5",
+    "posterior=iaf": "posterior.width=8",
+    "callbacks=ema": "trainer.max_epochs=3",  # the first step's average is that step
+}
+
+
+@pytest.mark.parametrize("change", TOGETHER)
+def test_a_run_of_parts_together(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvae.training.refit._EPOCHS", 1)
+    words = change.split()
+    config = composed(*SHORT, "latent_dim=2", *words, *(SMALL[w] for w in words if w in SMALL))
+    prepare(config)
+    model, metrics = train(config, tmp_path)
+    assert metrics["test/elbo"] == pytest.approx(
+        metrics[f"test/{model.generator.likelihood.log_prob_is}"] - metrics["test/kl"], abs=1e-3
+    )
+    stored, again = read(tmp_path).contents, cvae.load(tmp_path)
+    assert again.state_dict().keys() == stored["state_dict"].keys()
+    data = cvae.datamodule(tmp_path)
+    data.setup("test")
+    x, y = data.on_after_batch_transfer(data.test_set.__getitems__(list(range(6))))
+    images = again.sample(x, 3, torch.Generator().manual_seed(0))
+    assert images.shape == (3, 6, 1, 8, 8)
+    assert torch.equal(images, model.cpu().sample(x, 3, torch.Generator().manual_seed(0)))
+    assert again.reconstruct(x, y).shape == (6, 1, 8, 8)
+    assert again.log_prob(x, y, 20).isfinite().all()
+    if "discretized_logistic" in change:
+        assert metrics["test/bound_bits_per_dim"] == pytest.approx(
+            -metrics["test/elbo"] / 64 / math.log(2)
+        )
+        # Untrained it is not far from a mass that knows nothing of 17 levels.
+        assert 1 < metrics["test/bound_bits_per_dim"] < 2 * math.log2(17)
+    best = torch.load(tmp_path / "checkpoints/best.ckpt")
+    assert best[KEY]["config"]["prior"] == config["prior"]
+    if config["refit"]:
+        gained = metrics["refit/after"] < metrics["refit/before"]
+        trained = config["refit"] if gained else config["prior"]
+        assert stored[KEY]["config"]["prior"] == trained
+    if "callbacks=ema" in change:
+        last = torch.load(tmp_path / "checkpoints/last.ckpt")
+        now, average = last["current_model_state"], last["state_dict"]
+        assert any(not torch.equal(now[name], part) for name, part in average.items())
+
+
+@pytest.mark.parametrize("change", ["prior=flow", "posterior=iaf", "refit=flow"])
+def test_flows_without_zuko_say_how_to_get_it(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("zuko", "zuko.flows", "zuko.flows.autoregressive", "zuko.transforms"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("cvae.model.flows", "cvae.model.priors.flow", "cvae.model.posteriors.iaf"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        package, _, attribute = name.rpartition(".")
+        monkeypatch.delattr(f"{package}.{attribute}", raising=False)
+    with pytest.raises(InputError, match=r"flows take zuko; pip install 'cvae\[flows\]'"):
+        prepare(composed(change))
+
+
+# -- refit ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def refitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run with a prior that moves too little with x, and the same run refitted."""
+    folders = []
+    for refit in ([], ["refit=mixture", "refit.components=3"]):
+        folder = tmp_path_factory.mktemp("refit")
+        options = ["network.width=64", "trainer.max_epochs=25", "~callbacks.progress"]
+        train(composed("prior=standard", "latent_dim=4", *options, *refit), folder)
+        folders.append(folder)
+    return folders[0], folders[1]
+
+
+def test_a_refit_changes_the_prior_and_nothing_else(refitted: tuple[Path, Path]) -> None:
+    before, after = (cvae.load(folder) for folder in refitted)
+    assert isinstance(after.prior, MixturePrior)
+    for name, part in before.state_dict().items():
+        assert torch.equal(part, after.state_dict()[name]), name  # N(0, I) has none of its own
+
+
+@torch.no_grad()
+def test_a_refit_raises_the_elbo_by_what_it_tells(refitted: tuple[Path, Path]) -> None:
+    before, after = (json.loads((f / "metrics.json").read_text()) for f in refitted)
+    told = after["refit/before"] - after["refit/after"]
+    model, data = cvae.load(refitted[1]), cvae.datamodule(refitted[1])
+    data.setup()
+
+    def gains(items: Items) -> torch.Tensor:  # of 100 draws for each image
+        x, y = data.on_after_batch_transfer(items)
+        z = model.posterior(x, y).sample((100,))
+        return model.prior(x).log_prob(z) - cvae.load(refitted[0]).prior(x).log_prob(z)
+
+    of_val, of_test = gains(data.val_set.items), gains(data.test_set.items)
+    gain = of_test.mean().item()
+    assert gain > 5 * of_test.mean(0).std().item() / of_test.shape[1] ** 0.5
+    assert told == pytest.approx(of_val.mean().item(), abs=0.1)
+    noise = of_test[0].std().item() / of_test.shape[1] ** 0.5  # of the one draw that a test takes
+    assert abs(after["test/elbo"] - before["test/elbo"] - gain) < 5 * noise
+    x = model.encode(None)
+    # The fitted prior of each class has the mean of that class's posteriors.
+    items = data.train_set.items
+    given, y = data.on_after_batch_transfer(items)
+    z = model.posterior(given, y).sample()
+    centres = torch.stack([z[items.labels == label].mean(0) for label in range(10)])
+    found = moments(model.prior(x))[0]
+    assert torch.corrcoef(torch.stack((found.flatten(), centres.flatten())))[0, 1] > 0.8
+
+
+def test_a_finished_run_can_be_refitted(refitted: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(refitted[0], tmp_path / "run")
+    given = ["prior=standard", "latent_dim=4", "network.width=64", "trainer.max_epochs=25"]
+    config = composed(
+        *(*given, "~callbacks.progress", "refit=mixture", "refit.components=3"),
+        f"resume={tmp_path / 'run'}",
+    )
+    prepare(config)
+    _, metrics = train(config, tmp_path / "run")
+    expected = json.loads((refitted[1] / "metrics.json").read_text())
+    for name in ("test/elbo", "refit/before", "refit/after", "epochs"):
+        assert metrics[name] == expected[name], name
+
+
+def test_a_refit_starts_from_what_was_trained_however_often(
+    refitted: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(refitted[1], run)
+    first = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").unlink()  # as if killed before
+    given = ["prior=standard", "latent_dim=4", "network.width=64", "trainer.max_epochs=25"]
+    words = [*given, "~callbacks.progress", f"resume={run}"]
+    again = composed(*words, "refit=mixture", "refit.components=3")
+    assert {n: v for n, v in train(again, run)[1].items() if n != "seconds"} == {
+        n: v for n, v in first.items() if n != "seconds"
+    }
+    (run / ".hydra").mkdir()
+    (run / ".hydra/overrides.yaml").write_text("[refit=mixture, refit.components=3]")
+    assert "refit.components=3" not in with_run_arguments([f"resume={run}", "refit=flow"])
+    assert "refit.components=3" in with_run_arguments([f"resume={run}"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvae.training.refit._RATE", 30.0)  # which goes astray
+        model, metrics = train(composed(*words, "refit=mixture", "refit.components=1"), run)
+    assert metrics["refit/before"] == metrics["refit/after"] == first["refit/before"]
+    assert isinstance(model.prior, StandardPrior)
+    assert "refit: the trained prior is kept" in capsys.readouterr().err
+    assert not (run / "checkpoints/refitted.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "refit=mixture refit.components=0",
+            "refit.components: expected at least 1, got 0",
+        ),
+        ("refit=flow refit.steps=0", "refit.steps: expected at least 1, got 0"),
+        ("refit=mixture latent_dim=0", "latent_dim .of a full covariance.: expected at least 1"),
+        ("posterior=full_gaussian latent_dim=0", "latent_dim .of a full covariance.: expected"),
+        ("objective=hybrid likelihood=gaussian likelihood.scale=optimal", "choose .*=learned"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_trained(change: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        prepare(composed(*change.split()))
+
+
+# -- the average of the weights ------------------------------------------------------------------
+
+
+def test_the_average_of_the_weights_is_torch_s(tmp_path: Path) -> None:
+    """After three steps: that of torch's own function over the weights after each."""
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Seen(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *rest) -> None:
+            seen.append({n: p.detach().clone() for n, p in pl_module.named_parameters()})
+
+    line = [*SHORT, "callbacks=ema", "callbacks.ema.decay=0.5", "trainer.max_epochs=3"]
+    train(composed(*line), tmp_path, [Seen()])
+    contents = torch.load(tmp_path / "checkpoints/last.ckpt")
+    average = get_ema_avg_fn(0.5)
+    for name, first in seen[0].items():
+        expected = average(average(first, seen[1][name], 1), seen[2][name], 2)
+        torch.testing.assert_close(contents["state_dict"][name], expected)
+    assert contents["averaging_state"]["n_averaged"].item() == 3

@@ -1,0 +1,606 @@
+"""Files from strangers execute nothing; full disks, dead processes and odd clocks lose nothing."""
+
+import errno
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import cvae
+from chaos import differing, outcome
+from conftest import SHORT, altered, composed, train
+from cvae.commands import main as cli
+from cvae.conditions import GivenCondition
+from cvae.data.arrays import Arrays
+from cvae.errors import InputError
+from cvae.files import LOCK, write_whole
+from cvae.runs.checkpoint import KEY, read
+from cvae.runs.folder import RunFolder
+from cvae.training.module import TrainingModule
+
+LINE = ["network.width=16", "~callbacks.progress", "trainer.max_epochs=3", "hydra.run.dir=run"]
+Call = Callable[..., tuple[int, str, str]]
+
+
+class Payload:
+    """What a pickle of a stranger calls when it is opened."""
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("executed",)
+
+
+# -- files from strangers --------------------------------------------------------------------------
+
+
+def bomb(run_dir: Path) -> None:
+    altered(run_dir, lambda contents: contents.update(bomb=Payload()))
+
+
+def bare_pickle(run_dir: Path) -> None:
+    Path("altered.ckpt").write_bytes(pickle.dumps({KEY: Payload(), "state_dict": {}}))
+
+
+def settings_of_its_own(run_dir: Path) -> None:
+    altered(run_dir, lambda contents: contents[KEY].update(config=Payload()))
+
+
+@pytest.mark.parametrize("plant", [bomb, bare_pickle, settings_of_its_own])
+def test_a_pickle_in_a_checkpoint_is_not_opened(plant: Any, run_dir: Path) -> None:
+    plant(run_dir)
+    for reader in (cvae.load, cvae.datamodule):
+        with pytest.raises(InputError, match="is damaged, or not a checkpoint of plain tensors"):
+            reader("altered.ckpt")
+    assert not Path("executed").exists()
+    # The payload is a real one.
+    if plant is bare_pickle:
+        pickle.loads(Path("altered.ckpt").read_bytes())
+    else:
+        torch.load("altered.ckpt", weights_only=False)
+    assert Path("executed").exists()
+
+
+NOWHERE = ["cvae..os.system", "cvae.no.such.thing", "cvae."]
+BORROWED = [
+    "os.system",
+    "posix.system",
+    "subprocess.Popen",
+    "builtins.eval",
+    "hydra.utils.get_method",
+    "cvae.runs.checkpoint.resolve_name",
+    "cvae.files.os.mkdir",
+    "cvae.sweeps.job.sleep",
+    "cvae.config.building.instantiate",
+    "torch.nn.modules.module.torch.load",
+    "torch.nn.functional.relu",
+    "torch.nn.Module.apply",
+    "torch.nn.modules.module.OrderedDict",
+    "torch.hub.load",
+    *NOWHERE,
+]
+
+
+@pytest.mark.parametrize("part", ["prior", "network", "data", "condition"])
+@pytest.mark.parametrize("target", BORROWED)
+def test_only_classes_that_are_allowed_are_built(target: str, part: str, run_dir: Path) -> None:
+    node = {"_target_": target, "path": "executed"}
+    altered(run_dir, lambda contents: contents[KEY]["config"].update({part: node}))
+    message = "does not fit this program" if target in NOWHERE else "cannot be built from"
+    with pytest.raises(InputError, match=message):
+        (cvae.datamodule if part in ("data", "condition") else cvae.load)("altered.ckpt")
+    assert not Path("executed").exists()
+
+
+OWN = """
+import os as borrowed
+import subprocess
+from cvae.model.priors.gaussian import GaussianPrior
+class Prior(GaussianPrior):
+    pass
+"""
+
+
+def test_parts_of_one_s_own_are_built_if_they_are_named_in_the_call(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    line = [*LINE, "trainer.max_epochs=1", "prior._target_=mine.Prior"]
+    status, _, err = call(cli.train, *line)
+    assert status == 2
+    assert "allow=[mine]" in err
+    assert call(cli.train, *line, "allow=[mine]")[0] == 0
+    assert call(cli.sample, "checkpoint=run")[0] == 2
+    assert call(cli.sample, "checkpoint=run", "allow=[mine]")[0] == 0
+    assert call(cli.train, "resume=run", "trainer.max_epochs=2")[0] == 2
+    again = ["resume=run", "trainer.max_epochs=2", "prior._target_=mine.Prior"]
+    assert call(cli.train, *again)[0] == 2
+    assert call(cli.train, *again, "allow=[mine]")[0] == 0
+    assert type(cvae.load("run", allow=["mine.Prior"]).prior).__name__ == "Prior"
+    altered(
+        Path("run"), lambda c: c[KEY]["config"]["prior"].update(_target_="mine.subprocess.Popen")
+    )
+    with pytest.raises(InputError, match="cannot be built"):
+        cvae.load("altered.ckpt", allow=["mine"])
+
+
+STRANGE = [
+    "+callbacks.x._target_=os.mkdir",
+    "optimizer={_target_: os.mkdir, path: executed}",
+    "optimizer={'_target_': 'os.mkdir', path: executed}",
+    "+hydra.callbacks.x._target_=os.mkdir",
+    "hydra.searchpath=[file:///tmp]",
+    "hydra/launcher=../../evil",
+    "data=../../evil",
+    "experiment=/tmp/evil",
+    "hydra.sweep.subdir=../../../outside",
+    "--config-dir=strange",
+    "--experimental-rerun=x.pickle",
+    "-cn=evil",
+    """+callbacks.x='${oc.decode:"{_targ${oc.env:NO,}et_: os.mkdir, path: executed}"}'""",
+    "allow=[os]",
+    "++allow=[os.mkdir]",
+    "+callbacks.x._target_=torch.nn.Identity,os.mkdir",
+    "+callbacks.x._target_=cvae.files.os.mkdir",
+    "+optimizer@callbacks.x=../../../tmp/evil",
+    "callbacks.best.dirpath=/tmp",
+    "callbacks.best.filename=../../outside",
+    "launcher=submitit_local",
+]
+
+
+@pytest.mark.parametrize("override", STRANGE)
+def test_a_run_s_folder_cannot_run_code_of_its_own(
+    override: str, call: Call, run_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "strange" / ".hydra").mkdir(parents=True)
+    (tmp_path / "strange" / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([override]))
+    (tmp_path / "strange" / "multirun.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "hydra": {
+                    "overrides": {"hydra": [override], "task": []},
+                    "runtime": {"cwd": str(tmp_path)},
+                }
+            }
+        )
+    )
+    for way in ("resume=strange", "sweep.resume=strange"):
+        status, _, err = call(cli.train, way)
+        assert (status, err.count("\n")) == (2, 1)
+        assert "was started with" in err
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize(
+    "contents", ["", "{a: 1}", "- 3", "!!python/object/apply:os.mkdir [executed]", "[", "\x00"]
+)
+def test_a_damaged_list_of_overrides_is_told(contents: str, call: Call) -> None:
+    Path("run/.hydra").mkdir(parents=True)
+    Path("run/.hydra/overrides.yaml").write_text(contents)
+    status, _, err = call(cli.train, "resume=run")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "overrides.yaml' is damaged" in err
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("latent_dim", 10**12),
+        ("latent_dim", -3),
+        ("latent_dim", 1.5),
+        ("latent_dim", "8"),
+        ("image_shape", [1, 10**9, 10**9]),
+        ("image_shape", [1, -8, 8]),
+        ("image_shape", []),
+        ("image_shape", "8x8"),
+        ("num_classes", 10**15),
+        ("num_classes", -1),
+        ("class_names", 7),
+    ],
+)
+def test_shapes_that_a_stranger_claims_take_no_memory(
+    name: str, value: object, run_dir: Path
+) -> None:
+    def change(contents: dict[str, Any]) -> None:
+        node = contents[KEY]["config"] if name == "latent_dim" else contents[KEY]
+        node[name] = value
+
+    altered(run_dir, change)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError) as caught:
+        cvae.load("altered.ckpt")
+    assert "\n" not in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 2**18  # kilobytes
+
+
+def test_objects_in_arrays_are_not_opened() -> None:
+    np.savez("own.npz", x=np.zeros((9, 2)), y=np.array([Payload()] * 9, dtype=object))
+    with pytest.raises(InputError, match=r"own\.npz' cannot be read as numpy's \.npz"):
+        Arrays(GivenCondition, path="own.npz")
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000, 8, 8)", "(-4, 8, 8)", "(3,) * 40", "'a'"])
+def test_an_array_s_header_that_lies_is_told(shape: str) -> None:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    npy = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    with zipfile.ZipFile("own.npz", "w") as file:
+        file.writestr("y.npy", npy + bytes(64))
+    with pytest.raises(InputError, match=r"own\.npz' cannot be read as numpy's \.npz"):
+        Arrays(GivenCondition, path="own.npz")
+
+
+def test_names_that_lead_out_of_the_folder_stay_names(call: Call, run_dir: Path) -> None:
+    np.savez("own.npz", **{"../../outside": np.zeros(3), "y": np.zeros((30, 4, 4))})
+    with pytest.raises(InputError, match=r"\.\./\.\./outside"):
+        Arrays(GivenCondition, path="own.npz")
+    names = ["../../outside", "<script>alert(1)</script>", *map(str, range(8))]
+    altered(run_dir, lambda contents: contents[KEY].update(class_names=names))
+    assert call(cli.sample, "checkpoint=altered.ckpt", "digits='../../outside'", "n=1")[0] == 0
+    assert sorted(path.name for path in Path().iterdir()) == [
+        *("altered.ckpt", "own.npz", "samples.png")
+    ]
+
+
+# -- numbers that go wrong -------------------------------------------------------------------------
+
+
+def test_a_training_that_diverges_says_where_and_keeps_its_last_sound_checkpoint(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, sound = TrainingModule.training_step, None
+
+    def diverging(self: TrainingModule, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 17:
+            with torch.no_grad():
+                self.prior.network.layers[-2].bias.fill_(torch.nan)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", diverging)
+    status, _, err = call(cli.train, *LINE, "callbacks.last.every_n_steps=5")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "train/kl is nan at step 17 (epoch 0)" in err
+    assert "resume=RUN_DIR trainer.gradient_clip_val=1" in err
+    assert not Path("run/metrics.json").exists()
+    sound = read(RunFolder(Path("run")).last).contents
+    assert sound["global_step"] == 15
+    assert all(part.isfinite().all() for part in sound["state_dict"].values())
+    monkeypatch.setattr(TrainingModule, "training_step", step)
+    assert call(cli.train, "resume=run", "trainer.gradient_clip_val=1")[0] == 0
+
+
+def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    def noted(self: TrainingModule, optimizer: torch.optim.Optimizer) -> None:
+        grads = [p.grad.norm() for p in self.parameters() if p.grad is not None]
+        if grads:  # there are none before the first step
+            lengths.append(float(torch.stack(grads).norm()))
+
+    monkeypatch.setattr(TrainingModule, "on_before_zero_grad", noted)
+    line = [*SHORT[:2], *SHORT[3:], "+trainer.limit_train_batches=3"]
+    train(composed(*line), tmp_path / "free")
+    assert min(lengths) > 0.1
+    lengths.clear()
+    train(composed(*line, "trainer.gradient_clip_val=0.01"), tmp_path / "clipped")
+    assert max(lengths) == pytest.approx(0.01, rel=1e-3)
+
+
+# -- the disk and the world ------------------------------------------------------------------------
+
+
+def command(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    code = "from cvae.commands.main import train; train()"
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], text=True, **pipes)
+
+
+def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.json"
+    write_whole(path, "before")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "failed")))
+    with pytest.raises(OSError, match=r"failed: '.*metrics\.json'"):
+        write_whole(path, "after")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Any:
+    """A file system of seven hundred kilobytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_and_what_was_whole_is_kept(call: Call, small_disk: Path) -> None:
+    line = [*LINE[:-1], f"hydra.run.dir={small_disk / 'run'}", "trainer.max_epochs=40"]
+    fits = [*line, "network.width=16", "callbacks.snapshots.every_n_epochs=1"]  # pictures pile up
+    status, _, err = call(cli.train, *fits)
+    assert (status, err.count("\n")) == (2, 1), err
+    assert "No space left on device; make room, and run it again (a training: with" in err
+    kept = read(RunFolder(small_disk / "run").last).contents
+    assert kept["epoch"] > 0
+    assert not list((small_disk / "run").rglob("*.part"))
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    assert call(cli.train, f"resume={small_disk / 'run'}")[0] == 0
+
+
+def test_a_folder_that_is_read_only_is_told(call: Call, small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    status, out, err = call(cli.train, *LINE[:-1], f"hydra.run.dir={small_disk / 'run'}")
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert "Read-only file system" in err
+    assert list(small_disk.iterdir()) == []
+
+
+def test_data_that_were_altered_are_not_gone_on_with(call: Call, arrays_path: Path) -> None:
+    data = dict(np.load(arrays_path))
+    np.savez("own.npz", **data)
+    line = ["data=arrays", "data.path=own.npz", "condition=image", *LINE]
+    assert call(cli.train, *line)[0] == 0
+    data["y"][3, 2, 2] = 1 - data["y"][3, 2, 2]
+    np.savez("own.npz", **data)
+    status, _, err = call(cli.train, "resume=run", "trainer.max_epochs=4")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "are not those that the run was started with" in err
+    whole = Path("own.npz").read_bytes()
+    Path("own.npz").write_bytes(whole[: len(whole) // 2])
+    status, _, err = call(cli.train, "resume=run", "trainer.max_epochs=4")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "own.npz' cannot be read" in err
+
+
+def test_two_processes_do_not_write_one_folder(call: Call) -> None:
+    Path("run").mkdir()
+    with FileLock(Path("run") / LOCK):
+        status, _, err = call(cli.train, *LINE)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "'run' is being written by another process" in err
+    assert [path.name for path in Path("run").iterdir()] == [LOCK]
+
+
+def test_a_run_is_not_written_over_another(call: Call) -> None:
+    assert call(cli.train, *LINE, "trainer.max_epochs=1")[0] == 0
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    status, _, err = call(cli.train, *LINE, "seed=1")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "has a run in it already; go on with that by resume=run" in err
+    assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+
+
+def test_a_clock_that_is_set_back_disorders_no_curve(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(cli.train, *LINE[:-1], "hydra.run.dir=whole", "trainer.max_epochs=4")[0] == 0
+    now = time.time
+    for days, line in (
+        (3, [*LINE, "trainer.max_epochs=2"]),
+        (1, ["resume=run", "trainer.max_epochs=3"]),
+    ):
+        monkeypatch.setattr(time, "time", lambda days=days: now() + 86400 * days)
+        assert call(cli.train, *line)[0] == 0
+    monkeypatch.setattr(time, "time", now)
+    assert call(cli.train, "resume=run", "trainer.max_epochs=4")[0] == 0
+    one, other = outcome(Path("whole")), outcome(Path("run"))
+    assert differing(one["last"], other["last"]) == []
+    trained = [tag for tag in one["curves"] if tag.startswith(("train", "val"))]
+    assert [tag for tag in trained if one["curves"][tag] != other["curves"][tag]] == []
+
+
+def test_a_closed_terminal_loses_nothing(call: Call) -> None:
+    assert call(cli.train, *LINE[:-1], "hydra.run.dir=whole", "trainer.max_epochs=12")[0] == 0
+    run = command(*LINE, "trainer.max_epochs=12")
+    while not Path("run/checkpoints/last.ckpt").exists():
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.05)
+    run.send_signal(signal.SIGHUP)
+    _, err = run.communicate()
+    assert run.returncode == -signal.SIGHUP, err
+    assert "Traceback" not in err
+    assert call(cli.train, "resume=run")[0] == 0
+    assert differing(outcome(Path("whole")), outcome(Path("run"))) == []
+
+
+def test_output_that_nobody_reads_ends_a_run_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = command(*LINE, "trainer.max_epochs=1", stdout=writer)
+    os.close(writer)
+    _, err = run.communicate()
+    assert run.returncode in (1, 128 + signal.SIGPIPE)  # as rich has it, and as we have
+    assert "BrokenPipe" not in err
+    assert Path("run/metrics.json").exists()
+
+
+# -- anything at all -------------------------------------------------------------------------------
+
+FEW = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+KEYS = st.sampled_from(
+    [
+        *("data", "prior", "latent_dim", "seed", "optimizer.lr", "trainer.max_epochs", "network"),
+        *("network.width", "data.batch_size", "likelihood", "callbacks", "threads", "allow"),
+        *("objective.beta", "+x", "~callbacks.best", "data.val_fraction", "scheduler", "resume"),
+        *("hydra.run.dir", "hydra/launcher", "compile", "sweep.resume", "search", "launcher"),
+    ]
+)
+VALUES = st.one_of(
+    st.text(max_size=12),
+    st.integers().map(str),
+    st.floats(allow_subnormal=False).map(str),
+    st.sampled_from(
+        [
+            "null",
+            "{}",
+            "[]",
+            "{a:1}",
+            "[1,2]",
+            "'",
+            '"',
+            "${seed}",
+            "${x",
+            "true",
+            "1,2",
+            "../..",
+            "\\",
+        ]
+    ),
+)
+OVERRIDES = st.lists(
+    st.one_of(st.tuples(KEYS, VALUES).map("=".join), st.text(max_size=20), KEYS), max_size=3
+)
+
+
+@FEW
+@given(arguments=OVERRIDES)
+def test_no_command_line_ends_in_a_traceback(
+    arguments: list[str], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "cvae.commands.train.fit", lambda *_, **__: (None, {})
+    )  # what is fine ends at once
+    monkeypatch.setattr("cvae.commands.train.show", lambda *_: None)
+    status, _, err = call(cli.train, "hydra.run.dir=fuzz", *arguments)
+    assert status in (0, 2), (arguments, err)
+    assert "Traceback" not in err, (arguments, err)
+    if status:
+        assert err.count("\n") == 1 or "usage" in err, (arguments, err)
+
+
+@settings(FEW, max_examples=80)
+@given(data=st.data())
+def test_no_bytes_of_a_checkpoint_end_in_a_traceback(data: st.DataObject, run_dir: Path) -> None:
+    contents = bytearray((run_dir / "checkpoints" / "best.ckpt").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(contents) - 1))
+        match data.draw(st.sampled_from(["flip", "cut", "fill", "repeat"])):
+            case "flip":
+                contents[at] ^= data.draw(st.integers(1, 255))
+            case "cut":
+                del contents[at : at + data.draw(st.integers(1, 4000))]
+            case "fill":
+                contents[at : at + 64] = data.draw(st.binary(min_size=64, max_size=64))
+            case "repeat":
+                contents[at:at] = contents[at : at + 500]
+        if not contents:
+            break
+    Path("fuzzed.ckpt").write_bytes(contents)
+    told_in_a_line(cvae.load, "fuzzed.ckpt")
+
+
+def told_in_a_line(read: Callable[[str], Any], path: str) -> None:
+    try:
+        read(path)
+    except InputError as error:
+        lines = str(error).splitlines()
+    else:
+        return  # the damage was to weights
+    assert len(lines) == 1
+
+
+@settings(FEW, max_examples=100)
+@given(
+    node=st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_subnormal=False)
+        | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+        ),
+    ),
+    name=st.sampled_from(
+        [
+            "",
+            "config",
+            "config.prior",
+            "config.network",
+            "config.likelihood",
+            "config.latent_dim",
+            "config.condition",
+            "config.network.width",
+            "image_shape",
+            "num_classes",
+            "given_shape",
+            "versions",
+        ]
+    ),
+)
+def test_no_settings_of_a_checkpoint_end_in_a_traceback(
+    node: Any, name: str, run_dir: Path
+) -> None:
+    def change(contents: dict[str, Any]) -> None:
+        parents = [KEY, *filter(None, name.split("."))]
+        for parent in parents[:-1]:
+            contents = contents[parent]
+        contents[parents[-1]] = node
+
+    altered(run_dir, change)
+    for reader in (cvae.load, cvae.datamodule):
+        told_in_a_line(reader, "altered.ckpt")
+
+
+def test_a_report_of_anything_is_a_page_or_a_line(call: Call) -> None:
+    for number, contents in enumerate(
+        ["{", "[]", '{"test/elbo": "x"}', "null", "\x00", '{"a": 1e999}']
+    ):
+        folder = Path(f"runs{number}/one/.hydra")
+        folder.mkdir(parents=True)
+        (folder / "overrides.yaml").write_text("[]")
+        (folder.parent / "metrics.json").write_text(contents)
+        (folder.parent / "events.out.tfevents.1.x.1.0").write_bytes(b"\x00\xff" * 50)
+        status, _, err = call(cli.report, f"runs{number}")
+        assert (status, err.count("\n")) in ((0, 0), (2, 1)), (contents, err)
+
+
+@pytest.mark.parametrize("contents", ["", "[", "{a: 1}", "hydra: {overrides: 3}", "\x00"])
+def test_a_damaged_plan_of_a_sweep_is_told(contents: str, call: Call) -> None:
+    Path("s").mkdir()
+    Path("s/multirun.yaml").write_text(contents)
+    status, _, err = call(cli.train, "sweep.resume=s")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "multirun.yaml' is damaged" in err
+
+
+def test_a_checkpoint_s_paths_delete_nothing(call: Call) -> None:
+    assert call(cli.train, *LINE)[0] == 0
+    Path("precious").mkdir()
+    last = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    for state in last["callbacks"].values():
+        if "best_k_models" in state:
+            far = f"{state['dirpath']}/../../precious"
+            state |= {"best_k_models": {far: torch.tensor(-1e9)}, "kth_best_model_path": far}
+            state |= {"best_model_score": torch.tensor(-1e9), "kth_value": torch.tensor(-1e9)}
+    torch.save(last, "run/checkpoints/last.ckpt")
+    call(cli.train, "resume=run", "trainer.max_epochs=5")
+    assert Path("precious").is_dir()

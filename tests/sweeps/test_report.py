@@ -1,0 +1,217 @@
+"""A sweep on one page: what may be compared, best first, seeds averaged, nothing executed."""
+
+import base64
+import csv
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from conftest import SHORT
+from cvae.commands import main as cli
+from cvae.runs.events import curve
+from cvae.runs.results import Run, Value, differing, find_runs, grouped_by_kind, over_seeds
+from cvae.sweeps import charts, report
+
+MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "target_pixels": 64}
+DENSITY = MASS | {"nats_of": "density", "data.binarize": "none"}
+
+
+def run(
+    folder: Path, settings: dict[str, Any], metrics: dict[str, float] | None = None, why: str = ""
+) -> Path:
+    """Leave a folder as a run would."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(["seed=0"]))
+    (folder / "hparams.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    if metrics is not None:
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    if why:
+        (folder / "failure.txt").write_text(why)
+    return folder
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """Two priors by two sizes by two seeds of a mass, one density, one failure."""
+    root, number = tmp_path / "sweep", 0
+    for prior, base in (("GaussianPrior", 20.0), ("StandardPrior", 22.0)):
+        for latent_dim in (2, 10):
+            for seed in (0, 1):
+                settings = {"prior": prior, "latent_dim": latent_dim, "seed": seed}
+                loss = base + latent_dim / 10 + seed
+                run(root / f"{number}_job", MASS | settings, {"test/elbo": -loss, "test/kl": 5.0})
+                number += 1
+    settings = {"prior": "GaussianPrior", "latent_dim": 2, "seed": 0}
+    run(root / "8_job", DENSITY | settings, {"test/elbo": 99.0, "test/kl": 5.0})
+    run(root / "9_job", MASS | settings, why="loss: became NaN at step 7\n")
+    run(root / "10_job", MASS | settings)
+    return root
+
+
+def test_runs_are_found_in_the_order_of_their_numbers(sweep: Path) -> None:
+    assert [r.name for r in find_runs(sweep)] == [f"{number}_job" for number in range(11)]
+
+
+def test_seeds_are_averaged_and_the_best_comes_first(sweep: Path) -> None:
+    runs = grouped_by_kind(find_runs(sweep))[("mass", "Digits", "dynamic", "64")]
+    names = differing(runs)
+    assert names == ["prior", "latent_dim", "seed"]
+    groups = over_seeds(runs, names)
+    assert [tuple(group.settings.values()) for group in groups] == [
+        ("GaussianPrior", 2), ("GaussianPrior", 10), ("StandardPrior", 2), ("StandardPrior", 10),
+    ]  # fmt: skip
+    elbo = groups[0].metrics["test/elbo"]
+    assert elbo.mean == pytest.approx(-20.7)  # of -20.2 and -21.2
+    assert elbo.deviation == pytest.approx(0.5**0.5)
+    assert elbo.runs == 2
+
+
+def test_nll_ranks_where_every_run_has_it(tmp_path: Path) -> None:
+    for latent_dim, elbo, nll in ((2, -10.0, 9.0), (8, -11.0, 8.0)):
+        metrics = {"test/elbo": elbo, "test/nll": nll}
+        run(tmp_path / str(latent_dim), MASS | {"latent_dim": latent_dim}, metrics)
+    runs = find_runs(tmp_path)
+    assert [g.settings["latent_dim"] for g in over_seeds(runs, ["latent_dim"])] == [8, 2]
+
+
+def test_kinds_are_never_in_one_table(sweep: Path) -> None:
+    text = report.as_markdown(find_runs(sweep), "sweep")
+    mass, density = re.split("^## ", text, flags=re.MULTILINE)[1:3]
+    assert "99.00" in density
+    assert "99.00" not in mass
+    assert "masses of the same images alone" in mass
+    assert "densities of the same images alone" in density
+
+
+class Page(HTMLParser):
+    """Collects what a page shows and asks for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data.strip())
+
+
+def test_the_page_has_everything_and_needs_no_other_file(sweep: Path) -> None:
+    writer = SummaryWriter(str(sweep / "0_job"))
+    for step in range(5):
+        writer.add_scalar("val/elbo", -30 + step, step)
+    writer.close()
+    Image.new("L", (4, 4)).save(sweep / "0_job" / "samples.png")
+    runs = find_runs(sweep)
+    assert curve(runs[0].folder, "val/elbo") == {step: -30 + step for step in range(5)}
+    page = Page(report.page(runs, "sweep"))
+    assert "11 runs: 9 finished, 2 not." in page.words
+    for word in ("9_job", "loss: became NaN at step 7", "10_job", "did not finish"):
+        assert word in page.words
+    headings = ["Learning curves, best first", "Every setting and its result", "Samples"]
+    assert set(headings) <= set(page.words)
+    assert any(word.startswith("ELBO over two settings") for word in page.words)
+    assert page.sources
+    assert all(source.startswith("data:image/") for source in page.sources)
+    assert "script" not in page.tags
+    drawn = [base64.b64decode(s.partition(",")[2]) for s in page.sources if "svg" in s]
+    assert len(drawn) == 3  # curves, parallel coordinates, a heat map
+    assert all(ElementTree.fromstring(svg).tag.endswith("svg") for svg in drawn)
+
+
+def test_what_stands_in_a_run_s_files_is_shown_and_never_run(tmp_path: Path) -> None:
+    bad = "<script>alert(1)</script>"
+    run(tmp_path / "a", MASS | {"prior": bad, "<img src=x>": 1}, {"test/elbo": -1.0})
+    run(tmp_path / "b", MASS | {"prior": "x", "<img src=x>": 2}, {"test/elbo": -2.0})
+    run(tmp_path / "c", MASS, why=bad)
+    page = Page(report.page(find_runs(tmp_path), bad))
+    assert "script" not in page.tags
+    assert "x" not in page.sources
+    assert page.words.count(bad) >= 3
+
+
+def test_csv_has_every_metric_of_every_run(sweep: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(report.as_csv(find_runs(sweep)))))
+    assert len(rows) == 11
+    assert rows[3]["test/elbo"] == "-22.0"
+    assert rows[3]["latent_dim"] == "10"
+    assert rows[9]["failure"] == "loss: became NaN at step 7"
+    assert rows[8]["nats_of"] == "density"
+
+
+def test_the_command_writes_three_files(call, sweep: Path, tmp_path: Path) -> None:
+    status, out, error = call(cli.report, str(sweep))
+    assert (status, error) == (0, "")
+    for name in ("report.html", "report.csv", "report.md"):
+        assert str(sweep / name) in out
+        assert (sweep / name).stat().st_size > 200
+    status, out, _ = call(cli.report, f"dir={sweep}", f"out={tmp_path / 'all.html'}")
+    assert status == 0
+    assert (tmp_path / "all.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "is not a folder"),
+        (lambda folder: folder.mkdir(), "has no run in it"),
+        (lambda folder: run(folder / "a", MASS, {}).joinpath("metrics.json").write_text("{"),
+         "metrics.json' is damaged"),
+        (lambda folder: run(folder / "a", MASS, {}).joinpath("hparams.yaml").write_text("[1]"),
+         "hparams.yaml' is damaged (it holds no names with values)"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_reported_is_told_in_one_line(call, tmp_path: Path, make, message) -> None:
+    make(tmp_path / "sweep")
+    status, _, error = call(cli.report, str(tmp_path / "sweep"))
+    assert status == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.rglob("report*"))
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, -90.0])
+def test_curves_of_what_diverged_or_stood_still_are_drawn_beside_others(value: float) -> None:
+    steps = range(30)
+    lines = {"still": dict.fromkeys(steps, value), "rising": {s: s - 100.0 for s in steps}}
+    bottom, top = charts.curves(lines, "ELBO").axes[0].get_ylim()
+    assert -120 < bottom < top < -60
+
+
+def test_what_follows_from_the_choice_of_an_option_is_not_named() -> None:
+    def runs(*settings: dict[str, Value]) -> list[Run]:
+        return [Run(str(i), Path(str(i)), s, {}, None) for i, s in enumerate(settings)]
+
+    mixture = {"prior": "MixturePrior", "prior.components": 10.0}
+    assert differing(runs({"prior": "FlowPrior", "prior.steps": 3.0}, mixture)) == ["prior"]
+    fewer = mixture | {"prior.components": 5.0}
+    assert differing(runs({"prior": "FlowPrior"}, mixture, fewer)) == ["prior", "prior.components"]
+    assert differing(runs(mixture, fewer)) == ["prior.components"]
+
+
+def test_a_real_sweep_is_reported(call, tmp_path: Path) -> None:
+    jobs = ["-m", "prior=standard,gaussian", "latent_dim=2", *SHORT, "hydra.sweep.dir=sweep"]
+    assert call(cli.train, *jobs)[0] == 0
+    runs = find_runs(Path("sweep"))
+    assert differing(runs) == ["prior"]
+    assert [r.settings["prior"] for r in runs] == ["StandardPrior", "GaussianPrior"]
+    assert {r.kind for r in runs} == {("mass", "Digits", "dynamic", "64")}
+    assert all(len(curve(r.folder, "val/elbo")) == 1 for r in runs)
+    page = Page(report.page(runs, "sweep"))
+    assert "prior StandardPrior" in page.words  # below its samples
+    assert "GaussianPrior" in page.words

@@ -1,0 +1,190 @@
+"""A run that was cut off ends as if it never had been, to the last bit."""
+
+import itertools
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import seed_everything
+from tensorboard.summary.writer import event_file_writer
+
+from chaos import differing, outcome
+from conftest import composed, cut_off, train
+from cvae.config.hydra import find
+from cvae.data.base import ShuffledBatches
+from cvae.runs.checkpoint import KEY, read
+from cvae.runs.folder import RunFolder
+from cvae.training.module import TrainingModule
+
+TINY = ["network.width=16", "~callbacks.progress", "optimizer.lr=0.01", "data.batch_size=256"]
+
+
+def require_same(folder: Path, other: Path) -> None:
+    assert differing(outcome(folder), outcome(other)) == []
+
+
+OPTIMAL = ["likelihood=gaussian", "likelihood.scale=optimal"]
+IWAE = [
+    "objective=iwae",
+    *(f"callbacks.{name}.monitor=val/loss" for name in ("best", "early_stopping")),
+    *(f"callbacks.{name}.mode=min" for name in ("best", "early_stopping")),
+]
+OFTEN = "callbacks.last.every_n_steps=1"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "epoch", "batch"),
+    [
+        (["trainer.max_epochs=5", "prior=standard"], 3, 2),
+        (["trainer.max_epochs=5", "scheduler=cosine", "objective.warmup_epochs=4"], 3, 2),
+        (["scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.3"], 3, 2),
+        (["trainer.max_epochs=40", "callbacks.early_stopping.patience=1"], 3, 2),
+        ([OFTEN, "objective.warmup_epochs=4"], 3, 2),
+        ([OFTEN, "scheduler=cosine", "+trainer.val_check_interval=3"], 3, 5),
+        ([OFTEN, "+trainer.limit_train_batches=4"], 2, 3),
+        ([OFTEN, "+trainer.val_check_interval=4"], 4, 5),
+        (["+trainer.check_val_every_n_epoch=2", "callbacks.early_stopping.patience=1"], 2, 1),
+        ([OFTEN, "+trainer.accumulate_grad_batches=2"], 2, 4),
+        (["callbacks.last.every_n_minutes=0", "prior=standard"], 0, 1),
+        ([], 0, 0),
+        ([OFTEN, "callbacks=ema", "objective=geco", "refit=mixture"], 2, 3),
+        ([OFTEN, *OPTIMAL, *IWAE], 2, 3),
+    ],
+    ids=[
+        *("plain", "cosine", "plateau", "stopped early", "within an epoch", "several validations"),
+        *("short epochs", "no validation at the end", "validation at times"),
+        *("several batches a step", "by the clock", "before any checkpoint"),
+        *("averages", "another monitor"),
+    ],
+)
+def test_a_run_cut_off_ends_as_one_that_was_not(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: list[str],
+    epoch: int,
+    batch: int,
+) -> None:
+    line = [*TINY, "trainer.max_epochs=5", *overrides]
+    train(composed(*line), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        cut_off(patch, epoch=epoch, batch=batch)
+        with pytest.raises(SystemExit):
+            train(composed(*line), tmp_path / "cut")
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    seed_everything(7)  # a new process starts anywhere
+    train(composed(*line, f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    require_same(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("hook", ["on_validation_epoch_end", "on_save_checkpoint"])
+def test_a_run_cut_off_between_its_steps_ends_as_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    line = [*TINY, "trainer.max_epochs=3", OFTEN]
+    train(composed(*line), tmp_path / "whole")
+    whole, calls = getattr(TrainingModule, hook), itertools.count()
+
+    def cut(self: TrainingModule, *arguments: Any) -> None:
+        whole(self, *arguments)
+        if self.current_epoch == 1 and next(calls) == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, hook, cut)
+        with pytest.raises(SystemExit):
+            train(composed(*line), tmp_path / "cut")
+    train(composed(*line, f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    require_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_damaged_last_checkpoint_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [*TINY, "trainer.max_epochs=3", "optimizer.lr=0.3"]  # whose best epoch is not the last
+    train(composed(*line), tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "torn")
+    last = tmp_path / "torn" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-1000])
+    (tmp_path / "torn" / "metrics.json").unlink()
+    train(composed(*line, f"resume={tmp_path / 'torn'}"), tmp_path / "torn")
+    require_same(tmp_path / "whole", tmp_path / "torn")
+    assert "last.ckpt is damaged or missing: resuming from" in capsys.readouterr().err
+
+
+def test_event_files_of_one_second_are_read_in_the_order_they_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    # The names of a process's files end in a number, and 10 comes before 9 by name.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
+    train(composed(*TINY, "trainer.max_epochs=1"), tmp_path)
+    names = sorted(path.name for path in tmp_path.glob("events.out.tfevents.*"))
+    assert [name.rpartition(".")[2] for name in names] == ["9", "10"]
+
+
+def test_the_time_that_a_run_took_is_that_of_all_its_parts(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=1"]
+    _, metrics = train(composed(*line), tmp_path)
+    contents = read(RunFolder(tmp_path).last).contents
+    spent = contents[KEY]["seconds"]
+    assert 0 < spent < metrics["seconds"]
+    _, again = train(composed(*line, f"resume={tmp_path}"), tmp_path)
+    assert spent < again["seconds"]
+    contents[KEY]["seconds"] = 1000.0
+    torch.save(contents, tmp_path / "checkpoints" / "last.ckpt")
+    _, again = train(composed(*line, f"resume={tmp_path}"), tmp_path)
+    assert 1000 < again["seconds"] < 1100
+
+
+def test_a_drawn_seed_is_recorded_and_kept(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=1", "seed=null"]
+    for name in ("one", "two"):
+        train(composed(*line), tmp_path / name)
+    drawn = [read(tmp_path / n).config["seed"] for n in ("one", "two")]
+    assert drawn[0] != drawn[1]
+    assert f"seed: {drawn[0]}" in (tmp_path / "one" / "hparams.yaml").read_text()
+    train(composed(*TINY, "trainer.max_epochs=1", f"seed={drawn[0]}"), tmp_path / "again")
+    require_same(tmp_path / "one", tmp_path / "again")
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=60", "callbacks.early_stopping.patience=1"]
+    _, metrics = train(composed(*line, "optimizer.lr=0.1"), tmp_path)
+    assert metrics["epochs"] < 60
+    _, again = train(composed(*line, "optimizer.lr=0.1", f"resume={tmp_path}"), tmp_path)
+    assert {**again, "seconds": 0} == {**metrics, "seconds": 0}
+
+
+@pytest.mark.parametrize(("count", "processes"), [(10, 1), (10, 2), (11, 3), (3, 4)])
+def test_every_item_is_served_once_an_epoch(count: int, processes: int) -> None:
+    shares = [
+        ShuffledBatches(count, 2, seed=1, rank=r, processes=processes) for r in range(processes)
+    ]
+    served = [torch.cat(list(share)).tolist() for share in shares]
+    assert {len(share) for share in served} == {-(-count // processes)}  # all equally long
+    assert set().union(*served) == set(range(count))
+    assert all(len(list(share)) == len(share) for share in shares)
+
+
+def test_the_order_depends_on_the_seed_and_the_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        batches = ShuffledBatches(50, 8, seed, rank=0, processes=1)
+        batches.set_epoch(epoch)
+        return torch.cat(list(batches)).tolist()
+
+    assert order(0, 3) == order(0, 3)
+    orders = [order(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+
+
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not() -> None:
+    command = [sys.executable, str(find("experiments") / "chaos.py"), "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 runs ended as the one that was left alone" in done.stdout
