@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import nn
 
 from cvae.batch import Sizes
 from cvae.config.building import build_datamodule, build_model
-from cvae.config.hydra import Config, find, plain
+from cvae.config.hydra import Config, find, resolved
 from cvae.data import mnist
 from cvae.data.base import ImageData
 from cvae.evaluation import judge
@@ -68,8 +67,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judges:
 
 def composed(*overrides: str) -> Config:
     """The configuration that the command line would give, resolved."""
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
-        return plain(compose("train", list(overrides)))
+    return resolved("train", list(overrides))
 
 
 GROUPS = sorted(path.name for path in find("conf").iterdir() if path.is_dir())

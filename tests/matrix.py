@@ -19,7 +19,7 @@ COMBINATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "python3.12-torch2.11": ("3.12", OLDER_TORCH),
     "python3.11-hydra1.4": ("3.11", HYDRA_1_4),
 }
-"""The Python and the further versions of each combination; make test has Python's and torch's own."""
+"""The Python and the other versions of each combination; the rest is the newest."""
 FAST = (
     *("tests/commands", "tests/conditions", "tests/data", "tests/model", "tests/runs"),
     *("tests/sweeps", "tests/training/test_resume.py", "tests/test_catalogue.py"),

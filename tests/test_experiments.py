@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
 import page
 import table
 from conftest import SHORT
 from cvae.commands import main as cli
-from cvae.config.hydra import find
+from cvae.config.hydra import composing, find
 from cvae.errors import InputError
 
 EXPERIMENTS = Path(table.__file__).parent
@@ -119,7 +119,7 @@ def test_every_figure_of_a_run_is_shown(name: str) -> None:
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_an_experiment_was_evaluated_as_its_file_says(name: str) -> None:
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+    with composing():
         said = compose("evaluate", ["checkpoint=RUN_DIR", *page.described(name)[1]])
     metrics = RESULTS[name]["metrics"]
     assert metrics["samples"] == said.samples

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from conftest import GROUPS, SHORT, composed, options, train
-from cvae.config.hydra import find
+from cvae.config.hydra import composing
 from cvae.training.fit import prepare
 
 REPOSITORY = Path(__file__).parents[1]
@@ -135,7 +135,7 @@ def test_their_commands_have_such_options(line: str) -> None:
         for override in OverridesParser.create().parse_overrides(given)
         if not override.is_interval_sweep()
     ]
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+    with composing():
         compose(command.removeprefix("cvae-"), one_job)
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import lightning
 import torch
-from hydra import compose, initialize_config_dir
 from inference import network
 from rivals import CLASSES, Network
 from torch import Tensor
@@ -27,7 +26,7 @@ from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from cvae.config.hydra import find, plain
+from cvae.config.hydra import resolved
 from cvae.training.fit import fit, prepare
 from training import IMAGES
 
@@ -78,8 +77,7 @@ def _now() -> float:
 
 def _run(root: Path, clock: Clock, *overrides: str) -> float:
     """Train by the framework, everything logged and saved; return the seconds of the whole run."""
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
-        config = plain(compose("train", [f"data.root={root}", "trainer=gpu", *overrides]))
+    config = resolved("train", [f"data.root={root}", "trainer=gpu", *overrides])
     started = _now()
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         fit(prepare(config), Path(folder), [clock])

@@ -3,12 +3,11 @@
 from time import perf_counter
 
 import torch
-from hydra import compose, initialize_config_dir
 from rivals import CLASSES, FORWARD, product_rate
 
 from cvae.batch import Sizes
 from cvae.config.building import build_model
-from cvae.config.hydra import find, plain
+from cvae.config.hydra import resolved
 from cvae.model.cvae import CVAE
 
 SAMPLES, IMAGES = 1000, 100
@@ -17,8 +16,7 @@ DIGITS, SINGLE = 10_000, 100
 
 def network(compiled: bool = False) -> CVAE:
     """Return the seed's network as the framework builds it, untrained."""
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
-        config = plain(compose("train", ["experiment=roeder2018_cvae"]))
+    config = resolved("train", ["experiment=roeder2018_cvae"])
     model = build_model(config, Sizes((1, 28, 28), CLASSES)).eval()
     if compiled:
         model.compile_parts()

@@ -14,12 +14,11 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from lightning import Callback
 from rivals import TRAINING, Steps, bare, per_sample, product_rate
 from torchvision import datasets
 
-from cvae.config.hydra import find, plain
+from cvae.config.hydra import resolved
 from cvae.training.fit import fit, prepare
 
 TURN = 54
@@ -161,8 +160,7 @@ def measure(
 
 def _train(root: Path, options: list[str], watching: Callback) -> None:
     options = ["experiment=roeder2018_cvae", f"data.root={root}", *options]
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
-        config = plain(compose("train", options))
+    config = resolved("train", options)
     os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn as on a terminal
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         fit(prepare(config), Path(folder), [watching])

@@ -1,4 +1,4 @@
-"""What flows between the data and the model."""
+"""The types that pass from the data to the model."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -21,8 +21,8 @@ class Batch(NamedTuple):
 class Items(NamedTuple):
     """N items of a data set, before a condition makes pairs of them.
 
-    `images` (N, C, H, W); `labels`, the class of each, (N,), all 0 where there are none; `given`,
-    the condition that comes with each, (N, *given_shape), empty where there is none.
+    `images` (N, C, H, W); `labels`, the class of each image, (N,), all 0 if there are no classes;
+    `given`, the condition that comes with each image, (N, *given_shape), empty if there is none.
     """
 
     images: Tensor
@@ -31,16 +31,16 @@ class Items(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What a data set's items are like: enough to build a model for them."""
+    """Shapes and classes of a data set's items: enough to build a model for them."""
 
     image_shape: Shape
     """(C, H, W) of the images."""
     num_classes: int
-    """Number of classes that the labels count; 1 where there are none."""
+    """Number of classes; 1 if there are none."""
     given_shape: Shape = (0,)
-    """Shape of the condition that comes with each image; (0,) where there is none."""
+    """Shape of the condition that comes with each image; (0,) if there is none."""
     class_names: tuple[str, ...] = ()
-    """Name of each class; none where their numbers are their names."""
+    """Name of each class; empty if classes are named by their numbers."""
     levels: int = 256
     """Number of grey levels, evenly from 0 to 1."""
 
@@ -50,10 +50,10 @@ class Sizes(NamedTuple):
 
 
 class Support(IntEnum):
-    """The set that a pixel's values lie in, ordered by inclusion.
+    """The set of a pixel's values, ordered by inclusion.
 
-    The data module says which set it serves, a likelihood over which set it is a distribution;
-    a likelihood may read every set that its own contains.
+    The data module states which set it serves, and a likelihood the set over which it is a
+    distribution; a likelihood accepts every set that its own contains.
     """
 
     BINARY = 1

@@ -1,7 +1,6 @@
 """Hydra finds sweepers in this namespace alone; what this one does is in `cvae.sweeps`."""
 
-from collections.abc import Callable
-from typing import Any
+from pkgutil import resolve_name
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -15,14 +14,14 @@ class Sweep(Sweeper):
     Args:
         max_batch_size: The most jobs that the launcher is given at once; None is all of them.
         params: What is swept, beside what the command line says.
-        check: Raises an `InputError` unless a job's configuration can be run.
+        check: Name of a function that raises an `InputError` unless a configuration can be run.
     """
 
     def __init__(
         self,
         max_batch_size: int | None,
         params: dict[str, str] | None,
-        check: Callable[[Any], Any],
+        check: str,
     ) -> None:
         self.max_batch_size, self.params, self.check = max_batch_size, params or {}, check
 
@@ -47,6 +46,6 @@ class Sweep(Sweeper):
             self.launcher,
             self.config,
             [*(f"{key}={value}" for key, value in self.params.items()), *arguments],
-            self.check,
+            resolve_name(self.check),
             self.max_batch_size,
         )

@@ -142,7 +142,7 @@ def test_negative_weights_are_refused(given: dict[str, float]) -> None:
     [
         (
             lambda: ELBO(warmup_epochs=5, cycle_epochs=3),
-            "cycle_epochs: a cycle begins with .* at most 3 are expected, got 5",
+            "cycle_epochs: a cycle begins with .* at most 3, got 5; set objective.cycle_epochs=0",
         ),
         (lambda: FreeBits(-1), "free_nats: expected at least 0, got -1"),
         (lambda: BalancedELBO(1.5), "prior_share: expected a share from 0 to 1, got 1.5"),

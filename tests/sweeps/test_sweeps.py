@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 
 from conftest import QUICK, command, composed, cut_off, results, train
 from cvae.commands import main as cli
-from cvae.config.hydra import find
+from cvae.config.hydra import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.sweeps.job import _device
@@ -361,7 +361,7 @@ def test_two_processes_run_the_same_sweep_as_one(call, whole: Path) -> None:
 
 
 def hydra_of(*overrides: str) -> dict:
-    with initialize_config_dir(str(find("conf")), version_base="1.3"):
+    with composing():
         return compose("train", list(overrides), return_hydra_config=True)
 
 

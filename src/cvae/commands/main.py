@@ -16,13 +16,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cvae.config.hydra import Config, check_root, find, plain, quoted, require_usable
+from cvae.config.hydra import Config, check_root, plain, quoted, require_usable
+from cvae.config.hydra import main as hydra_main
 from cvae.config.schemas import SCHEMAS
 
 USAGE_ERROR = 2
@@ -58,7 +58,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         with _without_lightning_s_talk(), errors_in_one_line(name):
             require_usable(sys.argv[1:])
             sys.argv[1:] = arguments(sys.argv[1:])
-            hydra.main(version_base="1.3", config_path=str(find("conf")), config_name=name)(job)()
+            hydra_main(name, job)
 
     return main
 
@@ -83,11 +83,11 @@ class CheckFirst(Callback):
     """Checks the configuration of a run before Hydra writes anything.
 
     Args:
-        check: Raises an `InputError` unless the configuration can be run.
+        check: Name of a function that raises an `InputError` unless a configuration can be run.
         command: Name of the command, for the message.
     """
 
-    def __init__(self, check: Callable[[Config], None], command: str) -> None:
+    def __init__(self, check: str, command: str) -> None:
         self.check, self.command = check, command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -97,7 +97,7 @@ class CheckFirst(Callback):
             with errors_in_one_line(self.command):
                 settings = plain(config)
                 check_root(settings, SCHEMAS[self.command])
-                self.check(settings)
+                resolve_name(self.check)(settings)
                 require_free(Path(config.hydra.run.dir), resuming=settings["resume"] is not None)
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and continue

@@ -1,7 +1,7 @@
 """Conditions: how an item of a data set becomes a pair (x, y), one file per kind.
 
-A condition is built as `condition(sizes)` from the `Sizes` of a data set. It says the shapes of x
-and y, turns items into a `Batch`, encodes what a user asks for into x, and shows x and y as images.
+A condition is built as `condition(sizes)` from the `Sizes` of a data set. It gives the shapes of x
+and y, turns items into a `Batch`, encodes a user's request as x, and shows x and y as images.
 """
 
 from cvae.conditions.base import Condition, ConditionBuilder, Wanted

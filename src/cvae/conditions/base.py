@@ -1,4 +1,4 @@
-"""What every condition does."""
+"""The abstract condition."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from cvae.batch import Batch, Items, Shape, Sizes
 from cvae.errors import InputError
 
 Wanted = int | Sequence[int] | Tensor | None
-"""What a user asks for: a class, several, a tensor of conditions, or None for every class once."""
+"""A user's request: a class, several, a tensor of conditions, or None for every class once."""
 
 
 class Condition(ABC):
-    """What x is.
+    """Defines x and y: turns an item of a data set into a pair.
 
     Args:
-        sizes: What the data set's items are like.
+        sizes: Shapes and classes of the data set's items.
 
     Attributes:
         x_shape: Shape of one condition.
         y_shape: Shape of one target.
-        asked_by_class: Whether x says a class and nothing else, so that a class can be asked for.
-        needs_examples: Whether there is nothing to ask for but conditions taken from data.
+        asked_by_class: Whether x is a class and nothing else, so that users can ask for a class.
+        needs_examples: Whether conditions can only be taken from data.
     """
 
     x_shape: Shape
@@ -40,7 +40,7 @@ class Condition(ABC):
         """Turn items, their pixels in [0, 1], into a batch."""
 
     def encode(self, wanted: Wanted) -> Tensor:
-        """Turn what a user asks for into x, (B, *x_shape); a condition tensor passes unchanged.
+        """Encode a user's request as x, (B, *x_shape); a tensor of conditions is returned as float.
 
         Raises:
             InputError: If this condition has no such value.
@@ -55,10 +55,10 @@ class Condition(ABC):
         )
 
     def classes(self, words: str) -> list[int]:
-        """Return the classes that words such as "2018", "cat,dog" or "10,11" ask for.
+        """Return the classes in a text such as "2018", "cat,dog" or "10,11".
 
         Raises:
-            InputError: If this condition cannot be asked for a class, or knows no such class.
+            InputError: If users cannot ask this condition for a class, or it knows no such class.
         """
         raise InputError(
             "x: this model is conditioned on more than a class; leave x out, to take "
@@ -66,7 +66,7 @@ class Condition(ABC):
         )
 
     def names(self, x: Tensor) -> list[str]:
-        """Return a name for each of the conditions, (B, *x_shape), or none where they have none."""
+        """Return a name for each condition of (B, *x_shape); an empty list if they have none."""
         return []
 
     def whole(self, x: Tensor, y: Tensor) -> Tensor:
@@ -74,28 +74,28 @@ class Condition(ABC):
         return y
 
     def shown(self, x: Tensor) -> Tensor | None:
-        """Return conditions, (B, *x_shape), as images, (B, C, H, W), or None where they are not."""
+        """Return conditions, (B, *x_shape), as images, (B, C, H, W); None if they are not images."""
         return None
 
 
 class ConditionBuilder(Protocol):
-    """What builds a condition: a class of this folder with its options filled in."""
+    """A builder of conditions: a class of this folder with its options filled in."""
 
     def __call__(self, sizes: Sizes) -> Condition:
         """Return the condition for items of these sizes."""
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """Return labels, (B,), as rows of one 1 each, (B, classes).
+    """Return labels, (B,), as one-hot rows, (B, classes).
 
-    torch's own looks for the largest label, and has to wait for the device to tell.
+    torch's own function computes the largest label, and waits for the device to return it.
     """
     rows = torch.zeros(len(labels), num_classes, device=labels.device)
     return rows.scatter_(1, labels.unsqueeze(1), 1.0)
 
 
 def require_classes(sizes: Sizes) -> None:
-    """Raise an `InputError` where a label says nothing."""
+    """Raise an `InputError` if there is one class only, so that a label says nothing."""
     if sizes.num_classes == 1:
         raise InputError(
             "condition: the data have no classes, or one class only, so a label says nothing; "

@@ -1,4 +1,4 @@
-"""x is what the data set gives."""
+"""x is the condition that comes with each image of the data set."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from cvae.errors import InputError
 
 
 class GivenCondition(Condition):
-    """x is what the data set gives with each image y: numbers, or the image that y is a mask of.
+    """x comes with each image y in the data set: numbers, or the image that y is a mask of.
 
     Raises:
-        InputError: If the data set gives nothing.
+        InputError: If no condition comes with the images.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -34,10 +34,13 @@ class GivenCondition(Condition):
 
 
 class LabelAndGivenCondition(GivenCondition):
-    """x is what the data set gives, and the one-hot label with it.
+    """x is the condition that comes with each image, followed by the one-hot label.
 
-    The label is a plane per class behind an image's channels, one of them 1 and the others 0, and
-    behind the numbers of anything else, which is flattened.
+    If the condition is an image, the label is appended as one plane per class, the class's own
+    filled with 1 and the others with 0. Anything else is flattened, and the one-hot row appended.
+
+    Raises:
+        InputError: If no condition comes with the images, or there is one class only.
     """
 
     def __init__(self, sizes: Sizes) -> None:

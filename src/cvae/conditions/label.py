@@ -17,7 +17,7 @@ class LabelCondition(Condition):
     """x is the one-hot label, y the image.
 
     Raises:
-        InputError: If there is a single class, which says nothing about an image.
+        InputError: If there is one class only, which says nothing about an image.
     """
 
     asked_by_class = True
@@ -55,7 +55,7 @@ class LabelCondition(Condition):
         return one_hot(labels, self.num_classes)
 
     def classes(self, words: str) -> list[int]:
-        """Return the classes of digits in a row, or of names or numbers set apart by commas."""
+        """Return the classes of consecutive digits, or of names or numbers separated by commas."""
         names = [self.sizes.name(label) for label in range(self.num_classes)]
         digits = words.isascii() and words.isdigit() and max(map(len, names)) == 1
         asked = list(words) if digits else [word.strip() for word in words.split(",")]

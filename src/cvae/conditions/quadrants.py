@@ -21,11 +21,11 @@ class QuadrantsCondition(Condition):
     row: a visible pixel is not predicted, and does not count.
 
     Args:
-        sizes: What the data set's items are like.
+        sizes: Shapes and classes of the data set's items.
         visible: Number of visible quadrants, 1 to 3.
 
     Raises:
-        InputError: If `visible` is another number, or the images have a single row or column.
+        InputError: If `visible` is not 1, 2 or 3, or the images have a single row or column.
     """
 
     def __init__(self, sizes: Sizes, visible: int = 1) -> None:
@@ -36,7 +36,7 @@ class QuadrantsCondition(Condition):
         channels, height, width = self.image_shape
         if min(height, width) < 2:
             raise InputError(f"condition: images of {height}x{width} pixels have no quadrants")
-        # On the CPU also where a model is built on the meta device, to be looked at alone.
+        # On the CPU even if a model is built on the meta device, where its shapes are checked.
         seen = torch.zeros(height, width, dtype=torch.bool, device="cpu")
         seen[height // 2 :, : width // 2] = True
         if visible > 1:
@@ -64,6 +64,6 @@ class QuadrantsCondition(Condition):
         )
 
     def shown(self, x: Tensor) -> Tensor:
-        """Return what is visible, and a middle grey where nothing is, (B, C, H, W)."""
+        """Return the visible pixels, and a middle grey in place of the hidden, (B, C, H, W)."""
         visible, mask = x[..., :-1, :, :], x[..., -1:, :, :]
         return visible * mask + _UNSEEN * (1 - mask)

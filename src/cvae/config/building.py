@@ -14,14 +14,13 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from typeguard import TypeCheckError, check_type
 
 from cvae.batch import Sizes
 from cvae.conditions import Condition
-from cvae.config.hydra import Config
+from cvae.config.hydra import Config, instantiate, nodes
 from cvae.data.base import ImageData
 from cvae.errors import InputError, did_you_mean, require_at_least, under
 from cvae.model.cvae import CVAE
@@ -40,18 +39,6 @@ def require_known_settings(config: Config) -> None:
     # A group's own node comes before those that it is interpolated into.
     for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
         _check_node(path, node)
-
-
-def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
-    """Yield (path, node) of every node with a `_target_`, outermost first."""
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            yield path, config
-        for key, value in config.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(config, list):
-        for index, value in enumerate(config):
-            yield from nodes(value, f"{path}.{index}")
 
 
 def _check_node(path: str, node: Config) -> None:

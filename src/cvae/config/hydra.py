@@ -5,11 +5,15 @@ that help and shell completion come at once.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import hydra
+import hydra.utils
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -62,10 +66,63 @@ def _devices() -> int:
     return torch.cuda.device_count()
 
 
+_IS_1_3 = version("hydra-core").startswith("1.3")
+"""Hydra 1.4 has no `version_base`, builds only what it is allowed to, and renames a function."""
+_register: Any = OmegaConf.register_new_resolver if _IS_1_3 else OmegaConf.register_resolver
 for _resolver in (job_folder, gpus, gpus_here, slots):
-    OmegaConf.register_new_resolver(_resolver.__name__, _resolver, replace=True)
+    _register(_resolver.__name__, _resolver, replace=True)
 for _name, _schema in SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _schema)
+
+
+def main(name: str, task: Callable[[DictConfig], None]) -> None:
+    """Run Hydra's main over the configuration `conf/NAME.yaml` and the command line.
+
+    Args:
+        name: Name of the command.
+        task: Takes the composed configuration.
+    """
+    own: dict[str, Any] = {"execution_whitelist": ["cvae.*", "hydra_plugins.*"]}
+    options = {"version_base": "1.3"} if _IS_1_3 else own
+    hydra.main(config_path=str(find("conf")), config_name=name, **options)(task)()
+
+
+def resolved(name: str, overrides: list[str]) -> Config:
+    """Return the configuration that a command and these overrides give, resolved, as plain data."""
+    with composing():
+        return plain(compose(name, overrides))
+
+
+def composing() -> initialize_config_dir:
+    """Return a context in which `hydra.compose` finds the configuration of every command."""
+    options: dict[str, Any] = {"version_base": "1.3"} if _IS_1_3 else {}
+    return initialize_config_dir(str(find("conf")), **options)
+
+
+def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
+    """Yield (path, node) of every node with a `_target_`, outermost first."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield path, config
+        for key, value in config.items():
+            yield from nodes(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(config, list):
+        for index, value in enumerate(config):
+            yield from nodes(value, f"{path}.{index}")
+
+
+def instantiate(node: Any, **changes: Any) -> Any:
+    """Return what a node builds.
+
+    It may build every class that it names: a configuration of a file has been checked before.
+
+    Args:
+        node: The node, plain data with a `_target_`.
+        **changes: Arguments that take the place of its own.
+    """
+    if not _IS_1_3:
+        changes["_execution_whitelist_"] = [str(part["_target_"]) for _, part in nodes(node)]
+    return hydra.utils.instantiate(node, **changes)
 
 
 def plain(config: DictConfig) -> Config:

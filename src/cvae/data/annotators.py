@@ -1,19 +1,19 @@
 """Segmentation with several annotators, simulated on real digits, so that the true p(y|x) is known.
 
 x is a noisy grey image of a digit; y is the mask that one of four annotators draws around its
-strokes, each with a habit of their own. The process, for an image g of MNIST:
+strokes. Each annotator has a habit. The process, for an image g of MNIST:
 
 1. Its strokes are s = [g > 1/4].
 2. x = 1/4 + s / 2 + noise * u, u uniform over [-1, 1], rounded to 256 levels.
 3. An annotator is drawn, each with probability 1/4:
-   generous draws all within a pixel of s (s dilated by 3x3),
-   sparing leaves out the upper and left edge (s eroded by 2x2),
-   shifted draws s two pixels to the right and one down,
-   thick misses thin strokes (s opened by a cross of five pixels: eroded, then dilated).
+   "generous" draws every pixel within one pixel of s (s dilated by 3x3),
+   "sparing" omits the upper and left edge (s eroded by 2x2),
+   "shifted" draws s two pixels to the right and one down,
+   "thick" misses thin strokes (s opened by a cross of five pixels: eroded, then dilated).
 
-With noise below 1/4, s = [x > 1/2]: everyone sees the same strokes, and p(y|x) is exactly four
-masks of equal weight. Whoever draws among an image's four references draws from it, and no model
-has a lower expected energy distance.
+With noise below 1/4, s = [x > 1/2]: all annotators see the same strokes, and p(y|x) is exactly four
+masks of equal weight. To choose one of an image's four references at random is to draw from p(y|x),
+and no model has a lower expected energy distance than these draws.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ class Annotators(MNIST):
 
     Args:
         condition: Builder of the condition.
-        noise: Largest deviation of a pixel, of a range of 1.
+        noise: Largest deviation of a pixel, for pixels in [0, 1].
         train_images: Number of images to train and validate on.
         test_images: Number of images to test on.
         **options: As for `MNIST`.
@@ -63,7 +63,7 @@ class Annotators(MNIST):
             raise ArgumentError(
                 "noise",
                 f"expected a number from 0 to below {_HALF_CONTRAST}, where strokes "
-                f"can still be told from paper, got {noise}",
+                f"can still be distinguished from paper, got {noise}",
             )
         require_at_least("train_images", train_images, 2)
         require_at_least("test_images", test_images, 1)

@@ -1,4 +1,4 @@
-"""Pairs (x, y) of one's own, from a file of numpy arrays."""
+"""A user's own pairs (x, y), from a file of numpy arrays."""
 
 import zipfile
 import zlib
@@ -24,14 +24,15 @@ _KINDS = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f"
 
 
 class Arrays(OwnData):
-    """Reads `FILE.npz`: images `y`, and with each what it depends on, `x`.
+    """Reads `FILE.npz`: images `y`, and for each the condition `x`.
 
-    `y` is (N, H, W) or (N, C, H, W), C 1 or 3: whole numbers from 0 to 255, or real ones from 0 to
-    1, which are kept in 256 levels; 0 and 1 alone stay binary. `x` has N rows of anything: whole
-    numbers (N,) are classes, for condition=label; anything else is a condition, for
-    condition=image. It comes as it is, but for images of whole numbers up to 255, which come as
-    pixels from 0 to 1; (N, H, W) are images of one channel. `labels` (N,) may give classes besides.
-    `x_val`, `y_val` and `x_test`, `y_test` (and their labels) are splits of their own.
+    `y` is (N, H, W) or (N, C, H, W), C 1 or 3: whole numbers from 0 to 255, or real numbers from 0
+    to 1, which are rounded to 256 levels; images of only 0 and 1 stay binary. `x` has N rows: whole
+    numbers (N,) are classes, for condition=label; any other array is a condition, for
+    condition=image. Conditions are not changed, except images of whole numbers up to 255, which
+    become pixels in [0, 1]; (N, H, W) are images of one channel. `labels` (N,) may give classes in
+    addition. `x_val`, `y_val` and `x_test`, `y_test` (and their labels) give a validation and a
+    test split.
 
     Args:
         condition: Builder of the condition.
@@ -39,7 +40,7 @@ class Arrays(OwnData):
         **options: As for `OwnData`.
 
     Raises:
-        InputError: If the file or an array is missing or does not fit; it names both.
+        InputError: If the file or an array is missing or does not fit; the message names both.
     """
 
     def __init__(self, condition: ConditionBuilder, *, path: str, **options: Any) -> None:
@@ -181,7 +182,7 @@ class Arrays(OwnData):
         }
 
     def _labels(self, name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        numbers = "; numbers that are no classes are an x of shape (N, 1), or real" * (name == "x")
+        numbers = "; for numbers that are not classes give x as (N, 1), or real" * (name == "x")
         known = np.unique(arrays[""])
         for split, array in arrays.items():
             found = np.unique(array)

@@ -1,9 +1,9 @@
-"""What every source of images shares: splits, binarisation, batches, the pair (x, y).
+"""The base of every source of images: splits, binarisation, batches, the pair (x, y).
 
-Integer pixels and labels travel to the device; scaling, binarising and one-hot happen there. The
-training set's dynamic binarisation (Salakhutdinov & Murray 2008, "On the Quantitative Analysis of
-Deep Belief Networks") draws the pixels anew at every presentation. Validation and test are drawn
-once, from a fixed seed, so that every run is judged on the same pixels.
+Integer pixels and labels are moved to the device; scaling, binarising and one-hot are done there.
+The training set's dynamic binarisation (Salakhutdinov & Murray 2008, "On the Quantitative Analysis
+of Deep Belief Networks") draws the pixels again every time that an image is used. Validation and
+test pixels are drawn once, from a fixed seed, so that every run is judged on the same pixels.
 """
 
 import math
@@ -31,7 +31,7 @@ _FEWEST_CONDITIONS = 20
 
 
 class IndexedBatches(Dataset[Items]):
-    """Items fetched a whole batch by one index, so that no sample is ever touched on its own."""
+    """Items of which one index fetches a whole batch, so that no sample is handled by itself."""
 
     def __init__(self, items: Items) -> None:
         self.items = items
@@ -47,11 +47,11 @@ class IndexedBatches(Dataset[Items]):
 
 
 class ShuffledBatches(DistributedSampler[Tensor]):
-    """The places of each batch, (M,), in a new order every epoch.
+    """The indices of each batch, (M,), in a new order every epoch.
 
-    The order is a function of the seed and the epoch alone, so that a resumed run sees the batches
-    that it would have seen; of the epoch that it was cut off in, those after the first `seen`.
-    Several processes take turns at the places, and repeat the first few where they cannot share
+    The order depends on the seed and the epoch alone, so a resumed run sees the same batches as an
+    uninterrupted one; in the epoch of the interruption, those after the first `seen`. Several
+    processes take the indices in turn, and repeat the first few if the count cannot be divided
     evenly. Lightning sets the epoch of a sampler of this base class, and does not replace it.
     """
 
@@ -82,9 +82,9 @@ class ShuffledBatches(DistributedSampler[Tensor]):
 
 
 def groups(given: Tensor) -> Tensor:
-    """Number the different conditions among N, (N, ...): the same ones have one number, (N,).
+    """Number the distinct conditions among N, (N, ...): equal ones get the same number, (N,).
 
-    Where there is nothing given, (N, 0), every item has a number of its own.
+    Where no condition is given, (N, 0), every item gets a different number.
     """
     if not given.numel():
         return torch.arange(len(given))
@@ -97,17 +97,17 @@ def _whole(batch: Any) -> Any:
 
 
 def labelled(images: Tensor, labels: Tensor) -> Items:
-    """Return items with which no condition is given."""
+    """Return items of images (N, C, H, W) and labels (N,), without a given condition."""
     return Items(images, labels, images.new_empty(len(images), 0))
 
 
 def joined(first: Items, second: Items) -> Items:
-    """Return the items of one and of the other."""
+    """Return the items of the first, followed by those of the second."""
     return Items(*(torch.cat(parts) for parts in zip(first, second, strict=True)))
 
 
 def taken(items: Items, index: Tensor) -> Items:
-    """Return the items at the places of `index`, (M,)."""
+    """Return the items at the indices `index`, (M,)."""
     return Items(*(part.index_select(0, index) for part in items))
 
 
@@ -115,19 +115,19 @@ class ImageData(LightningDataModule, ABC):
     """Serves `Batch(x, y)` from images that fit in memory.
 
     Args:
-        condition: Builder of the condition, which makes (x, y) of an item.
+        condition: Builder of the condition, which turns an item into (x, y).
         batch_size: Images per batch.
         binarize: "dynamic" draws each pixel with its grey level as the probability, "threshold"
             splits the grey levels in the middle, "none" leaves them as they are.
         val_fraction: Share of the training set held out for validation, stratified by label.
-        split_seed: Seed of that split; apart from the run's seed, so that runs of several seeds
-            are validated on the same images.
+        split_seed: Seed of that split; separate from the run's seed, so that runs with several
+            seeds are validated on the same images.
 
     Attributes:
-        sizes: What the items are like.
+        sizes: Shapes and classes of the items.
         order_seed: Seed of the order of the training batches.
-        position: The epoch, and the number of its batches that were trained on, that the next
-            training starts after.
+        position: Where the next training starts: the epoch, and the number of its batches that
+            have already been trained on.
 
     Raises:
         InputError: If an argument is out of its range.
@@ -167,7 +167,7 @@ class ImageData(LightningDataModule, ABC):
     def read(self, train: bool) -> Items:
         """Return the training or the test items, with int64 labels.
 
-        Images hold grey levels, integers from 0 to one less than their number in `sizes`.
+        Images hold grey levels, integers from 0 to `sizes.levels - 1`.
         """
 
     @cached_property
@@ -185,7 +185,7 @@ class ImageData(LightningDataModule, ABC):
 
     @property
     def support(self) -> Support:
-        """The set that the served pixels lie in."""
+        """The set of values of the served pixels."""
         grey = self.binarize == "none" and self.sizes.levels > 2
         return Support.LEVELS if grey else Support.BINARY
 
@@ -199,13 +199,13 @@ class ImageData(LightningDataModule, ABC):
             self.test_set = IndexedBatches(self._fixed(self.read(train=False)))
 
     def split(self, items: Items, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the places of the items to keep, and of those to hold out, by class alike.
+        """Return the indices of the items to keep and of those to hold out, stratified by class.
 
-        Items with the same condition given are several references for it, and stay together (they
-        count as one, of the first one's class), unless conditions are too few to be held out.
+        Items with the same given condition are several references for it and stay together (they
+        count as one, of the first one's class), unless there are too few conditions to split.
 
         Raises:
-            InputError: If either would lack a class.
+            InputError: If either part would lack a class.
         """
         group = groups(items.given)
         if int(group.max()) + 1 < _FEWEST_CONDITIONS:
@@ -224,7 +224,7 @@ class ImageData(LightningDataModule, ABC):
             raise InputError(
                 f"data: {fraction} of {len(first)} images cannot be held out with every class on "
                 f"both sides ({error}); give more of each class, or another data.val_fraction if "
-                "it is the validation split"
+                "this is the validation split"
             ) from error
         if len(first) == len(group):
             return parts[0], parts[1]
@@ -238,7 +238,7 @@ class ImageData(LightningDataModule, ABC):
             device = self.trainer.strategy.root_device
         # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
         (epoch, seen), self.position = self.position, (0, 0)
-        # All of it is on the device, where no step has to wait for the host.
+        # The whole set is on the device, so that no step waits for the host.
         train_set = IndexedBatches(self.transfer_batch_to_device(self.train_set.items, device, 0))
         order = ShuffledBatches(
             len(train_set), self.batch_size, self.order_seed, rank, processes, device, epoch, seen
@@ -257,7 +257,7 @@ class ImageData(LightningDataModule, ABC):
         return Items(*(part.to(device, non_blocking=True) for part in batch))
 
     def on_after_batch_transfer(self, batch: Items, dataloader_idx: int = 0) -> Batch:
-        """Scale, binarise and pair, on the device that the batch has reached."""
+        """Scale, binarise and pair the items, on the device of the batch."""
         images = batch.images.float().div_(self.sizes.levels - 1)
         if self.binarize == "dynamic":
             images = draw_binary(
@@ -269,7 +269,7 @@ class ImageData(LightningDataModule, ABC):
         return self.condition(batch._replace(images=images, given=given))
 
     def _loader(self, dataset: IndexedBatches, **options: Any) -> DataLoader[Items]:
-        # Each pass over a loader draws a number, which must not come from the noise's generator.
+        # Each pass over a loader draws a number, which must not come from the generator of z.
         own = torch.Generator()
         return DataLoader(dataset, collate_fn=_whole, generator=own, **options)
 

@@ -12,8 +12,8 @@ class Digits(ImageData):
     """1,797 real scans of 8x8 pixels with 17 grey levels; no download.
 
     The test part of "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI
-    Machine Learning Repository). It has no split of its own: every fifth image of each class, by a
-    split that never changes, is the test set.
+    Machine Learning Repository). It comes without splits: a fifth of each class, by a split that
+    never changes, is the test set.
     """
 
     sizes = Sizes((1, 8, 8), 10, levels=17)

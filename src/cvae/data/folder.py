@@ -1,4 +1,4 @@
-"""Labelled images of one's own, from folders of image files."""
+"""A user's own labelled images, from folders of image files."""
 
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,20 @@ _WHITE = (255, 255, 255, 255)
 class Folder(OwnData):
     """Reads `DIR/CLASS/FILE`: a sub-folder for each class, of any images that Pillow reads.
 
-    With `DIR/train`, that one holds the sub-folders of classes, and `DIR/val` and `DIR/test` those
-    of splits of their own. Grey images have one channel; where a single one has colour, all have
-    three. What is transparent becomes white. Names that begin with a dot are passed over.
+    With `DIR/train`, that folder holds the sub-folders of classes, and `DIR/val` and `DIR/test`
+    hold those of a validation and a test split. Grey images have one channel; if any image has
+    colour, all have three. Transparent pixels become white. Names that begin with a dot are
+    ignored.
 
     Args:
         condition: Builder of the condition.
         root: The folder.
-        size: Height and width that all images are resized to; None takes them as they are.
+        size: Height and width to which all images are resized, in pixels; None keeps their size.
         **options: As for `OwnData`.
 
     Raises:
-        InputError: If the folder does not hold images in classes, or an image does not fit; it
-            names the file.
+        InputError: If the folder does not hold images in classes, or an image does not fit; the
+            message names the file.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class Folder(OwnData):
             raise ArgumentError(
                 "root",
                 f"'{splits['train']}' has {len(classes)} folders of images, expected "
-                "one for each class and two classes at least; put the images of a class into a "
-                "folder of its own",
+                "one for each class and at least two classes; put the images of each class into "
+                "a separate folder",
             )
         found = {name: self._images(folder, classes) for name, folder in splits.items()}
         files = [file for part in found.values() for file in part]
@@ -78,7 +79,7 @@ class Folder(OwnData):
             if name not in classes:
                 raise ArgumentError(
                     "root",
-                    f"'{folder / name}' is of no class of the training images "
+                    f"'{folder / name}' is not a class of the training images "
                     f"({', '.join(classes)})",
                 )
         return [
@@ -88,7 +89,7 @@ class Folder(OwnData):
         ]
 
     def _pixels(self, file: Path) -> np.ndarray:
-        """Return an image as it is meant to be seen, uint8 (1, H, W), or (3, H, W) with colour."""
+        """Return an image, upright and on white, as uint8 (1, H, W), or (3, H, W) with colour."""
         try:
             with Image.open(file) as opened:
                 if getattr(opened, "n_frames", 1) > 1:
@@ -106,7 +107,7 @@ class Folder(OwnData):
 
 
 def _in_bytes(image: Image.Image) -> Image.Image:
-    """Return an image in 256 levels, grey or of three colours, on white.
+    """Return an image in 256 levels, grey or RGB, on white.
 
     Raises:
         ValueError: If its numbers have no known range.
@@ -114,7 +115,7 @@ def _in_bytes(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels are of Pillow's mode {image.mode}, in no known range")
+        raise ValueError(f"its pixels are of Pillow's mode {image.mode}, whose range is not known")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), layer)

@@ -16,7 +16,7 @@ from cvae.data.base import ImageData, labelled
 from cvae.errors import InputError
 
 _UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AssertionError)
-"""What torchvision raises over files that are cut short or of another format."""
+"""Exceptions that torchvision raises for truncated files or another format."""
 
 
 class MNIST(ImageData):
@@ -24,7 +24,7 @@ class MNIST(ImageData):
 
     Args:
         condition: Builder of the condition.
-        root: Folder laid out as torchvision's: the files lie in `root/MNIST/raw`.
+        root: Folder laid out as torchvision's: the files are in `root/MNIST/raw`.
         download: Whether to fetch the files where they are missing. Several processes may start
             at once: one downloads, the others wait, and an interrupted download leaves nothing.
         **options: As for `ImageData`.
@@ -56,7 +56,7 @@ class MNIST(ImageData):
         """Download the files where they are missing.
 
         Raises:
-            InputError: If they are missing and cannot be had.
+            InputError: If they are missing and cannot be downloaded.
         """
         if not self._missing():
             return
@@ -97,8 +97,8 @@ class MNIST(ImageData):
         return [self.folder / name for name in self.files if not (self.folder / name).is_file()]
 
     def _fetch(self) -> None:
-        # torchvision takes any file of the right name for a whole one, so the files get their
-        # names only once all of them have come.
+        # torchvision takes any file of the right name for a complete one, so the files get their
+        # names only when all of them are downloaded.
         with TemporaryDirectory(dir=self.root) as scratch:
             for train in (True, False):
                 self.open(Path(scratch), train=train, download=True)

@@ -1,4 +1,4 @@
-"""What a user's own data share: splits that are given, or made once and for all."""
+"""The base of a user's own data: splits that are given, or made once and never changed."""
 
 import torch
 from torch import Tensor
@@ -12,11 +12,11 @@ _TEST_FRACTION = 0.2
 class OwnData(ImageData):
     """Items that have been read already.
 
-    Without a test split a fifth of the items is set apart, by a split that never changes.
+    Without a given test split, a fifth of the items is the test set, by a split that never changes.
 
     Attributes:
-        train_items: Items to train on, and to split what is not given off from.
-        val_items, test_items: Splits that are given, or None.
+        train_items: Items to train on; splits that are not given are taken from these.
+        val_items, test_items: The given splits, or None.
     """
 
     train_items: Items

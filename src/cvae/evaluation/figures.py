@@ -25,7 +25,7 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
     """Return a figure of images in rows and columns, each with its name.
 
     Args:
-        images: (R, C, channels, H, W) in [0, 1]; one channel is drawn as ink on paper.
+        images: (R, C, channels, H, W) in [0, 1]; with one channel, 1 is drawn black on white.
         columns: A name for each of the C columns, or none.
         rows: A name for each of the R rows, or none.
     """
@@ -75,8 +75,8 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
 class Plane(NamedTuple):
     """Points of a plane with their classes, and an ellipse for each class or a single one.
 
-    `points` (N, 2), `classes` (N,), `names` of the classes and of both axes; `centres` (E, 2) and
-    `covariances` (E, 2, 2) of E Gaussians.
+    `points` (N, 2), `classes` (N,), `names` of the classes, `axes`, the names of both axes;
+    `centres` (E, 2) and `covariances` (E, 2, 2) of E Gaussians.
     """
 
     points: Tensor
@@ -100,7 +100,7 @@ def latent_planes(planes: Mapping[str, Plane]) -> Figure:
         for colour, centre, covariance in zip(
             ["black"] if single else colours, plane.centres, plane.covariances, strict=True
         ):
-            if not single:  # a dark line below, so that a colour stands out from its own points
+            if not single:  # a dark line below, so that the ellipse is visible on points of its colour
                 axes.add_patch(_ellipse(centre, covariance, "black", 2.8))
             axes.add_patch(_ellipse(centre, covariance, colour, 1.6))
         axes.set_title(title)
@@ -131,7 +131,7 @@ def _ellipse(centre: Tensor, covariance: Tensor, colour: str, line: float) -> El
 
 
 def bars(values: Tensor, label: str) -> Figure:
-    """Return a bar for each value, (N,), tallest first, the number of the value below each."""
+    """Return a bar chart of values, (N,), tallest first, with each value's index below its bar."""
     order = values.argsort(descending=True)
     figure = Figure(figsize=(8, 3), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()

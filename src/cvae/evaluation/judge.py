@@ -1,7 +1,7 @@
 """The judge: a small classifier of real images, which says what a generated one looks like.
 
-It is trained once for a data set, on training images alone, and kept with its own metrics. Its
-features are what Fréchet and kernel distances are measured in.
+It is trained once for a data set, on training images alone, and kept with its own metrics. Fréchet
+and kernel distances are measured in its features.
 """
 
 import hashlib
@@ -33,20 +33,20 @@ Data = Callable[..., ImageData]
 """The data that a model was trained on, with changes."""
 
 FEWEST = 40
-"""Test images that distances need, to be halved."""
+"""Smallest number of test images for distances, which need two halves."""
 
 _DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
 _STEPS = 3500
 _MAX_LR = 4e-3
 _SHIFT = 14
-"""Images are shifted by up to one pixel for so many pixels of width."""
+"""Images are shifted by up to one pixel per this many pixels of width."""
 
 
 class Judge(LightningModule):
     """Three convolutional layers and a hidden one, for images of any size.
 
-    Trained on grey images and on the same binarised at random, half of each batch, so that it can
-    tell mean images and drawn pixels alike; each batch is shifted by a few pixels.
+    Half of each training batch is binarised at random, so that the judge recognises mean images as
+    well as drawn pixels; each batch is shifted by a few pixels.
 
     Args:
         image_shape: (C, H, W).
@@ -55,8 +55,8 @@ class Judge(LightningModule):
         num_features: Number of features F.
 
     Attributes:
-        features: Images (B, C, H, W) in [0, 1] to features (B, F), a module with `num_features`,
-            as torchmetrics takes it.
+        features: Module that maps images (B, C, H, W) in [0, 1] to features (B, F), with an
+            attribute `num_features`, as torchmetrics requires.
     """
 
     def __init__(
@@ -119,16 +119,16 @@ def why_no_judge(data: ImageData) -> str | None:
     data.prepare_data()
     data.setup("test")
     if data.sizes.num_classes == 1:
-        return "these data have no classes that it could tell apart"
+        return "these data have no classes that it could distinguish"
     if len(data.test_set) < FEWEST:
         return f"{len(data.test_set)} test images are too few, {FEWEST} are needed at least"
     return None
 
 
 def judge_for(data: Data, cache: Path, accelerator: str) -> tuple[Judge, ImageData]:
-    """Return the judge of a run's data, as `judge_of`, and the grey data that it knows.
+    """Return the judge of a run's data, as `judge_of`, and the grey data that it was trained on.
 
-    However the run was trained, it is that of all runs on the same data; its folder is printed.
+    All runs on the same data have the same judge, whatever their settings. Its folder is printed.
     """
     grey = data(condition=LabelCondition, binarize="none", **_DATA)
     judge, folder = judge_of(grey, cache.expanduser(), accelerator)
@@ -137,15 +137,15 @@ def judge_for(data: Data, cache: Path, accelerator: str) -> tuple[Judge, ImageDa
 
 
 def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Path]:
-    """Return the judge of a data set, trained if need be, and the folder that it is kept in.
+    """Return the judge of a data set, trained first if necessary, and its folder.
 
     Args:
         data: Grey images with their labels as conditions; the training split is trained on.
-        cache: Folder of all judges; each lies in one named after the images that it was trained on.
-        accelerator: What to train on, as Lightning names it.
+        cache: Folder of all judges; each has a sub-folder named after its training images.
+        accelerator: Device to train on, as Lightning names it.
 
     Raises:
-        InputError: If what the cache holds is damaged.
+        InputError: If the judge in the cache is damaged.
         OSError: If the judge has to be trained, and the cache cannot be written to.
     """
     data.prepare_data()
@@ -171,7 +171,7 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
 def _train_into(folder: Path, judge: Judge, data: ImageData, accelerator: str) -> None:
     print(f"training a judge of {type(data).__name__}, once, for {folder}")
     with TemporaryDirectory(dir=folder.parent) as scratch:
-        # A trainer of its own: the judge that is kept must not depend on how a model is evaluated.
+        # A separate trainer: the stored judge must not depend on the settings of an evaluation.
         trainer = Trainer(
             accelerator=accelerator,
             devices=1,

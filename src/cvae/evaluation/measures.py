@@ -1,6 +1,6 @@
-"""How good a model is: the bounds on its test split, and its images in the eyes of a judge.
+"""How good a model is: the bounds on its test split, and a judge's view of its images.
 
-Every function gives a flat dictionary of numbers by name.
+Functions that measure return a flat dictionary of numbers by name.
 """
 
 from collections.abc import Mapping
@@ -20,23 +20,23 @@ from cvae.evaluation.metrics.spread import SpreadDistance
 from cvae.model.cvae import CVAE
 
 _CHUNK = 1000
-"""Images that a network sees at a time."""
+"""Images that a network processes at a time."""
 _OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo")
 _EXAMPLES = 10
 _DRAWS = 16
-"""Masks drawn for each condition with several references, as is the custom on LIDC."""
+"""Masks drawn for each condition with several references, the usual number on LIDC."""
 _SEVERAL = 0.5
-"""Share of the conditions with several references below which those are a coincidence."""
+"""Share of conditions with several references below which the repetition is a coincidence."""
 _SUBSET = 1000
-"""Images in each of the kernel distance's subsets, as Bińkowski et al. 2018 have it."""
+"""Images in each subset of the kernel distance, as in Bińkowski et al. 2018."""
 
 
 def tagged_by_nats(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:
-    """Return the metrics under names in which only what may be compared shares one.
+    """Rename the metrics so that only comparable metrics have the same name.
 
-    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that no table that goes by names
+    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that a table by names never
     ranks a density against a mass, nor distances between binary images against those between grey
-    ones. What a model trained by cross-entropy is worth on binarised pixels is of a mass. KL per
+    ones. A model trained by cross-entropy, measured on binarised pixels, has nats of a mass. KL per
     dimension, and settings, are left out.
     """
     named = {}
@@ -77,7 +77,7 @@ def examples(data: ImageData) -> Tensor:
 
 
 def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]:
-    """Return the judge's accuracy on real test images: what consistency is to be held against.
+    """Return the judge's accuracy on real test images, the reference value for consistency.
 
     Args:
         judge: A trained judge, in evaluation mode.

@@ -1,8 +1,8 @@
-r"""The conditional variational autoencoder: three networks, and what one asks of them.
+r"""The conditional variational autoencoder: three networks, and the questions they answer.
 
 .. math:: p(y \mid x) = \int p(y \mid x, z) \, p(z \mid x) \, dz
 
-It is ordinary PyTorch: a notebook can build one from parts, and use it without a trainer.
+It is ordinary PyTorch: a notebook can build one from parts and use it without a trainer.
 """
 
 import math
@@ -18,8 +18,8 @@ from cvae.model.generator import Generator
 from cvae.model.objectives import Estimate, log_importance_weights
 from cvae.random import drawing_from
 
-_PIXELS = 2**21  # decoded at a time; bounds the memory
-_WEIGHED_ON_CPU = 2**18  # of them, where a density follows: small enough for the caches
+_PIXELS = 2**21  # pixels decoded at a time; bounds the memory
+_WEIGHED_ON_CPU = 2**18  # pixels decoded and weighed at a time on a CPU; they fit its caches
 
 
 class CVAE(nn.Module):
@@ -68,10 +68,10 @@ class CVAE(nn.Module):
             mean: Return the likelihood's mean given z instead of a draw of y.
 
         Returns:
-            Whole images, pixels in [0, 1], (n, B, C, H, W); what x shows of them is in its place.
+            Whole images, pixels in [0, 1], (n, B, C, H, W), with the pixels that x shows filled in.
 
         Raises:
-            InputError: If the model knows no such condition.
+            InputError: If `n` is below 1, or the model knows no such condition.
         """
         require_at_least("n", n, 1)
         x = self.encode(x)
@@ -79,12 +79,16 @@ class CVAE(nn.Module):
             return self._pixels(x, self.prior(x).sample((n,)), mean)
 
     def encode(self, x: Wanted) -> Tensor:
-        """Return what is asked for, as in `sample`, as conditions (B, *x_shape) on this device."""
+        """Return x, given as for `sample`, as conditions (B, *x_shape) on the model's device.
+
+        Raises:
+            InputError: If the model knows no such condition.
+        """
         return self.condition.encode(x).to(self.device)
 
     @torch.no_grad()
     def decode(self, x: Wanted, z: Tensor) -> Tensor:
-        """Return the likelihood's mean, whole images (..., B, C, H, W), of z, (..., B, L)."""
+        """Return the likelihood's mean given z, (..., B, L), as whole images (..., B, C, H, W)."""
         return self._pixels(self.encode(x), z, mean=True)
 
     @torch.no_grad()
@@ -93,7 +97,7 @@ class CVAE(nn.Module):
         return self._pixels(x, moments(self.posterior(x, y))[0], mean=True)
 
     def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
-        """Return the importance-sampled estimate of log p(y|x) in nats, (B,), as `estimate`."""
+        """Return only the log p(y|x) of `estimate`, in nats, (B,)."""
         return self.estimate(x, y, samples).log_prob
 
     @torch.no_grad()
@@ -101,8 +105,8 @@ class CVAE(nn.Module):
         """Estimate log p(y|x) by importance sampling from the posterior.
 
         The estimate is low on average and rises to log p(y|x) with the number of samples (Burda,
-        Grosse & Salakhutdinov 2016, theorem 1). Images and samples are streamed through in
-        chunks.
+        Grosse & Salakhutdinov 2016, theorem 1). Images and samples are processed in chunks, so
+        that memory is bounded.
 
         Args:
             x: Conditions (B, *x_shape).
@@ -115,8 +119,8 @@ class CVAE(nn.Module):
         require_at_least("samples", samples, 1)
         pixels = _WEIGHED_ON_CPU if y.device.type == "cpu" else _PIXELS
         rows = max(1, pixels * len(y) // max(x.numel(), y.numel()))
-        # So few images at a time that all their draws are decoded together: the posterior and the
-        # prior of an image are not asked again for every few draws.
+        # Few enough images at a time to decode all their draws together, so that the posterior and
+        # the prior of an image are computed once.
         images = max(1, rows // samples)
         parts = [
             self._estimate(*part, samples, max(1, rows // images))
@@ -133,7 +137,7 @@ class CVAE(nn.Module):
         return log_importance_weights(q, p, decode, y, samples)
 
     def _pixels(self, x: Tensor, z: Tensor, mean: bool) -> Tensor:
-        # So few conditions at a time that what lies between the layers stays in the caches.
+        # Few enough conditions at a time for the caches to hold the activations.
         pixels = math.prod((*self.condition.y_shape, *z.shape[:-2]))
         conditions = max(1, _PIXELS // pixels)
         parts = []
@@ -144,13 +148,13 @@ class CVAE(nn.Module):
         return torch.cat(parts, -4)
 
     def compile_parts(self) -> None:
-        """Have torch compile the importance weights, at their first use.
+        """Compile the importance weights with torch, at their first use.
 
-        It takes a C++ compiler, and seconds to minutes.
+        This needs a C++ compiler, and takes seconds to minutes.
         """
         self._compile("_log_weights")
 
     def _compile(self, name: str) -> None:
         method = getattr(type(self), name).__get__(self)
-        # Draws stay those of torch's own generator, which is faster, too.
+        # The draws still come from torch's own generator, which is also faster.
         setattr(self, name, torch.compile(method, options={"fallback_random": True}))

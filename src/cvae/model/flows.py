@@ -1,4 +1,4 @@
-"""Autoregressive transforms of z that a context steers; they take zuko, `cvae[flows]`."""
+"""Autoregressive transforms of z, given a context; they need zuko, `cvae[flows]`."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ try:
     from zuko.nn import MaskedLinear
     from zuko.transforms import AutoregressiveTransform
 except ImportError as error:
-    raise InputError("flows take zuko; pip install 'cvae[flows]', or zuko itself") from error
+    raise InputError("flows need zuko; pip install 'cvae[flows]', or zuko itself") from error
 
 
 class Autoregressive(nn.Module):
@@ -22,16 +22,16 @@ class Autoregressive(nn.Module):
 
     .. math:: z_i = e^{a_i(u_{<i}, c)} u_i + b_i(u_{<i}, c)
 
-    The order of the dimensions is turned around between two (Papamakarios, Pavlakou & Murray 2017,
+    Each transform takes the dimensions in reverse (Papamakarios, Pavlakou & Murray 2017,
     "Masked Autoregressive Flow for Density Estimation"; Kingma et al. 2016, "Improved Variational
-    Inference with Inverse Autoregressive Flow"). One pass takes u to z, as many as there are
-    dimensions take z to u; the last pass is remembered, so that z goes back at no cost.
+    Inference with Inverse Autoregressive Flow"). Mapping u to z takes one pass of the networks,
+    z to u takes L passes. The last pass is cached, so that a z just computed is inverted for free.
 
     Args:
         latent_dim: Number of latent dimensions L.
-        context: Numbers in a context.
+        context: Size C of a context.
         steps: Number of transforms.
-        width: Units in each of the two hidden layers that give a and b.
+        width: Units in each of the two hidden layers of the networks that give a and b.
 
     Raises:
         InputError: If `latent_dim`, `steps` or `width` is below 1.
@@ -61,7 +61,7 @@ class Autoregressive(nn.Module):
     def forward(self, context: Tensor) -> list[Transform]:
         """Return the transforms from u to z, (..., L), under contexts (..., C)."""
         context = full_precision(context)
-        if self.latent_dim == 1:  # nothing comes before
+        if self.latent_dim == 1:  # no dimension comes before another
             with torch.autocast(context.device.type, enabled=False):
                 return [step(context) for step in self.steps]
         steps = (_Given(step, context) for step in self.steps)
@@ -69,7 +69,7 @@ class Autoregressive(nn.Module):
 
 
 class _Outline(nn.Module):
-    """The weights of a step on no device: masks are worked out of numbers, which are not there."""
+    """A step's weights on the meta device, where zuko cannot compute the masks of a real step."""
 
     def __init__(self, latent_dim: int, context: int, width: int) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class _Outline(nn.Module):
 
 
 class _Given:
-    """A step under a context: u, (..., L), to the transform of each dimension by those before it.
+    """A step, given a context: maps u, (..., L), to each dimension's transform by those before it.
 
-    The last transform is remembered, since torch asks for it once more, for its Jacobian. It is no
-    `functools.lru_cache`, at which torch.compile would cut a training step in two.
+    The last transform is cached, since torch asks for it again for the Jacobian. The cache is not
+    a `functools.lru_cache`, because torch.compile would split a training step in two there.
     """
 
     def __init__(self, step: MaskedAutoregressiveTransform, context: Tensor) -> None:

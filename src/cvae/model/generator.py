@@ -1,4 +1,4 @@
-"""The generator p(y|x, z); without a latent dimension, a deterministic network p(y|x)."""
+"""The generator p(y|x, z); without latent dimensions, a deterministic network p(y|x)."""
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -11,13 +11,13 @@ from cvae.model.networks import Network
 
 
 class Generator(ConditionalDistribution):
-    """p(y|x, z): a network f(x, z) whose output a likelihood reads.
+    """p(y|x, z): a network f(x, z), and a likelihood that maps its output to a distribution.
 
     Args:
         x_shape: Shape of a condition.
         latent_dim: Number of latent dimensions L; 0 is a deterministic network.
         y_shape: Shape of a target.
-        likelihood: Builder of the likelihood, which says how many numbers a pixel needs.
+        likelihood: Builder of the likelihood, which sets the number of parameters per pixel.
         network: Builder of the network.
 
     Raises:

@@ -16,11 +16,11 @@ class Hierarchical(ConditionalDistribution):
     .. math:: p(z \mid x) = p(z_1 \mid x) \, p(z_2 \mid x, z_1)
 
     and likewise q(z|x, y), in the same order (Tomczak & Welling 2018, "VAE with a VampPrior",
-    section 4, where the numbers count from the other end). z is all layers side by side.
+    section 4, who number the layers in reverse). z is the concatenation of all layers.
 
     Args:
         layers: The distributions, each over latent_dim dimensions. Their conditions are x, then
-            the layers before, then y for a posterior.
+            the preceding layers, then y for a posterior.
     """
 
     def __init__(self, layers: Sequence[ConditionalDistribution]) -> None:
@@ -28,7 +28,7 @@ class Hierarchical(ConditionalDistribution):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, *conditions: Tensor) -> Distribution:
-        """Map conditions (..., *in_shape) to a distribution over all layers of z."""
+        """Map x and, for a posterior, y, (..., *shape), to a distribution over all layers of z."""
         x, *y = conditions
 
         def layer(index: int, *before: Tensor) -> Distribution:
@@ -38,20 +38,20 @@ class Hierarchical(ConditionalDistribution):
 
 
 def conditions_of_layers(x_shape: Shape, latent_dim: int, layers: int) -> list[list[Shape]]:
-    """Return the shapes of the conditions of each layer of a prior: x, and the layers before it."""
+    """Return the condition shapes for each layer of a prior: x, then the preceding layers."""
     return [[x_shape, *[(latent_dim,)] * before] for before in range(layers)]
 
 
 def in_layers(layers: Sequence[ConditionalDistribution]) -> ConditionalDistribution:
-    """Return the distribution over all layers of z, which of a single one is itself."""
+    """Return the distribution over all layers of z; a single layer is returned as it is."""
     return layers[0] if len(layers) == 1 else Hierarchical(layers)
 
 
 class Chain(Distribution):
-    """The distribution of several vectors side by side, each given those before it.
+    """The distribution of several concatenated vectors, each given the preceding ones.
 
     Args:
-        layer: Maps an index, and the vectors before it, to the distribution of the one at it.
+        layer: Maps an index and the vectors before it to the distribution of the vector there.
         layers: Number of vectors.
     """
 
@@ -65,7 +65,7 @@ class Chain(Distribution):
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
-        """Whether every vector's draws are reparameterised, as far as the first one tells."""
+        """Whether draws are reparameterised, judged by the first vector alone."""
         return self.first.has_rsample
 
     def rsample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
@@ -89,6 +89,6 @@ class Chain(Distribution):
             given.append(self.layer(index, *parts))
             parts.append(draw(given[-1], torch.Size()))
         value = torch.cat(parts, -1)
-        # Flows know what they have just drawn, by the very tensors, and need not take it back.
+        # Flows cache their last draw by tensor identity: `log_prob` of these tensors is cheap.
         self._drawn = value, parts, given
         return value

@@ -18,8 +18,8 @@ from hydra.errors import HydraException
 from torch import Tensor
 
 from cvae.batch import Sizes
-from cvae.config.building import build_datamodule, build_model, nodes
-from cvae.config.hydra import Config
+from cvae.config.building import build_datamodule, build_model
+from cvae.config.hydra import Config, nodes
 from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.model.cvae import CVAE

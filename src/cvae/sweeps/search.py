@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
-from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.config.hydra import Config
+from cvae.config.hydra import Config, instantiate
 from cvae.errors import InputError, require_at_least
 from cvae.runs.folder import RunFolder
 from cvae.training.module import MONITOR

@@ -1,6 +1,6 @@
 """What torch.distributions lacks: distributions that depend on a condition.
 
-The whole program leans on one sentence: a conditional distribution is a module whose `forward`
+The whole program relies on one rule: a conditional distribution is a module whose `forward`
 maps tensors to a `torch.distributions.Distribution`, whose batch shape is the batch and whose
 event shape is the whole variable (all of z, all pixels of y). No other code ever sums over
 pixels.

@@ -1,4 +1,4 @@
-"""The conditional distribution, and what is asked of any distribution."""
+"""The conditional distribution, and functions for any distribution."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -23,8 +23,8 @@ class ConditionalDistribution(nn.Module, ABC):
 def moments(distribution: Distribution, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation, (..., *event_shape) each.
 
-    In closed form where torch has it, else from draws, as for a flow: from the same ones for the
-    same seed, which leaves torch's own generator alone.
+    In closed form where torch has it, else from draws, as for a flow. The same seed gives the same
+    draws; torch's own generator does not change.
     """
     try:
         return distribution.mean, distribution.stddev

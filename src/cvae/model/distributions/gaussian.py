@@ -23,7 +23,7 @@ HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
 class DiagonalGaussian(ConditionalDistribution):
-    r"""An axis-aligned Gaussian over z whose mean and variance a network reads off the conditions.
+    r"""An axis-aligned Gaussian over z; a network maps the conditions to its mean and variance.
 
     .. math:: \mathcal{N}(z \mid \mu(c), \mathrm{diag}\, \sigma^2(c))
 
@@ -63,9 +63,9 @@ def independent_normal(
 
 
 class Gaussian(Normal):
-    """torch's Normal with the logarithm of its scale at hand.
+    """torch's Normal, which also keeps the logarithm of its scale.
 
-    Log-probabilities and KL take half the passes over z, which counts with a thousand draws of it.
+    Log-probabilities and KL then take half the passes over z, which matters with a thousand draws.
 
     Args:
         loc: The mean.
@@ -95,14 +95,14 @@ def _kl(q: Gaussian, p: Gaussian) -> Tensor:
 
 
 def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
-    """Return the Gaussian of any covariance over z, (..., L), of `full_parameters(L)` numbers each.
+    """Return a Gaussian of any covariance over z, (..., L), from (..., full_parameters(L)) numbers.
 
-    These are the mean, the logarithm of the squared diagonal of the covariance's Cholesky factor,
-    and what lies below it, row by row.
+    The numbers are the mean, the logarithm of the squared diagonal of the covariance's Cholesky
+    factor, and its entries below the diagonal, row by row.
     """
     sizes = [latent_dim, latent_dim, full_parameters(latent_dim) - 2 * latent_dim]
     mean, log_square, below = full_precision(parameters).split(sizes, -1)
-    # The factor's numbers, and a zero, are put where they belong.
+    # Every entry of the factor is gathered from these numbers; the zero serves above the diagonal.
     numbers = torch.cat((torch.zeros_like(mean[..., :1]), (0.5 * log_square).exp(), below), -1)
     column = torch.arange(latent_dim, device=mean.device)
     row = column.unsqueeze(-1)
@@ -113,12 +113,12 @@ def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
 
 
 def full_parameters(latent_dim: int) -> int:
-    """Return how many numbers say a Gaussian of any covariance over L dimensions."""
+    """Return the number of parameters of a Gaussian of any covariance over L dimensions."""
     return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
 
 
 class FullGaussian(MultivariateNormal):
-    """torch's, whose matrix products are never taken in half precision."""
+    """torch's MultivariateNormal, whose matrix products are never in half precision."""
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         with torch.autocast(self.loc.device.type, enabled=False):

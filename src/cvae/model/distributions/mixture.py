@@ -10,13 +10,13 @@ from cvae.model.distributions.gaussian import HALF_LOG_TAU, Gaussian
 class Mixture(Distribution):
     r"""A mixture of K distributions over z, a vector: sum_k w_k p_k(z).
 
-    Unlike torch's, its components may be the same for the whole batch and need not be repeated;
-    those that are axis-aligned Gaussians take one matrix product for all of them; and its component
-    is drawn by a uniform number, so that a draw can be traced.
+    It differs from torch's in three ways. Components that the whole batch shares need not be
+    repeated. Densities of axis-aligned Gaussians take one matrix product for all of them. A
+    uniform number chooses the component of a draw, so that a draw can be traced.
 
     Args:
-        logits: Logarithms of the weights but for a constant, (..., K).
-        components: The components, of a batch shape that broadcasts with (..., K).
+        logits: Logarithms of the weights up to a constant, (..., K).
+        components: The components; their batch shape broadcasts with (..., K).
     """
 
     def __init__(self, logits: Tensor, components: Distribution) -> None:
@@ -72,8 +72,8 @@ class Mixture(Distribution):
 def _log_probs(gaussian: Gaussian, z: Tensor) -> Tensor:
     """Return log N(z | ...), (..., K), of each of K axis-aligned Gaussians, (..., K, L).
 
-    The square is multiplied out, so that nothing of K times L numbers lies in memory for each z; in
-    float64, since the products of narrow Gaussians cancel.
+    The square is expanded, so that memory never holds K times L numbers for each z. This is done
+    in float64, since the terms of narrow Gaussians cancel.
     """
     with torch.autocast(z.device.type, enabled=False):
         loc, log_scale, wide = gaussian.loc.double(), gaussian.log_scale.double(), z.double()

@@ -20,12 +20,12 @@ class Likelihood(ConditionalDistribution):
         y_shape: Shape of one target.
 
     Attributes:
-        nats_of: What the log-probabilities of the pixels trained on are those of: a "mass" over
-            binary ones, a "grey_mass" over grey levels, a "density", or a "cross_entropy", which is
-            none of these. No two of them can be compared.
-        log_prob_is: The name that their mean is logged under.
+        nats_of: The kind of the log-probabilities of the training pixels: of a "mass" over
+            binary pixels, a "grey_mass" over grey levels, a "density", or a "cross_entropy",
+            which is none of these. Nats of two kinds cannot be compared.
+        log_prob_is: The name under which the mean log-probability is logged.
         support: The set that one pixel's values lie in.
-        params_per_pixel: How many numbers P the generator has to give for each pixel.
+        params_per_pixel: Number P of parameters that the generator gives for each pixel.
     """
 
     nats_of: NatsOf
@@ -33,7 +33,7 @@ class Likelihood(ConditionalDistribution):
     support: Support
     params_per_pixel: int = 1
     fits_y: bool = False
-    """Whether, in training, it takes a setting of its own from the y that it is asked about."""
+    """Whether, in training, it fits a parameter to the y whose log-probability is computed."""
 
     def __init__(self, y_shape: Shape) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class Likelihood(ConditionalDistribution):
         """Map parameters (..., P, *y_shape) to a distribution over y, (..., *y_shape)."""
 
     def require(self, served: Support) -> None:
-        """Check once, at set-up, that the pixels served are those this is a distribution over.
+        """Check once, at set-up, that this is a distribution over the pixels served.
 
         Raises:
-            InputError: If they are not; its text says both ways out.
+            InputError: If it is not; the message gives both ways out.
         """
         if served > self.support:
             raise InputError(
@@ -60,7 +60,7 @@ class Likelihood(ConditionalDistribution):
 
 
 class LikelihoodBuilder(Protocol):
-    """What builds a likelihood: a class of this folder with its options filled in."""
+    """A builder of likelihoods: a class of this folder with its options filled in."""
 
     def __call__(self, y_shape: Shape) -> Likelihood:
         """Return the likelihood of targets of this shape."""

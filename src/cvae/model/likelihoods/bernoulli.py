@@ -28,7 +28,7 @@ class BernoulliLikelihood(Likelihood):
 
 
 class _Pixels(Bernoulli):
-    """torch's Bernoulli in fewer passes over the pixels, which a generator gives by the million."""
+    """torch's Bernoulli with fewer passes over the pixels, of which a generator gives millions."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         return value * self.logits - softplus(self.logits)

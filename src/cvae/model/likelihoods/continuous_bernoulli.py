@@ -1,4 +1,4 @@
-"""Continuous Bernoulli pixels: a density over grey images that is none outside [0, 1]."""
+"""Continuous Bernoulli pixels: a density over grey images, zero outside [0, 1]."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from cvae.model.distributions import full_precision
 from cvae.model.likelihoods.base import Likelihood, NatsOf
 
 _NEAR = 0.5
-"""Logits between which and 0 the closed forms cancel, and their series take their place."""
+"""Absolute logit below which the closed forms cancel and their series replace them."""
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
@@ -22,8 +22,8 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     s is the sigmoid and f the generator's output (Loaiza-Ganem & Cunningham 2019, "The continuous
     Bernoulli: fixing a pervasive error in variational autoencoders", equations 5 to 7). Its mean
-    is not s(f). torch's own cuts s(f) off near 0 and 1, where trained pixels lie, and is no density
-    there.
+    is not s(f). torch's own class clips s(f) near 0 and 1, where trained pixels are, and is not a
+    density there.
     """
 
     nats_of: NatsOf = "density"

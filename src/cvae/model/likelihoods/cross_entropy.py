@@ -1,4 +1,4 @@
-"""Grey pixels under a Bernoulli's cross-entropy: a bound, and no likelihood of grey images."""
+"""Grey pixels under a Bernoulli's cross-entropy: a bound, not a likelihood of grey images."""
 
 from cvae.batch import Support
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
@@ -11,9 +11,9 @@ class CrossEntropy(BernoulliLikelihood):
         = \mathbb{E}_{b \sim \mathrm{Bernoulli}(y)} [\log p(b \mid f)]
 
     For grey y this is not the logarithm of any density of y: it does not integrate to one. It is
-    linear in y, and so the expected log-likelihood of images b binarised at random from y; less the
-    KL term it bounds the expectation of log p(b|x) from below. It is logged by its own name,
-    `negative_cross_entropy`. On binary pixels the distribution is the Bernoulli's, a mass.
+    linear in y, so it is the expected log-likelihood of images b binarised at random from y. Minus
+    the KL term, it is a lower bound on the expectation of log p(b|x). It is logged under its own
+    name, `negative_cross_entropy`. On binary pixels the distribution is the Bernoulli's, a mass.
     """
 
     nats_of = "cross_entropy"

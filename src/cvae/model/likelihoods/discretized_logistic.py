@@ -1,4 +1,4 @@
-"""Grey levels as they are: a mass over them."""
+"""A mass over grey levels."""
 
 from typing import ClassVar
 
@@ -21,7 +21,8 @@ class DiscretizedLogisticLikelihood(Likelihood):
     .. math:: P(y \mid \mu, s) = \sigma\Big(\frac{y + h/2 - \mu}{s}\Big)
         - \sigma\Big(\frac{y - h/2 - \mu}{s}\Big)
 
-    h lies between two levels; the lowest level has all below it, and the highest all above (Kingma
+    h is the distance between two levels; the lowest level has all mass below it, the highest all
+    mass above it (Kingma
     et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", equation 26;
     Salimans et al. 2017, "PixelCNN++", equation 2). Its nats, over ln 2 and the number of pixels,
     are bits per dimension.
@@ -63,9 +64,9 @@ class _Pixels(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean before rounding, of what lies outside [0, 1] moved to its ends.
+        """The mean before rounding, with the tails outside [0, 1] moved to its ends.
 
-        It is within half a level of that after rounding, a sum over all levels.
+        It is within half a level of the mean after rounding, which is a sum over all levels.
         """
         return self.scale * (
             softplus(self.loc / self.scale) - softplus((self.loc - 1) / self.scale)

@@ -13,7 +13,7 @@ from cvae.model.distributions import Gaussian, full_precision, independent_norma
 from cvae.model.likelihoods.base import Likelihood
 
 _FOLLOWS = 0.99
-"""How much of the moving average of squares is kept at each step."""
+"""Share of the moving average of squares that each step keeps."""
 
 MIN_SCALE = 0.01
 """Floor of a scale that is learned, in pixel units (black is 0, white is 1).
@@ -34,13 +34,13 @@ class GaussianLikelihood(Likelihood):
         y_shape: Shape of one target.
         scale: The standard deviation in pixel units: a positive number keeps it fixed, "learned"
             learns one scalar for all pixels, "per_pixel" lets the generator give one per pixel,
-            and "optimal" is the root of the mean square that a training batch leaves, the best
-            scalar there is (Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training
-            with Calibrated Decoders", equation 6), and their moving average after that: nats of
-            training are a little high. None but a fixed one falls below `MIN_SCALE`.
+            and "optimal" takes the root mean square error of a training batch, the best scalar
+            for it (Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with
+            Calibrated Decoders", equation 6), and after training the moving average of these:
+            the nats of training are a little high. Only a fixed scale may be below `MIN_SCALE`.
 
     Raises:
-        InputError: If `scale` is a number that is not positive, or another word.
+        InputError: If `scale` is neither a positive number nor one of these words.
     """
 
     nats_of = "density"
@@ -82,7 +82,7 @@ class GaussianLikelihood(Likelihood):
 
 
 class _OptimalPixels(Gaussian):
-    """Pixels of the scale that the likelihood keeps, or, in training, that y itself calls for."""
+    """Pixels whose scale is the likelihood's moving average or, in training, the best for y."""
 
     def __init__(self, loc: Tensor, likelihood: GaussianLikelihood) -> None:
         self.likelihood = likelihood

@@ -1,8 +1,8 @@
 """Networks: tensors to a tensor, built from sizes, one file per family.
 
 A network is built as `network(in_shapes, out_shape)` and called with one tensor per entry of
-`in_shapes`. The tensors' leading dimensions broadcast against each other and come out unchanged,
-so that K samples of z, (K, B, L), may meet B conditions, (B, X), without a copy at the call.
+`in_shapes`. The leading dimensions of the inputs broadcast, and the output has the result. So K
+samples of z, (K, B, L), and B conditions, (B, X), are passed together without a copy.
 """
 
 from cvae.model.networks.base import Network

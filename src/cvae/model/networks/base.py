@@ -1,4 +1,4 @@
-"""What builds a network."""
+"""The builder of a network."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from cvae.batch import Shape
 
 
 class Network(Protocol):
-    """What builds a network: a class of this folder with its hyperparameters filled in."""
+    """A builder of networks: a class of this folder with its hyperparameters filled in."""
 
     def __call__(self, in_shapes: Sequence[Shape], out_shape: Shape) -> nn.Module:
-        """Return a module from tensors (..., *in_shape) to a tensor (..., *out_shape)."""
+        """Return a module that maps tensors (..., *in_shape) to a tensor (..., *out_shape)."""

@@ -16,14 +16,14 @@ _GROUPS = 4
 
 
 class Conv(nn.Module):
-    """Convolutional network for images of any size, with skip connections where it gives an image.
+    """Convolutional network for images of any size, a U-Net if both input and output are images.
 
-    Images among the inputs are stacked along their channels and halved `depth` times, with two
-    convolutions at each size. What is not an image, such as z or a one-hot label, modulates them
-    feature by feature (Perez et al. 2018, "FiLM"). An image as output grows back through the very
-    sizes that the input shrank by, with the input's features of the same size beside it
-    (Ronneberger et al. 2015, "U-Net"); any other output is read off the smallest features. Without
-    an image on either side it is an `MLP`.
+    Input images are stacked along their channels and halved `depth` times, with two convolutions
+    at each size. Other inputs, such as z or a one-hot label, scale and shift the features (Perez
+    et al. 2018, "FiLM"). For an output image the features are enlarged again through the same
+    sizes, and joined at each size with the features of the input (skip connections, Ronneberger
+    et al. 2015, "U-Net"). Any other output is computed from the smallest features. Without an
+    image among inputs and output, it is an `MLP`.
 
     Args:
         in_shapes: Shape of each input without its leading dimensions; (C, H, W) is an image.
@@ -33,11 +33,11 @@ class Conv(nn.Module):
         activation: Builder of the non-linearity after each layer.
 
     Raises:
-        InputError: If images of different sizes meet, or `width` or `depth` is below 1.
+        InputError: If images differ in size, or `width` or `depth` is below 1.
     """
 
     residual = False
-    """Whether two convolutions add to what they are given."""
+    """Whether the two convolutions add to their input."""
 
     def __init__(
         self,
@@ -116,10 +116,10 @@ class Conv(nn.Module):
 
 
 class ResidualConv(Conv):
-    """`Conv`, whose two convolutions at each size add to one of single pixels beside them.
+    """`Conv` with a shortcut around the two convolutions at each size: a 1x1 convolution.
 
-    The shortcut of He et al. 2016, "Deep Residual Learning", where sizes change, as they do in
-    every block here. Arguments are those of `Conv`.
+    This is the shortcut of He et al. 2016, "Deep Residual Learning", for blocks that change the
+    size, as every block here does. Arguments are those of `Conv`.
     """
 
     residual = True
@@ -128,7 +128,7 @@ class ResidualConv(Conv):
 class _Block(nn.Module):
     """Two convolutions, normalised by groups (Wu & He 2018, "Group Normalization").
 
-    Numbers scale and shift the features of the first.
+    The inputs that are not images scale and shift the features of the first.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class _Block(nn.Module):
 
 
 class _ResidualBlock(_Block):
-    """The same beside a shortcut, which a convolution of single pixels fits to its size."""
+    """The same with a shortcut, which a 1x1 convolution fits to the new size."""
 
     def __init__(
         self,

@@ -12,11 +12,11 @@ from cvae.batch import Shape
 from cvae.errors import require_at_least
 
 _WIDE = 128
-"""From so many numbers on, one pass over the layer is cheaper than their product for every z."""
+"""Size of an input from which its part of the first layer is computed once, not for every z."""
 
 
 class MLP(nn.Module):
-    """Fully connected network; its inputs are flattened and set side by side.
+    """Fully connected network; its inputs are flattened and concatenated.
 
     Args:
         in_shapes: Shape of each input without its leading dimensions.
@@ -30,7 +30,7 @@ class MLP(nn.Module):
     """
 
     gates = 1
-    """How many numbers the activation makes one of."""
+    """Inputs of the activation per output."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class MLP(nn.Module):
         require_at_least("width", width, 1)
         require_at_least("depth", depth, 0)
         self.in_shapes = tuple(map(tuple, in_shapes))
-        hidden = [width] * depth if math.prod(out_shape) else []  # nothing needs no layers
+        hidden = [width] * depth if math.prod(out_shape) else []  # an empty output needs no layers
         sizes = [sum(map(math.prod, self.in_shapes)), *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
@@ -61,7 +61,7 @@ class MLP(nn.Module):
         first, *rest = self.layers
         if not any(shared) or all(shared) or not isinstance(first, nn.Linear):
             return self.layers(torch.cat([t.expand(*lead, -1) for t in flat], dim=-1))
-        # Many z meet one image, whose part of the first layer is the same for all of them.
+        # Many z share one image, whose part of the first layer is the same for all of them.
         weights = first.weight.split([t.shape[-1] for t in flat], -1)
         parts = list(zip(flat, weights, shared, strict=True))
         each = torch.cat([t.expand(*lead, -1) for t, _, once in parts if not once], -1)
@@ -74,7 +74,7 @@ class MLP(nn.Module):
 
 
 class GatedMLP(MLP):
-    """Fully connected network whose hidden units are each let through by a gate of its own.
+    """Fully connected network whose hidden units are each multiplied by a learned gate.
 
     A layer is A h * sigmoid(B h) (Dauphin et al. 2017, "Language Modeling with Gated Convolutional
     Networks"), as in the networks of Tomczak & Welling 2018, "VAE with a VampPrior".
@@ -103,11 +103,11 @@ def linear(fan_in: int, fan_out: int) -> nn.Module:
 
 
 class _Constant(nn.Module):
-    """What is left of a linear layer without inputs, as under an empty condition: its bias.
+    """A linear layer without inputs, as for an empty condition: only a bias is left.
 
-    Also of one without outputs, as for a z of no dimensions: nothing.
+    Also a layer without outputs, as for a z of no dimensions: nothing is left.
 
-    `nn.Linear` would set it to zero, and units that all start equal would stay equal.
+    `nn.Linear` would set the bias to zero, and units that all start equal would stay equal.
     """
 
     def __init__(self, fan_out: int) -> None:

@@ -8,22 +8,22 @@ from cvae.model.objectives.elbo import ELBO
 
 
 class BalancedELBO(ELBO):
-    r"""The ELBO, its KL taken apart into the prior's pull and the posterior's.
+    r"""The ELBO, with its KL split into a term that moves the prior and one for the posterior.
 
     .. math:: 2 \alpha \, \mathrm{KL}(\bar q \,\|\, p)
         + 2 (1 - \alpha) \, \mathrm{KL}(q \,\|\, \bar p)
 
-    takes the place of KL in the loss, a bar over what is held constant (Hafner et al. 2021,
-    "Mastering Atari with Discrete World Models", algorithm 2, but for the factor 2, with which 0.5
-    is the ELBO). Its value is KL, whatever alpha is. A learned prior is to come to the posterior
-    sooner than the posterior to a prior that has learned nothing yet.
+    replaces KL in the loss; a bar marks what is held constant (Hafner et al. 2021, "Mastering
+    Atari with Discrete World Models", algorithm 2; the factor 2 is added here, so that alpha = 0.5
+    is the ELBO). Only gradients depend on alpha; the value stays KL. The aim: a learned prior
+    should approach the posterior before the posterior approaches an untrained prior.
 
     Args:
         prior_share: Share alpha of the prior.
         **options: As for `ELBO`.
 
     Raises:
-        InputError: If the share does not lie between 0 and 1.
+        InputError: If the share is not between 0 and 1.
     """
 
     def __init__(self, prior_share: float = 0.8, **options: float) -> None:
@@ -33,8 +33,8 @@ class BalancedELBO(ELBO):
         self.prior_share = prior_share
 
     def penalty(self, q: Distribution, p: Distribution, z: Tensor, kl: Tensor) -> Tensor:
-        # The gradient of KL by the prior alone is that of -log p at a z that is held constant, on
-        # average; so no distribution has to be built anew from constants.
+        # The gradient of KL with respect to the prior alone equals, on average, that of -log p at a
+        # constant z, so no distribution has to be rebuilt from constants.
         prior = -p.log_prob(z.detach())
         posterior_share = 1 - self.prior_share
         pull = 2 * posterior_share * kl + 2 * (self.prior_share - posterior_share) * prior

@@ -1,4 +1,4 @@
-"""What every objective says, and what objectives are made of."""
+"""The abstract objective, its terms, and the KL and importance weights they are built from."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,10 +16,10 @@ Decoder = Callable[[Tensor], Distribution]
 
 @dataclass(frozen=True)
 class Terms:
-    """What an objective says of B images; in nats.
+    """The terms of an objective for B images, in nats.
 
     Attributes:
-        loss: What is minimised, averaged over the batch, ().
+        loss: The quantity to minimise, averaged over the batch, ().
         log_likelihood: Estimate of E_q[log p(y|x, z)], (B,).
         kl: KL(q || p), or an estimate where it has no closed form, (B,).
     """
@@ -30,7 +30,7 @@ class Terms:
 
     @property
     def elbo(self) -> Tensor:
-        """The bound itself, whatever the objective weighs how, (B,)."""
+        """The bound itself, without the objective's weights, in nats, (B,)."""
         return self.log_likelihood - self.kl
 
 
@@ -38,13 +38,13 @@ class Objective(nn.Module, ABC):
     """Maps a posterior, a prior, a decoder and y to `Terms`.
 
     Attributes:
-        decodes_prior: Whether, in training, it decodes draws from the prior as well.
+        decodes_prior: Whether it also decodes draws from the prior in training.
     """
 
     decodes_prior: bool = False
 
     def beta_at(self, epoch: float) -> float:
-        """Return the weight of the KL term after so many epochs (1.5: in the middle of the 2nd)."""
+        """Return the weight of the KL term at an epoch (1.5: in the middle of the second)."""
         return 1.0
 
     @abstractmethod
@@ -55,10 +55,10 @@ class Objective(nn.Module, ABC):
 
 
 def kl_per_dimension(q: Distribution, p: Distribution, z: Tensor | None = None) -> Tensor | None:
-    """Return the part of KL(q || p) that each dimension of z has, (B, L), in nats.
+    """Return the contribution of each dimension of z to KL(q || p), (B, L), in nats.
 
-    z, (B, L), is a draw from q, or None for one of its own, which has no gradient. The result is
-    None where one of the two is not a product over dimensions, and there are no such parts.
+    z, (B, L), is a draw from q; with None the function draws one, without a gradient. The result
+    is None where q or p is not a product over dimensions, since there are no contributions then.
     """
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         return None
@@ -66,7 +66,7 @@ def kl_per_dimension(q: Distribution, p: Distribution, z: Tensor | None = None) 
 
 
 def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    """Return KL(q || p), (B,): in closed form where torch has it, else the estimate at z ~ q.
+    """Return KL(q || p) in nats, (B,): in closed form if torch has one, else the estimate at z.
 
     z, (B, L), is a draw from q.
     """
@@ -75,7 +75,7 @@ def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
 
 
 def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
-    """Return KL(q || p), (B,), or None where torch has no closed form of it."""
+    """Return KL(q || p) in nats, (B,), or None where torch has no closed form."""
     try:
         return kl_divergence(q, p)
     except NotImplementedError:
@@ -87,8 +87,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         log_prob: log p(y|x) in nats, (B,).
-        effective_samples: (sum w)^2 / sum w^2, (B,), from 1, where a single draw of z carries the
-            whole estimate, to the number of draws (Kong 1992).
+        effective_samples: (sum w)^2 / sum w^2, (B,), from 1, where a single draw of z dominates
+            the estimate, to the number of draws (Kong 1992).
     """
 
     log_prob: Tensor
@@ -96,7 +96,7 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, parts: Iterable[Tensor]) -> Self:
-        """Return the estimates from log w of all draws, in parts of some draws each, (K, B)."""
+        """Return the estimates from log w of all draws, given in parts (K, B) of K draws each."""
         # In float64: the effective samples are a small difference of large logarithms.
         doubles = map(Tensor.double, parts)
         sums = [(len(part), part.logsumexp(0), (2 * part).logsumexp(0)) for part in doubles]

@@ -13,15 +13,15 @@ class ELBO(Objective):
     beta = 1 is the bound; other values are the beta-VAE of Higgins et al. 2017. With
     `warmup_epochs` beta rises linearly from 0 (Sønderby et al. 2016, "Ladder Variational
     Autoencoders", section 2.3), which keeps latent dimensions from being switched off early. With
-    `cycle_epochs` it does so again and again (Fu et al. 2019, "Cyclical Annealing Schedule").
+    `cycle_epochs` the rise is repeated (Fu et al. 2019, "Cyclical Annealing Schedule").
 
     Args:
         beta: Weight of the KL term after the warm-up.
         warmup_epochs: Epochs over which beta rises; 0 starts at `beta`.
-        cycle_epochs: Epochs after which beta starts from 0 again; 0 never does.
+        cycle_epochs: Epochs after which beta starts from 0 again; 0 for no cycles.
 
     Raises:
-        InputError: If one of them is negative, or a cycle without a warm-up or shorter than it.
+        InputError: If one of them is negative, or a cycle has no warm-up or is shorter than it.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class ELBO(Objective):
         if cycle_epochs and not 0 < warmup_epochs <= cycle_epochs:
             raise ArgumentError(
                 "cycle_epochs",
-                "a cycle begins with objective.warmup_epochs, of which "
-                f"more than 0 and at most {cycle_epochs} are expected, got {warmup_epochs}; 0 is "
-                "none",
+                "a cycle begins with a warm-up; expected objective.warmup_epochs "
+                f"above 0 and at most {cycle_epochs}, got {warmup_epochs}; "
+                "set objective.cycle_epochs=0 for no cycles",
             )
         self.beta, self.warmup_epochs, self.cycle_epochs = beta, warmup_epochs, cycle_epochs
 
@@ -54,7 +54,7 @@ class ELBO(Objective):
         return Terms(loss.mean(), log_likelihood, kl)
 
     def penalty(self, q: Distribution, p: Distribution, z: Tensor, kl: Tensor) -> Tensor:
-        """Return what beta weighs, (B,) or (): here KL(q || p) itself.
+        """Return the term that beta multiplies, in nats, (B,) or (): here KL(q || p) itself.
 
         Args:
             q: The posterior.

@@ -1,4 +1,4 @@
-"""The ELBO with a KL that is free up to a point."""
+"""The ELBO with a KL that costs nothing up to a limit."""
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -9,13 +9,13 @@ from cvae.model.objectives.elbo import ELBO
 
 
 class FreeBits(ELBO):
-    r"""The ELBO, where every latent dimension may use so many nats before they count.
+    r"""The ELBO, where every latent dimension may use some nats before they count.
 
     .. math:: \sum_j \max(\lambda, \mathbb{E}_{x, y}[\mathrm{KL}_j])
 
-    takes the place of KL in the loss, the mean over the batch (Kingma et al. 2016, "Improved
-    Variational Inference with Inverse Autoregressive Flow", appendix C.8). Where the KL is no sum
-    over dimensions, as with a mixture or a flow, all of it is free up to that many nats for each.
+    replaces KL in the loss; the expectation is the mean over the batch (Kingma et al. 2016,
+    "Improved Variational Inference with Inverse Autoregressive Flow", appendix C.8). Where the KL
+    is not a sum over dimensions, as with a mixture or a flow, the limit is L lambda for all of it.
 
     Args:
         free_nats: Nats lambda of each latent dimension that do not count.

@@ -1,4 +1,4 @@
-"""The KL as small as a log-likelihood that is asked for allows."""
+"""The smallest KL for a required log-likelihood."""
 
 import math
 
@@ -10,9 +10,9 @@ from cvae.errors import ArgumentError
 from cvae.model.objectives.base import Decoder, Objective, Terms, kl_or_estimate
 
 _FOLLOWS = 0.99
-"""How much of the moving average of the constraint is kept at each step."""
+"""Share of the moving average of the constraint that each step keeps."""
 _FARTHEST = 10.0
-"""Largest logarithm of the multiplier, of either sign."""
+"""Largest absolute logarithm of the multiplier."""
 
 
 class GECO(Objective):
@@ -20,9 +20,9 @@ class GECO(Objective):
 
     .. math:: \mathrm{KL} + \lambda \, (\mathrm{target} - \mathbb{E}_q[\log p(y \mid x, z)])
 
-    lambda grows while the log-likelihood falls short, and shrinks while it exceeds the target:
-    log lambda moves by `rate` times the moving average of what it falls short by, in nats per
-    pixel (Rezende & Viola 2018, "Taming VAEs", algorithm 1). It stands in the checkpoint.
+    lambda grows while the log-likelihood is below the target, and shrinks while it is above: each
+    step adds to log lambda `rate` times the moving average of the shortfall, in nats per pixel
+    (Rezende & Viola 2018, "Taming VAEs", algorithm 1). The checkpoint contains lambda.
 
     Args:
         log_likelihood: The target, in nats per image, such as -60.

@@ -1,4 +1,4 @@
-"""The ELBO beside what is drawn from the prior, as it is when images are asked for."""
+"""The ELBO together with the log-likelihood under the prior, which is what sampling uses."""
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -14,16 +14,16 @@ class Hybrid(ELBO):
     .. math:: \alpha \, \mathrm{ELBO}
         + (1 - \alpha) \, \mathbb{E}_{p(z \mid x)} [\log p(y \mid x, z)]
 
-    Sohn, Lee & Yan 2015, section 4.2: training knows y when it draws z, inference does not, and the
-    second term is trained as inference goes. Both bound log p(y|x) from below. Under a prior whose
-    draws are not reparameterised, such as a mixture, the second term trains the generator alone.
+    Sohn, Lee & Yan 2015, section 4.2: training draws z knowing y, inference does not; the second
+    term draws z as inference does. Both terms are lower bounds on log p(y|x). Under a prior whose
+    draws are not reparameterised, such as a mixture, the second term trains only the generator.
 
     Args:
         elbo_share: Share alpha of the ELBO.
         **options: As for `ELBO`.
 
     Raises:
-        InputError: If the share does not lie between 0 and 1.
+        InputError: If the share is not between 0 and 1.
     """
 
     decodes_prior = True

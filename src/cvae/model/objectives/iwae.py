@@ -12,20 +12,20 @@ from cvae.model.objectives.elbo import ELBO
 
 
 class IWAE(ELBO):
-    r"""The negative importance-weighted bound of K samples, which is the tighter the larger K is.
+    r"""The negative importance-weighted bound of K samples; a larger K gives a tighter bound.
 
     .. math:: \mathcal{L}_K = \mathbb{E}_{z_1 \dots z_K \sim q} \Big[\log \frac{1}{K} \sum_k
         \frac{p(y \mid x, z_k) \, p(z_k \mid x)}{q(z_k \mid x, y)}\Big] \le \log p(y \mid x)
 
     (Burda, Grosse & Salakhutdinov 2016, "Importance Weighted Autoencoders", equation 8.) The loss
-    is its negative, in validation and test, too; the terms beside it are those of the ELBO. In
-    training, beta weighs log p(z|x) - log q(z|x, y) of every draw, as the ELBO's KL is weighed: 1
-    is the bound.
+    is its negative, also in validation and test; the other terms are those of the ELBO. In
+    training, beta multiplies log p(z|x) - log q(z|x, y) of every draw, as it multiplies the ELBO's
+    KL; beta = 1 is the bound.
 
     Args:
         samples: Number K of draws of z for each image.
         doubly_reparameterized: Whether the posterior's gradient is the doubly reparameterised one,
-            whose signal does not drown in noise as K grows (Tucker et al. 2019, "Doubly
+            whose signal-to-noise ratio does not fall as K grows (Tucker et al. 2019, "Doubly
             Reparameterized Gradient Estimators", equation 8).
         **options: As for `ELBO`.
 
@@ -52,8 +52,9 @@ class IWAE(ELBO):
         bound = weights.logsumexp(0) - math.log(self.samples)
         loss = -bound
         if doubly:
-            # Weighted once for prior and generator, and by the hook once more for the posterior;
-            # in part only where beta weighs log q: without log q nothing is to be cancelled.
+            # The gradient is weighted once for prior and generator; the hook weights it a second
+            # time for the posterior. With beta below 1 the hook does so only in part: the second
+            # weight comes from cancelling the score of log q, which counts only by beta.
             share = weights.softmax(0).detach()
             again = 1 - beta + beta * share.unsqueeze(-1)
             z.register_hook(lambda gradient: gradient * again)
@@ -65,7 +66,7 @@ class IWAE(ELBO):
 
 
 def _by_value(q: Distribution, z: Tensor) -> Tensor:
-    """Return log q(z) with the gradient by z alone, and not by what q is made of besides."""
+    """Return log q(z) with a gradient through z only, not through the parameters of q."""
     at = z.detach().requires_grad_()
     value = q.log_prob(at)
     (slope,) = torch.autograd.grad(value.sum(), at, retain_graph=True)

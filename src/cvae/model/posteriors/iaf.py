@@ -12,18 +12,17 @@ from cvae.model.networks import Network
 
 
 class IAFPosterior(ConditionalDistribution):
-    r"""q(z|x, y): an axis-aligned Gaussian, sent through an autoregressive flow.
+    r"""q(z|x, y): an axis-aligned Gaussian, transformed by an autoregressive flow.
 
     Kingma et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow". A draw
-    and its own density take one pass of the networks; the density of any other z as many as there
-    are latent dimensions.
+    and its own density take one pass of the networks; the density of any other z takes L passes.
 
     Args:
         in_shapes: Shape of each condition.
         latent_dim: Number of latent dimensions L.
         network: Builder of the network that gives the Gaussian, and the context of the flow.
         steps: Number of transforms.
-        width: Units in the layers of each.
+        width: Units in the hidden layers of each transform.
 
     Raises:
         InputError: If a number is below 1.

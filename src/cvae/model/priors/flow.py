@@ -13,17 +13,17 @@ from cvae.model.networks import Network
 
 
 class FlowPrior(ConditionalDistribution):
-    r"""p(z|x): what an autoregressive flow, steered by x, takes to N(0, I).
+    r"""p(z|x): the distribution that an autoregressive flow, given x, maps to N(0, I).
 
-    A masked autoregressive flow (Papamakarios, Pavlakou & Murray 2017). A density takes one pass of
-    its networks, a draw as many as there are latent dimensions.
+    A masked autoregressive flow (Papamakarios, Pavlakou & Murray 2017, "Masked Autoregressive Flow
+    for Density Estimation"). A density takes one pass of its networks, a draw takes L passes.
 
     Args:
         in_shapes: Shape of each condition.
         latent_dim: Number of latent dimensions L.
         network: Builder of the network that gives the context.
         steps: Number of transforms.
-        width: Units in the layers of each, and numbers in a context.
+        width: Units in the hidden layers of each transform, and size of a context.
 
     Raises:
         InputError: If a number is below 1.

@@ -20,11 +20,11 @@ from cvae.model.networks import Network
 
 
 class MixturePrior(ConditionalDistribution):
-    r"""p(z|x) = sum_k w_k(x) N(z | m_k(x), V_k(x)), K Gaussians that move with x.
+    r"""p(z|x) = sum_k w_k(x) N(z | m_k(x), V_k(x)), K Gaussians that depend on x.
 
-    The KL of a Gaussian from it has no closed form: an estimate from the drawn z takes its place.
+    The KL of a Gaussian from a mixture has no closed form; it is estimated from the drawn z.
     Dilokthanakul et al. 2016, "Deep Unsupervised Clustering with Gaussian Mixture Variational
-    Autoencoders", have such a prior without x.
+    Autoencoders", use such a prior without x.
 
     Args:
         in_shapes: Shape of each condition.

@@ -15,15 +15,15 @@ from cvae.model.networks import Network
 class VampPrior(ConditionalDistribution):
     r"""p(z|x) = sum_k w_k(x) q(z | x_k, u_k), K posteriors at learned pairs of x and y.
 
-    The VampPrior of Tomczak & Welling 2018, "VAE with a VampPrior", equation 9, made conditional by
-    its weights: x chooses among pseudo-inputs that all x share, so that a step takes K posteriors,
-    however many x there are. Without a condition the weights are learned numbers.
+    The VampPrior of Tomczak & Welling 2018, "VAE with a VampPrior", equation 9, with weights that
+    depend on x. All x share the pseudo-inputs, so a step computes K posteriors, however many x
+    there are. Without a condition the weights are learned numbers.
 
     Args:
         in_shapes: Shape of each condition.
         latent_dim: Number of latent dimensions L.
-        posterior: The posterior, of these conditions and y; it is not a part of this module.
-        y_shape: Shape of a target, whose pixels lie in [0, 1].
+        posterior: The posterior, of these conditions and y; it is not a submodule of this one.
+        y_shape: Shape of a target, whose pixels are in [0, 1].
         network: Builder of the network that gives the logarithms of the weights.
         components: Number K of pseudo-inputs.
 
