@@ -52,14 +52,14 @@ priors: setup ## Train five priors for five minutes each, and report, forty minu
 benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
 	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)
 
-chaos: setup ## Kill fifty runs at random moments, five minutes; each has to end as if it never had been
+chaos: setup ## Kill fifty runs at random moments, five minutes; each, once resumed, has to end with the same bits
 	@$(BIN)/python experiments/chaos.py $(ARGS)
 
 demo: ## Open a page that writes numbers by hand, in your browser
 	@$(PYTHON) -m webbrowser -t "file://$(CURDIR)/experiments/demo.html" >/dev/null; \
 	  echo "experiments/demo.html"
 
-demo-page: setup ## Make that page anew, a minute
+demo-page: setup ## Make that page again, a minute
 	@$(BIN)/cvae-train network.width=256 hydra.run.dir=outputs/demo && \
 	  $(BIN)/cvae-evaluate checkpoint=outputs/demo && \
 	  $(BIN)/cvae-export checkpoint=outputs/demo out=experiments/demo.html
@@ -83,7 +83,7 @@ lint: setup ## Check style, types, and what imports what
 	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy \
 	  && $(BIN)/lint-imports --no-logo
 
-format: setup ## Put the code into the house's format
+format: setup ## Format the code
 	@$(BIN)/ruff check --fix --quiet $(CODE) ; $(BIN)/ruff format --quiet $(CODE)
 
 clean: ## Remove what was installed and cached; runs stay

@@ -1,4 +1,4 @@
-"""Kills runs at random moments, goes on with each, and compares with a run that was left alone.
+"""Kills runs at random moments, resumes each, and compares it with an uninterrupted run.
 
 Usage: python experiments/chaos.py [RUNS], 50 by default. Everything has to be the same to the last
 bit: the weights of the best and of the last epoch, the optimiser's state, the metrics, and every
@@ -32,7 +32,7 @@ OPTIONS = [
 
 
 def start(folder: Path, *arguments: str) -> int:
-    """Start `cvae-train` in a process of its own, which finds everything imported."""
+    """Start `cvae-train` in a child process, in which everything is imported; return its id."""
     child = os.fork()
     if child:
         return child
@@ -63,7 +63,7 @@ def finish(folder: Path, *arguments: str) -> None:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """Return all that a finished run has come to, as numbers and tensors."""
+    """Return all results of a finished run, as numbers and tensors."""
     metrics = json.loads((folder / "metrics.json").read_text())
     del metrics["seconds"]
     best, last = read(folder).contents, read(RunFolder(folder).last).contents
@@ -80,7 +80,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     kept = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers")
     return {
         "metrics": metrics,
-        "best": {name: best[name] for name in kept if name in best},  # a refitted one is cut short
+        "best": {name: best[name] for name in kept if name in best},  # a refit keeps fewer
         "last": {name: last[name] for name in kept},
         "curves": curves,
         "pictures": pictures,
@@ -88,7 +88,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def differing(one: Any, other: Any, at: str = "") -> list[str]:
-    """Return where two outcomes differ in any bit."""
+    """Return the places at which two outcomes differ in any bit."""
     if isinstance(one, dict) and isinstance(other, dict):
         found = [f"{at}/{key}" for key in set(one) ^ set(other)]
         for key in set(one) & set(other):
@@ -102,7 +102,7 @@ def differing(one: Any, other: Any, at: str = "") -> list[str]:
 
 
 def progress(folder: Path) -> str:
-    """Return how far a run has come that was killed."""
+    """Return how far a killed run came."""
     found = newest(RunFolder(folder))
     parts = len(list(folder.rglob(".*.part")))
     if found is None:
@@ -112,12 +112,12 @@ def progress(folder: Path) -> str:
 
 
 def chaos(runs: int, scratch: Path) -> int:
-    """Kill so many runs and go on with them; return how many differ from the one left alone."""
+    """Kill and resume `runs` runs; return how many differ from an uninterrupted run."""
     begun = time.monotonic()
     finish(scratch / "whole", *OPTIONS, f"hydra.run.dir={scratch / 'whole'}")
     seconds = time.monotonic() - begun
     expected = outcome(scratch / "whole")
-    print(f"left alone: {seconds:.1f} s, {expected['last']['global_step']} steps", flush=True)
+    print(f"uninterrupted: {seconds:.1f} s, {expected['last']['global_step']} steps", flush=True)
     moments = random.Random(0)
     wrong = number = 0
     while number < runs:
@@ -127,30 +127,30 @@ def chaos(runs: int, scratch: Path) -> int:
         time.sleep(after)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):  # it was over by then
+        if not os.WIFSIGNALED(status):  # it had already finished
             shutil.rmtree(folder)
             continue
         number += 1
-        told = f"killed after {after:.2f} s"
+        moment = f"killed after {after:.2f} s"
         if (folder / ".hydra" / "overrides.yaml").is_file():
-            told = f"{told}, {progress(folder)}"
+            moment = f"{moment}, {progress(folder)}"
             finish(folder, f"resume={folder}")
-        else:  # nothing was begun
+        else:  # there is nothing to resume
             finish(folder, *OPTIONS, f"hydra.run.dir={folder}")
         found = differing(expected, outcome(folder))
         wrong += bool(found)
         verdict = f"differs in {', '.join(found[:5])}" if found else "same"
-        print(f"{number}: {told}: {verdict}", flush=True)
+        print(f"{number}: {moment}: {verdict}", flush=True)
     return wrong
 
 
 def main() -> None:
-    """Say what came of it; the exit status is 1 if any run differs."""
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every restart
+    """Run the test and print the result; the exit status is 1 if any run differs."""
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of every restart
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     with tempfile.TemporaryDirectory() as folder:
         wrong = chaos(runs, Path(folder))
-    print(f"{runs - wrong} of {runs} runs ended as the one that was left alone")
+    print(f"{runs - wrong} of {runs} runs ended with the same bits as the uninterrupted one")
     sys.exit(bool(wrong))
 
 

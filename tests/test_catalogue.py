@@ -108,7 +108,7 @@ SAMPLE = [
     (["checkpoint=RUN", "n=0"], ["n: expected at least 1, got 0"]),
     (["checkpoint=RUN", "n=many"], ["n: expected int, got 'many'"]),
     (["checkpoint=RUN", "plot=manifold", "digits=7"], ["this model has 8 dimensions"]),
-    (["checkpoint=RUN", "plot=traversal", "digits=77"], ["is of one condition, got 2"]),
+    (["checkpoint=RUN", "plot=traversal", "digits=77"], ["shows one condition, got 2"]),
     (["checkpoint=RUN", "plot=travesral"], ["did you mean 'traversal'?"]),
     (["checkpoint=RUN", "plot=traversal", "digits=7", "mean=false"], ["mean: only plot=grid"]),
     (["checkpoint=RUN", "seed=-1"], ["seed: expected a whole number"]),

@@ -1,4 +1,4 @@
-"""Everything that is measured against something else, in one table.
+"""All comparisons of the framework with plain loops and floors, in one table.
 
 Usage: python experiments/benchmarks/benchmark.py MNIST_ROOT. Takes about half an hour; nothing else
 should run on the machine meanwhile. With --gpu it runs `gpu.py` instead, on a GPU.
@@ -17,6 +17,7 @@ import gpu
 import torch
 from inference import importance_sampling, sampling
 from starting import memory, starting
+
 from training import checkpoints, measure
 
 HERE = Path(__file__).parent
@@ -28,9 +29,9 @@ class Claim(NamedTuple):
     """A ratio of two times, or a time, over the blocks of a measurement.
 
     Attributes:
-        name: What is compared with what.
+        name: The two times that are compared.
         of: Turns a block into the ratio.
-        aim: What was to be reached.
+        aim: The target.
     """
 
     name: str
@@ -39,22 +40,22 @@ class Claim(NamedTuple):
 
 
 def ratio(upper: str, lower: str) -> Callable[[dict[str, float]], float]:
-    """Return what divides one time of a block by another."""
+    """Return a function that divides one time of a block by another."""
     return lambda block: block[upper] / block[lower]
 
 
 def against(rival: str, aim: str) -> Claim:
-    """Return the claim that the framework's time is so many times a rival's."""
+    """Return the claim about the ratio of the framework's time to a rival's."""
     return Claim(f"time of the framework / {rival}", ratio("framework", rival), aim)
 
 
 def a_minute(block: dict[str, float]) -> float:
-    """Return what a checkpoint each minute costs, in per cent."""
+    """Return the cost of one checkpoint per minute of training, in per cent."""
     return 100 * block["saving"] / block["checkpoints"] / 60
 
 
 def a_hundred_steps(block: dict[str, float]) -> float:
-    """Return what a checkpoint each hundred steps costs, in per cent."""
+    """Return the cost of one checkpoint per hundred steps, in per cent."""
     return 100 * block["saving"] / (block["epoch"] - block["saving"])
 
 
@@ -142,19 +143,19 @@ def main() -> None:
 
 
 def machine() -> str:
-    """Return what the figures were measured on."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    """Return a description of the machine that the figures were measured on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     model = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = model[0] if model else platform.processor()
     return f"{os.cpu_count()} cores of {name}, {platform.system()}, torch {torch.__version__}"
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the results as a page's part."""
+    """Return the results as Markdown tables."""
     lines = [
         f"\n{results['machine']}.\n",
-        "| measured | ratio | median | least to most | to reach | blocks |",
+        "| measured | ratio | median | least to most | target | blocks |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, (_, claims) in MEASURES.items():

@@ -1,4 +1,4 @@
-"""What a GPU is used for: training, convolutions and importance sampling, measured on one GPU.
+"""Training, convolutions and importance sampling, measured on one GPU.
 
 Usage: python experiments/benchmarks/gpu.py MNIST_ROOT [--out DIR] [MEASURE ...]. Takes six minutes.
 Every rival trains the network of Roeder 2018 on the same 59,400 images, 128 at a time.
@@ -38,7 +38,7 @@ Numbers = dict[str, Any]
 
 
 class Clock(lightning.Callback):
-    """Keeps the seconds of each epoch of training, those of its validation apart.
+    """Keeps the seconds of training and, separately, of validation for each epoch.
 
     Args:
         minutes: Minutes of training after which the trainer is stopped.
@@ -59,7 +59,7 @@ class Clock(lightning.Callback):
         self.paused = _now()
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Let the clock of training run on."""
+        """Start the clock of training again."""
         self.validating += _now() - self.paused
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
@@ -133,7 +133,7 @@ def bare(root: Path) -> Numbers:
 
 
 class Naive(lightning.LightningModule):
-    """The network as a first LightningModule would be written."""
+    """The network as a beginner's LightningModule."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     given = parser.parse_intermixed_args()
     if not torch.cuda.is_available():
-        sys.exit("gpu: no GPU is at hand")
+        sys.exit("gpu: this machine has no GPU")
     unknown = set(given.measures) - set(MEASURES)
     if unknown:
         sys.exit(f"gpu: no such measure: {', '.join(unknown)}")
@@ -242,7 +242,7 @@ def main() -> None:
 
 
 def machine() -> str:
-    """Return what the figures were measured on."""
+    """Return a description of the machine that the figures were measured on."""
     return (
         f"{torch.cuda.get_device_name()}, {os.cpu_count()} CPU cores, torch {torch.__version__}, "
         f"lightning {lightning.__version__}"

@@ -24,7 +24,7 @@ def network(compiled: bool = False) -> CVAE:
 
 
 def importance_sampling(blocks: int, compiled: bool) -> list[dict[str, float]]:
-    """Return the seconds of each block for 1,000 draws of z for each of some images."""
+    """Return the seconds of each block for 1,000 draws of z for each of the images."""
     model = network(compiled)
     x = torch.eye(CLASSES).repeat(IMAGES // CLASSES, 1)
     y = torch.rand(IMAGES, 1, 28, 28).round()

@@ -1,4 +1,4 @@
-"""What the framework is measured against: the same network in plain PyTorch, and the floor.
+"""The framework's rivals: the same network in plain PyTorch, and the floor.
 
 The network is that of the code of Roeder 2018, "Understanding CVAEs": 784 pixels and 10 classes to
 512, 512 and 2 x 256 units, and from 256 and 10 to 512, 512 and 784. Everything here is written as a
@@ -24,12 +24,12 @@ FORWARD = {
     name: sum(2 * fan_in * fan_out for fan_in, fan_out in layers)
     for name, layers in (("posterior", POSTERIOR), ("generator", GENERATOR))
 }
-"""Floating-point operations of the matrix products, for an image."""
+"""Floating-point operations of the forward matrix products, for one image."""
 TRAINING = 3 * sum(FORWARD.values()) - 2 * POSTERIOR[0][0] * POSTERIOR[0][1]
-"""Forward, and twice that backward, but for the gradient of what comes in."""
+"""Forward, and twice that backward, without the gradient of the network's inputs."""
 
 Steps = Callable[[int], None]
-"""Trains for so many steps."""
+"""Trains for the given number of steps."""
 
 
 class Network(nn.Module):
@@ -55,7 +55,7 @@ def _layers(sizes: tuple[tuple[int, int], ...]) -> nn.Sequential:
 
 
 def bare(images: Tensor, labels: Tensor, batch_size: int, half: bool) -> Steps:
-    """Return a loop over tensors that lie in memory as float32, with a fused Adam."""
+    """Return a loop over float32 tensors in memory, with a fused Adam."""
     y, x = images.flatten(1).float() / 255, one_hot(labels, CLASSES).float()
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""What a command costs before it works, and the memory that it takes, in processes of their own."""
+"""The time that commands take to start, and their memory, each measured in a new process."""
 
 import subprocess
 import sys

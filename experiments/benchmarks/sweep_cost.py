@@ -1,7 +1,7 @@
-"""What a job of a sweep costs beyond its training: composition, checks, folders, files, pictures.
+"""The cost of a sweep's job beyond its training: composition, checks, folders, files, pictures.
 
-Runs sweeps of short jobs in this process, where imports are paid once, and takes what Lightning
-spends in `fit` and `test` off the whole. Usage: python experiments/benchmarks/sweep_cost.py
+Runs sweeps of short jobs in this process, where imports count once, and subtracts the time that
+Lightning spends in `fit` and `test`. Usage: python experiments/benchmarks/sweep_cost.py
 """
 
 import contextlib
@@ -22,7 +22,7 @@ ROUNDS = 5
 
 
 def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
-    """Return the function, with the time of each call put into a list."""
+    """Return the function, which now appends the seconds of each call to a list."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         started = perf_counter()
@@ -50,7 +50,7 @@ def benchmark() -> None:
     spent: list[float] = []
     Trainer.fit = timed(Trainer.fit, spent)  # type: ignore[method-assign]
     Trainer.test = timed(Trainer.test, spent)  # type: ignore[method-assign]
-    sweep(2)  # what is slow but once
+    sweep(2)  # whatever is slow only once
     rows = []
     for _ in range(ROUNDS):
         spent.clear()

@@ -1,7 +1,7 @@
 """Training: the framework as a user has it against plain loops, interleaved in one process.
 
 A block is an epoch of MNIST. Within it the framework and each rival take turns of a few dozen
-steps, so that whatever the machine does meanwhile happens to all of them.
+steps, so that other load on the machine affects all of them.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from cvae.training.fit import fit, prepare
 TURN = 54
 """Steps of a turn."""
 IMAGES = 59_400
-"""Images that the experiment trains on: all but one in a hundred."""
+"""Training images of the experiment; one in a hundred is held out."""
 
 
 class Interleaved(Callback):
-    """Lets rivals train in between, and keeps everybody's time.
+    """Lets rivals train between the framework's turns, and keeps the time of each.
 
-    The framework's time is all that passes from the start of an epoch to the start of the next,
-    but for validation: batches, steps, logging, progress bar, checkpoints.
+    The framework's time is from the start of an epoch to the start of the next, without validation:
+    batches, steps, logging, progress bar, checkpoints.
 
     Args:
-        rivals: Each trains for so many steps.
+        rivals: By name, functions that train for a given number of steps.
         half: Whether the floor is that of bfloat16.
 
     Attributes:
@@ -68,12 +68,12 @@ class Interleaved(Callback):
         self.clock = perf_counter()
 
     def on_validation_start(self, *_: Any) -> None:
-        """Stop the clock; validation is timed apart."""
+        """Stop the clock; validation is timed separately."""
         self._stop()
         self.validating = perf_counter()
 
     def on_validation_end(self, *_: Any) -> None:
-        """Go on with the clock."""
+        """Start the clock again."""
         self.block["validation"] += perf_counter() - self.validating
         self.clock = perf_counter()
 
@@ -94,7 +94,7 @@ class Interleaved(Callback):
 
 
 class Saving(Callback):
-    """Keeps the time of every epoch, and what of it goes into its checkpoints.
+    """Keeps the time of every epoch, and the part of it spent on checkpoints.
 
     Attributes:
         blocks: For each epoch its seconds, those spent on writing checkpoints, and their number.
@@ -121,7 +121,7 @@ class Saving(Callback):
         self.clock = perf_counter()
 
     def on_validation_start(self, *_: Any) -> None:
-        """End a block, before the checkpoints that every epoch has."""
+        """End a block, before the checkpoints at the end of every epoch."""
         seconds = perf_counter() - self.clock
         self.blocks.append(
             {"epoch": seconds, "saving": sum(self.spent), "checkpoints": len(self.spent)}
@@ -129,7 +129,7 @@ class Saving(Callback):
 
 
 def checkpoints(root: Path, blocks: int) -> list[dict[str, float]]:
-    """Return the seconds of each epoch, and of its checkpoints, one each hundred steps."""
+    """Return the seconds of each epoch and of its checkpoints, one per hundred steps."""
     often = [f"trainer.max_epochs={blocks + 1}", "callbacks.last.every_n_steps=100"]
     saving = Saving()
     _train(root, often, saving)
@@ -139,7 +139,7 @@ def checkpoints(root: Path, blocks: int) -> list[dict[str, float]]:
 def measure(
     root: Path, blocks: int, batch_size: int, half: bool, *overrides: str
 ) -> list[dict[str, float]]:
-    """Return the seconds of each block by name; one before them warms up, and is left out."""
+    """Return the seconds of each block by name; a first block, to warm up, is left out."""
     options = [
         f"data.batch_size={batch_size}",
         f"trainer.max_epochs={blocks + 1}",
@@ -161,6 +161,6 @@ def measure(
 def _train(root: Path, options: list[str], watching: Callback) -> None:
     options = ["experiment=roeder2018_cvae", f"data.root={root}", *options]
     config = resolved("train", options)
-    os.environ["FORCE_COLOR"] = "1"  # the progress bar is drawn as on a terminal
+    os.environ["FORCE_COLOR"] = "1"  # draw the progress bar as on a terminal
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         fit(prepare(config), Path(folder), [watching])

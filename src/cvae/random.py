@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from numpy.random import SeedSequence
 from torch import Tensor
 
 
@@ -31,6 +32,14 @@ def draw_binary(probabilities: Tensor) -> Tensor:
     """
     drawn = torch.rand_like(probabilities)
     return torch.lt(drawn, probabilities, out=drawn)
+
+
+def seed_of(*place: int) -> int:
+    """Return a seed, from 0 to 2^32 - 1, that depends on these whole numbers alone.
+
+    It is numpy's SeedSequence, whose seeds are independent for all practical purposes.
+    """
+    return int(SeedSequence([int(number) for number in place]).generate_state(1)[0])
 
 
 def seed_torch(seed: int, device: torch.device) -> None:

@@ -113,7 +113,7 @@ def test_the_reloaded_model_is_the_trained_one(run_dir: Path, metrics: dict[str,
     model = read(run_dir).built(build_training_module)
     again = testing.test(model, cvae.datamodule(run_dir), trainer)
     assert again["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
-    assert again["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.2)  # z is drawn anew
+    assert again["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.2)  # z is drawn again
 
 
 def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_test_split_is_read_only_after_training(
     assert order == ["train", "load", "test", "load"]
 
 
-def test_a_resumed_run_goes_on_in_its_folder(call, tmp_path: Path) -> None:
+def test_a_run_resumes_in_its_own_folder(call, tmp_path: Path) -> None:
     assert call(cli.train, *SHORT_LINE, "latent_dim=3")[0] == 0
     assert call(cli.train, "resume=run", "trainer.max_epochs=3")[0] == 0
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -171,7 +171,7 @@ def test_a_resumed_run_keeps_its_settings(call, tmp_path: Path) -> None:
     assert (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text() == before
 
 
-def test_a_run_that_stopped_early_goes_on_with_more_patience(call, tmp_path: Path) -> None:
+def test_a_run_that_stopped_early_resumes_with_more_patience(call, tmp_path: Path) -> None:
     rough = ["optimizer.lr=0.03", "callbacks.early_stopping.patience=1", "trainer.max_epochs=30"]
     line = ["network.width=16", "~callbacks.progress", "hydra.run.dir=run"]
     assert call(cli.train, *rough, *line)[0] == 0
@@ -356,7 +356,7 @@ def test_a_checkpoint_may_only_build_this_program_s_classes(
         ("network", None),
     ],
 )
-def test_a_checkpoint_of_another_version_is_told_with_the_versions(
+def test_a_checkpoint_of_another_version_is_reported_with_the_versions(
     path: str, value: object, run_dir: Path, tmp_path: Path
 ) -> None:
     contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
@@ -462,7 +462,7 @@ def test_a_cross_entropy_is_never_called_a_log_likelihood(
     assert "test_mass/elbo" not in tags
 
 
-def test_a_posterior_that_never_moved_is_told_in_a_sentence(call) -> None:
+def test_a_posterior_that_never_moved_is_reported_in_a_sentence(call) -> None:
     # A KL term that weighs a thousand nats leaves the posterior nowhere else to go.
     line = [*SHORT_LINE, "prior=standard", "objective.beta=1000", "optimizer.lr=0.01"]
     line[line.index("trainer.max_epochs=1")] = "trainer.max_epochs=30"
@@ -483,7 +483,7 @@ def test_the_same_data_come_back_with_changes(run_dir: Path) -> None:
 # -- cvae-export -------------------------------------------------------------------------------
 
 
-def test_a_page_tells_how_good_its_model_is_before_and_after_rounding(call, run_dir: Path) -> None:
+def test_a_page_says_how_good_its_model_is_before_and_after_rounding(call, run_dir: Path) -> None:
     line = [f"checkpoint={run_dir}", "out=made/digits.html", "images=20"]
     status, out, _ = call(cli.export, *line)
     assert status == 0
@@ -514,7 +514,7 @@ def test_rounding_is_seen_where_it_harms(run_dir: Path) -> None:
     assert found == pytest.approx(255 * 0.1225, rel=0.05)
 
 
-def test_onnx_files_are_written_beside_each_other(call, run_dir: Path) -> None:
+def test_onnx_files_are_written_next_to_each_other(call, run_dir: Path) -> None:
     status, out, _ = call(cli.export, f"checkpoint={run_dir}", "format=onnx", "out=two.onnx")
     assert status == 0
     files = sorted(path.name for path in Path().iterdir())

@@ -1,4 +1,4 @@
-"""Every option of every group goes through one contract; what is misspelt is told in one line."""
+"""One contract test takes every option of every group; a misspelling is reported in one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ EXPERIMENTS = sorted(p.stem for p in (find("conf") / "experiment").glob("*.yaml"
 def data_overrides(
     idx_root: Path, folder_root: Path, arrays_path: Path
 ) -> Callable[[list[str]], list[str]]:
-    """Where the data of a configuration lie."""
+    """The folder or file of a configuration's data."""
 
     def found(overrides: list[str]) -> list[str]:
         if "data=arrays" in overrides:

@@ -288,7 +288,7 @@ def test_every_image_comes_with_four_masks_on_one_side_of_the_split(mnist_root: 
     assert torch.equal(again.test_set.items.given, data.test_set.items.given)
 
 
-def test_strokes_that_drown_in_noise_are_refused() -> None:
+def test_strokes_hidden_by_noise_are_refused() -> None:
     with pytest.raises(InputError, match=r"noise: expected a number from 0 to below 0\.25"):
         Annotators(GivenCondition, noise=0.3)
 

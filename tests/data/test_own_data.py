@@ -1,4 +1,4 @@
-"""A user's own pairs: read as they are, and what does not fit told in one line."""
+"""A user's own pairs: read as they are; misfits are reported in one line."""
 
 import json
 import shutil
@@ -142,7 +142,7 @@ WRONG = [
     ({"labels": np.full(20, 3)}, "array 'labels' of .* has one class only, 3"),
     ({"labels": np.zeros(20)}, "array 'labels' of .*: classes are whole numbers of shape"),
     ({"labels": np.arange(20) % 2 + 1}, "2 classes are numbered from 0 to 1, got 1 to 2; np.uni"),
-    ({"x": np.arange(20) + 18}, r"numbers that are no classes are an x of shape \(N, 1\)"),
+    ({"x": np.arange(20) + 18}, r"for numbers that are not classes give x as \(N, 1\)"),
     ({"labls": np.arange(20)}, "array 'labls' of .* is not known; did you mean 'labels'"),
     ({"x_test": np.zeros((3, 2))}, "own.npz' has x_test, expected x_test, y_test, as it has x, y"),
     ({"labels_val": np.zeros(3, int)}, "has labels_val, expected x_val, y_val, as it has x, y"),
@@ -317,14 +317,14 @@ def _new_class(root: Path) -> None:
     ("damage", "message"),
     [
         (shutil.rmtree, "root: '.*own' is not a folder"),
-        (_remove_dogs, "'.*own' has 1 folders of images, expected one for each class and two"),
+        (_remove_dogs, "'.*own' has 1 folders of images, expected one for each class and at least two"),
         (_flatten, "'.*own' has 0 folders of images"),
         (_cut, r"'.*cat/03\.png' cannot be read"),
         (_animate, r"'.*cat/99\.gif' has several frames, expected one image"),
-        (_no_range, r"'.*cat/99\.tif' cannot be read .*mode F, in no known range"),
+        (_no_range, r"'.*cat/99\.tif' cannot be read .*mode F, whose range is not known"),
         (_text, r"'.*cat/03\.png' cannot be read as an image"),
         (_odd, r"'.*dog/07\.png' has 9x8 pixels, the images before it 9x7; set data\.size"),
-        (_new_class, r"'.*test/cow' is of no class of the training images \(cat, dog\)"),
+        (_new_class, r"'.*test/cow' is not a class of the training images \(cat, dog\)"),
     ],
 )
 def test_folders_that_do_not_fit_are_named(
@@ -363,7 +363,7 @@ def test_own_data_go_through_every_command_from_any_folder(call, moved_on: Path)
     assert call(cli.evaluate, *changed)[0] == 0
 
 
-def test_a_run_on_own_data_goes_on_from_any_folder(call, moved_on: Path) -> None:
+def test_a_run_on_own_data_resumes_from_any_folder(call, moved_on: Path) -> None:
     assert call(cli.train, "resume=../run", "trainer.max_epochs=2")[0] == 0
     shutil.move(moved_on / "own.npz", moved_on / "moved.npz")
     again = ["resume=../run", "trainer.max_epochs=3", "data.path=../moved.npz"]

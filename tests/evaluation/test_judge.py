@@ -1,4 +1,4 @@
-"""The judge knows real digits, is trained once, and is told apart by what it was trained on."""
+"""The judge knows real digits, is trained once, and each training set has a different one."""
 
 import json
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_a_training_cut_short_leaves_nothing(
 
 
 @pytest.mark.parametrize("left", [b"", b"not weights", None])
-def test_a_damaged_judge_is_told(left: bytes | None, judges: Path, tmp_path: Path) -> None:
+def test_a_damaged_judge_is_reported(left: bytes | None, judges: Path, tmp_path: Path) -> None:
     _, folder = judge_of(digits(), judges, "cpu")
     (tmp_path / folder.name).mkdir()
     if left is not None:

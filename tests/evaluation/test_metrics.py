@@ -30,11 +30,11 @@ from cvae.evaluation.measures import (
     distances,
     feature_distances,
     judged_reality,
-    tagged_by_nats,
 )
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
 from cvae.evaluation.metrics.spread import SpreadDistance
+from cvae.evaluation.nats import tagged_by_nats
 from cvae.model.distributions import moments
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
@@ -140,7 +140,7 @@ def test_without_a_product_over_dimensions_there_is_no_kl_of_one() -> None:
         (0.0, 2.0, 0.2, None),
     ],
 )
-def test_a_collapsed_posterior_is_told_in_a_sentence(
+def test_a_collapsed_posterior_is_reported_in_a_sentence(
     shift: float, spread: float, scale: float, verdict: str | None
 ) -> None:
     p = normal(torch.zeros(50, 4), torch.ones(50, 4))
@@ -404,7 +404,7 @@ def test_what_cannot_be_asked_for_a_class_has_no_consistency_but_a_distance() ->
     assert found["distance/spread"] == pytest.approx(0, abs=0.05)
 
 
-def test_too_few_test_images_are_told() -> None:
+def test_too_few_test_images_are_reported() -> None:
     with pytest.raises(InputError, match=r"at least 40 test images.*got 30; set images=0"):
         distances(fake(perfect), Reader(), real(30), torch.Generator())
 

@@ -101,7 +101,7 @@ def test_an_ellipse_holds_the_share_of_a_gaussian_within_two_standard_deviations
     assert inside == pytest.approx(1 - math.exp(-2), abs=0.01)
 
 
-def test_bars_stand_tallest_first_over_their_numbers() -> None:
+def test_bars_are_sorted_and_labelled_by_their_index() -> None:
     (axes,) = bars(torch.tensor([0.5, 3.0, 1.0]), "KL").axes
     assert [bar.get_height() for bar in axes.patches] == [3.0, 1.0, 0.5]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "0"]

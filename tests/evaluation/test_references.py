@@ -52,7 +52,7 @@ def test_a_deterministic_network_pays_twice_its_distance_less_the_references_own
     assert found["ged"] == pytest.approx(2 * 0.5 - (1 + 0.5 + 0.5) / 3)
 
 
-def test_the_true_process_lies_by_its_known_share_below_zero() -> None:
+def test_the_true_process_is_below_zero_by_its_known_share() -> None:
     torch.manual_seed(0)
     references = (torch.rand(3, 1, 30) > 0.5).float()
     # All draws of two masks among the three, each as likely as another.
@@ -113,7 +113,7 @@ def knowing(served: Split, condition=GivenCondition) -> SimpleNamespace:
     return SimpleNamespace(condition=condition(SIZES), device=torch.device("cpu"), sample=sample)
 
 
-def test_who_draws_among_the_references_has_the_score_of_the_true_process() -> None:
+def test_draws_among_the_references_have_the_score_of_the_true_process() -> None:
     served = split([4] * 200 + [3] * 100)
     found = against_references(knowing(served), served, torch.Generator().manual_seed(0))
     assert found["references/draws"] == 16

@@ -154,7 +154,7 @@ def test_a_learned_prior_moves_the_noise_by_its_mean_and_scale() -> None:
     torch.testing.assert_close(z, p.loc + p.scale * given["noise"])
 
 
-def test_what_draws_otherwise_is_told() -> None:
+def test_other_random_draws_are_reported() -> None:
     class Odd(ConditionalDistribution):
         def forward(self, x: Tensor) -> Distribution:
             return torch.distributions.Poisson(torch.ones(len(x), 8))
@@ -179,13 +179,15 @@ def test_what_draws_otherwise_is_told() -> None:
         (lambda z: nn.functional.gelu(z, approximate="tanh"), "aten.gelu"),
     ],
 )
-def test_what_javascript_lacks_is_told(change: Callable[[Tensor], Tensor], said: str) -> None:
+def test_operations_without_javascript_are_reported(
+    change: Callable[[Tensor], Tensor], said: str
+) -> None:
     class Odd(nn.Module):
         def forward(self, x: Tensor, z: Tensor) -> Tensor:
             return change(z)
 
     function = Function(Odd(), {"x": torch.zeros(1, 3), "z": torch.zeros(1, 4)})
-    with pytest.raises(InputError, match=rf"mean takes .*{said}.*choose format=onnx"):
+    with pytest.raises(InputError, match=rf"mean needs .*{said}.*choose format=onnx"):
         javascript("mean", function, torch.eye(3), {})
 
 
@@ -204,7 +206,7 @@ def test_numbers_without_end_are_written(page) -> None:
 # -- rounding ------------------------------------------------------------------------------------
 
 
-def test_bytes_lie_within_half_a_step_of_the_numbers() -> None:
+def test_bytes_are_within_half_a_step_of_the_numbers() -> None:
     matrix = torch.randn(20, 30, generator=torch.Generator().manual_seed(0))
     whole = to_bytes(matrix)
     steps = whole.rows.float()[:, None] * whole.columns.float()
@@ -231,7 +233,7 @@ def test_errors_are_made_up_for_by_what_goes_together() -> None:
     assert informed < plain / 10
 
 
-def test_layers_tell_what_they_are_given() -> None:
+def test_inputs_of_layers_are_recorded() -> None:
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), nn.Linear(3 * 4 * 5, 2))
     images = torch.randn(6, 2, 4, 5)
@@ -266,12 +268,12 @@ def test_onnx_computes_what_torch_does_for_any_number_of_items(change: str) -> N
     assert not (torch.full((9,), 1e-40) * 0.5).any()  # numbers that small are still flushed
 
 
-def test_what_onnx_lacks_is_told_in_a_line() -> None:
+def test_operations_without_onnx_are_reported_in_one_line() -> None:
     class Bessel(nn.Module):
         def forward(self, x: Tensor, z: Tensor) -> Tensor:
             return torch.special.i0(z[:, :1, None, None].expand(-1, 1, 9, 7))
 
     model = model_of()
     model.generator.network = Bessel()
-    with pytest.raises(InputError, match=r"ONNX cannot have its generator \(.*\)$"):
+    with pytest.raises(InputError, match=r"its generator cannot be exported to ONNX \(.*\)$"):
         exported(model, torch.Generator().manual_seed(0))

@@ -52,7 +52,7 @@ def files(run_dir: Path, folder_root: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def opened(browser: Browser, files: Path) -> Iterator[Callable[..., Page]]:
-    """Opens a page; nothing may have been asked of a network, nor told on the console."""
+    """Opens a page; it may neither use the network nor write to the console."""
     told: list[str] = []
     contexts = []
 
@@ -353,7 +353,7 @@ def test_a_phone_shows_it_by_day_and_by_night(scheme: Any, opened: Callable[...,
     )
 
 
-def test_what_is_told_of_the_model_is_text(opened: Callable[..., Page]) -> None:
+def test_facts_about_the_model_are_shown_as_text(opened: Callable[..., Page]) -> None:
     assert opened("int8").text_content("dd") == "<b>"
 
 

@@ -188,7 +188,7 @@ def test_a_vamp_prior_is_the_posteriors_at_its_pairs(xy) -> None:
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
-def test_a_flow_to_be_looked_at_alone_has_the_shapes_of_a_real_one(latent_dim: int) -> None:
+def test_a_flow_on_the_meta_device_has_the_shapes_of_a_real_one(latent_dim: int) -> None:
     """And takes no memory: its masks would, in a file that says it is of a hundred thousand."""
 
     def shapes(width: int, device: str) -> dict[str, torch.Size]:

@@ -49,7 +49,7 @@ def test_every_use_in_every_size(network, in_shapes, out_shape) -> None:
 def test_samples_of_z_meet_conditions(network, in_shapes, out_shape) -> None:
     net = network(in_shapes, out_shape, width=4)
     *conditions, last = [torch.rand(5, *shape) for shape in in_shapes]
-    many = torch.stack([last, last + 1, last + 2])  # (K, B, ...) beside (B, ...)
+    many = torch.stack([last, last + 1, last + 2])  # (K, B, ...) next to (B, ...)
     out = net(*conditions, many)
     assert out.shape == (3, 5, *out_shape)
     for k in range(3):

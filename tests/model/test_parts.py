@@ -125,7 +125,7 @@ def test_a_refit_changes_the_prior_and_nothing_else(refitted: tuple[Path, Path])
 
 
 @torch.no_grad()
-def test_a_refit_raises_the_elbo_by_what_it_tells(refitted: tuple[Path, Path]) -> None:
+def test_a_refit_raises_the_elbo_by_the_amount_it_reports(refitted: tuple[Path, Path]) -> None:
     before, after = (json.loads((f / "metrics.json").read_text()) for f in refitted)
     told = after["refit/before"] - after["refit/after"]
     model, data = cvae.load(refitted[1]), cvae.datamodule(refitted[1])
@@ -205,7 +205,7 @@ def test_a_refit_starts_from_what_was_trained_however_often(
         ("objective=hybrid likelihood=gaussian likelihood.scale=optimal", "choose .*=learned"),
     ],
 )
-def test_what_does_not_fit_is_said_before_anything_is_trained(change: str, said: str) -> None:
+def test_misfits_are_reported_before_anything_is_trained(change: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         prepare(composed(*change.split()))
 

@@ -189,7 +189,7 @@ def test_a_run_s_folder_cannot_run_code_of_its_own(
 @pytest.mark.parametrize(
     "contents", ["", "{a: 1}", "- 3", "!!python/object/apply:os.mkdir [executed]", "[", "\x00"]
 )
-def test_a_damaged_list_of_overrides_is_told(contents: str, call: Call) -> None:
+def test_a_damaged_list_of_overrides_is_reported(contents: str, call: Call) -> None:
     Path("run/.hydra").mkdir(parents=True)
     Path("run/.hydra/overrides.yaml").write_text(contents)
     status, _, err = call(cli.train, "resume=run")
@@ -237,7 +237,7 @@ def test_objects_in_arrays_are_not_opened() -> None:
 
 
 @pytest.mark.parametrize("shape", ["(1000000000000, 8, 8)", "(-4, 8, 8)", "(3,) * 40", "'a'"])
-def test_an_array_s_header_that_lies_is_told(shape: str) -> None:
+def test_a_false_header_of_an_array_is_reported(shape: str) -> None:
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
     npy = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
     with zipfile.ZipFile("own.npz", "w") as file:
@@ -337,7 +337,7 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_full_disk_is_told_and_what_was_whole_is_kept(call: Call, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_complete_files_are_kept(call: Call, small_disk: Path) -> None:
     line = [*LINE[:-1], f"hydra.run.dir={small_disk / 'run'}", "trainer.max_epochs=40"]
     fits = [*line, "network.width=16", "callbacks.snapshots.every_n_epochs=1"]  # pictures pile up
     status, _, err = call(cli.train, *fits)
@@ -350,7 +350,7 @@ def test_a_full_disk_is_told_and_what_was_whole_is_kept(call: Call, small_disk: 
     assert call(cli.train, f"resume={small_disk / 'run'}")[0] == 0
 
 
-def test_a_folder_that_is_read_only_is_told(call: Call, small_disk: Path) -> None:
+def test_a_read_only_folder_is_reported(call: Call, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     status, out, err = call(cli.train, *LINE[:-1], f"hydra.run.dir={small_disk / 'run'}")
     assert (status, out, err.count("\n")) == (2, "", 1), err
@@ -358,7 +358,7 @@ def test_a_folder_that_is_read_only_is_told(call: Call, small_disk: Path) -> Non
     assert list(small_disk.iterdir()) == []
 
 
-def test_data_that_were_altered_are_not_gone_on_with(call: Call, arrays_path: Path) -> None:
+def test_a_run_does_not_resume_on_altered_data(call: Call, arrays_path: Path) -> None:
     data = dict(np.load(arrays_path))
     np.savez("own.npz", **data)
     line = ["data=arrays", "data.path=own.npz", "condition=image", *LINE]
@@ -584,7 +584,7 @@ def test_a_report_of_anything_is_a_page_or_a_line(call: Call) -> None:
 
 
 @pytest.mark.parametrize("contents", ["", "[", "{a: 1}", "hydra: {overrides: 3}", "\x00"])
-def test_a_damaged_plan_of_a_sweep_is_told(contents: str, call: Call) -> None:
+def test_a_damaged_plan_of_a_sweep_is_reported(contents: str, call: Call) -> None:
     Path("s").mkdir()
     Path("s/multirun.yaml").write_text(contents)
     status, _, err = call(cli.train, "sweep.resume=s")

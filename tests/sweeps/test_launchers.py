@@ -77,7 +77,7 @@ def test_every_launcher_gives_the_same_metrics(slurm: None, ray: None) -> None:
         assert results(Path(name)) == first, name
 
 
-def test_slurm_goes_on_after_a_time_limit(slurm: None) -> None:
+def test_slurm_resumes_after_a_time_limit(slurm: None) -> None:
     line = ["-m", "seed=0,1", "threads=1", "network.width=512", "trainer.max_epochs=100"]
     line += ["callbacks.early_stopping.patience=100"]
     run(*line, "hydra.sweep.dir=whole")

@@ -134,7 +134,7 @@ def test_the_page_has_everything_and_needs_no_other_file(sweep: Path) -> None:
     assert all(ElementTree.fromstring(svg).tag.endswith("svg") for svg in drawn)
 
 
-def test_what_stands_in_a_run_s_files_is_shown_and_never_run(tmp_path: Path) -> None:
+def test_the_contents_of_a_run_s_files_are_shown_and_never_executed(tmp_path: Path) -> None:
     bad = "<script>alert(1)</script>"
     run(tmp_path / "a", MASS | {"prior": bad, "<img src=x>": 1}, {"test/elbo": -1.0})
     run(tmp_path / "b", MASS | {"prior": "x", "<img src=x>": 2}, {"test/elbo": -2.0})
@@ -176,7 +176,7 @@ def test_the_command_writes_three_files(call, sweep: Path, tmp_path: Path) -> No
          "hparams.yaml' is damaged (it holds no names with values)"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_reported_is_told_in_one_line(call, tmp_path: Path, make, message) -> None:
+def test_an_impossible_report_ends_in_one_line(call, tmp_path: Path, make, message) -> None:
     make(tmp_path / "sweep")
     status, _, error = call(cli.report, str(tmp_path / "sweep"))
     assert status == 2
@@ -186,7 +186,7 @@ def test_what_cannot_be_reported_is_told_in_one_line(call, tmp_path: Path, make,
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, -90.0])
-def test_curves_of_what_diverged_or_stood_still_are_drawn_beside_others(value: float) -> None:
+def test_curves_of_diverged_and_of_constant_runs_are_drawn_next_to_others(value: float) -> None:
     steps = range(30)
     lines = {"still": dict.fromkeys(steps, value), "rising": {s: s - 100.0 for s in steps}}
     bottom, top = charts.curves(lines, "ELBO").axes[0].get_ylim()

@@ -164,7 +164,9 @@ def test_a_resumed_sweep_keeps_its_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
-def test_a_sweep_that_is_told_to_stop_can_go_on(call, whole: Path, number: signal.Signals) -> None:
+def test_a_sweep_that_was_asked_to_stop_can_be_resumed(
+    call, whole: Path, number: signal.Signals
+) -> None:
     line = ["-m", *QUICK, "latent_dim=2,3,4", "hydra.sweep.dir=s"]
     process = command(*line)
     wait_for("s/1_*/checkpoints/last.ckpt")
@@ -199,7 +201,7 @@ def test_a_killed_sweep_of_24_jobs_ends_as_one_that_was_not(tmp_path: Path, laun
     assert results(Path("cut")) == results(Path("whole"))
 
 
-def test_a_job_can_be_gone_on_with_by_itself(call) -> None:
+def test_a_job_can_be_resumed_by_itself(call) -> None:
     line = ["sweeps=seeds", "seed=0,1", *QUICK, "hydra.sweep.dir=s"]
     assert call(cli.train, *line)[0] == 0
     (job,) = Path("s").glob("1_*")

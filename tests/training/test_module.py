@@ -75,7 +75,7 @@ def test_samples_of_one_condition_differ_in_z() -> None:
     assert images.std(0).max() > 0
 
 
-def test_the_same_generator_gives_the_same_samples_and_goes_on() -> None:
+def test_the_same_generator_gives_the_same_samples_and_advances() -> None:
     cvae, generator = model(), torch.Generator().manual_seed(1)
     first, second = cvae.sample(3, 4, generator), cvae.sample(3, 4, generator)
     assert not torch.equal(first, second)

@@ -1,4 +1,4 @@
-"""A run that was cut off ends as if it never had been, to the last bit."""
+"""A run that was cut off, once resumed, ends with the same bits as an uninterrupted one."""
 
 import itertools
 import shutil
@@ -102,7 +102,7 @@ def test_a_run_cut_off_between_its_steps_ends_as_one_that_was_not(
     require_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_a_damaged_last_checkpoint_is_not_gone_on_with(
+def test_a_run_does_not_resume_from_a_damaged_last_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = [*TINY, "trainer.max_epochs=3", "optimizer.lr=0.3"]  # whose best epoch is not the last

@@ -11,7 +11,7 @@ from cvae.config.hydra import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
 from cvae.evaluation.judge import judge_for, why_no_judge
 from cvae.evaluation.measures import class_consistency
-from cvae.evaluation.tables import COMPARE
+from cvae.evaluation.nats import COMPARE
 from cvae.export.onnx import onnx
 from cvae.export.page import carried, page
 from cvae.export.rounding import LARGEST, Precision

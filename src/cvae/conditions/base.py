@@ -74,7 +74,7 @@ class Condition(ABC):
         return y
 
     def shown(self, x: Tensor) -> Tensor | None:
-        """Return conditions, (B, *x_shape), as images, (B, C, H, W); None if they are not images."""
+        """Return conditions, (B, *x_shape), as images, (B, C, H, W), or None if they are none."""
         return None
 
 

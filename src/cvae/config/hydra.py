@@ -5,10 +5,11 @@ that help and shell completion come at once.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import hydra
@@ -35,9 +36,18 @@ def find(name: str) -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[3] / name
 
 
-def job_folder(number: int, overrides: str) -> str:
+_NOT_IN_A_NAME = (
+    *("data.root", "data.path", "data.download", "resume", "sweeps", "launcher", "parallel"),
+    *("threads", "compile", "search", "search.trials", "search.trial", "sweep.resume"),
+)
+"""Settings that a job's folder is not named after: they do not say what the job is."""
+
+
+def job_folder(number: int, overrides: Sequence[str]) -> str:
     """Return the name of a sweep's job: safe in a path, on the command line, and not too long."""
-    return re.sub(r"[^\w.+-]+", "-", f"{number}_{overrides}")[:120]
+    kept = [o.partition("=") for o in overrides]
+    words = sorted(f"{key}-{value}" for key, _, value in kept if key not in _NOT_IN_A_NAME)
+    return re.sub(r"[^\w.+-]+", "-", "_".join([str(number), *words]))[:120]
 
 
 def gpus(accelerator: str) -> int:
@@ -121,8 +131,15 @@ def instantiate(node: Any, **changes: Any) -> Any:
         **changes: Arguments that take the place of its own.
     """
     if not _IS_1_3:
-        changes["_execution_whitelist_"] = [str(part["_target_"]) for _, part in nodes(node)]
+        targets = [str(part["_target_"]) for _, part in nodes(node)]
+        changes["_execution_whitelist_"] = [*targets, *map(_own_name, targets)]
     return hydra.utils.instantiate(node, **changes)
+
+
+def _own_name(target: str) -> str:
+    """Return the name of what a target names in the module that defines it."""
+    found = resolve_name(target)
+    return f"{found.__module__}.{found.__qualname__}"
 
 
 def plain(config: DictConfig) -> Config:

@@ -23,7 +23,7 @@ from torch.utils.data.distributed import DistributedSampler
 from cvae.batch import Batch, Items, Sizes, Support
 from cvae.conditions import Condition, ConditionBuilder
 from cvae.errors import ArgumentError, InputError, require_at_least, require_seed
-from cvae.random import draw_binary
+from cvae.random import draw_binary, seed_of
 
 Binarize = Literal["dynamic", "threshold", "none"]
 _EVALUATION_SEED = 0
@@ -74,7 +74,7 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         return math.ceil(math.ceil(self.count / self.processes) / self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**32)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
         order = torch.randperm(self.count, generator=generator)
         order = torch.cat((order, order[: -self.count % self.processes]))
         order = order[self.rank :: self.processes].to(self.device)

@@ -100,7 +100,7 @@ def latent_planes(planes: Mapping[str, Plane]) -> Figure:
         for colour, centre, covariance in zip(
             ["black"] if single else colours, plane.centres, plane.covariances, strict=True
         ):
-            if not single:  # a dark line below, so that the ellipse is visible on points of its colour
+            if not single:  # a dark outline sets the ellipse off from points of its colour
                 axes.add_patch(_ellipse(centre, covariance, "black", 2.8))
             axes.add_patch(_ellipse(centre, covariance, colour, 1.6))
         axes.set_title(title)

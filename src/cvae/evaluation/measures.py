@@ -3,7 +3,6 @@
 Functions that measure return a flat dictionary of numbers by name.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -14,14 +13,12 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from cvae.data.base import ImageData, groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
-from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.evaluation.metrics.spread import SpreadDistance
 from cvae.model.cvae import CVAE
 
 _CHUNK = 1000
 """Images that a network processes at a time."""
-_OF_BINARY_PIXELS = ("test/nll", "test/effective_samples", "test/binarized_elbo")
 _EXAMPLES = 10
 _DRAWS = 16
 """Masks drawn for each condition with several references, the usual number on LIDC."""
@@ -29,25 +26,6 @@ _SEVERAL = 0.5
 """Share of conditions with several references below which the repetition is a coincidence."""
 _SUBSET = 1000
 """Images in each subset of the kernel distance, as in Bińkowski et al. 2018."""
-
-
-def tagged_by_nats(metrics: Mapping[str, float], nats_of: str) -> dict[str, float]:
-    """Rename the metrics so that only comparable metrics have the same name.
-
-    "test/elbo" becomes "test_mass/elbo" or "test_density/elbo", so that a table by names never
-    ranks a density against a mass, nor distances between binary images against those between grey
-    ones. A model trained by cross-entropy, measured on binarised pixels, has nats of a mass. KL per
-    dimension, and settings, are left out.
-    """
-    named = {}
-    for name, value in metrics.items():
-        part, _, rest = name.partition("/")
-        if name.startswith(KL_PER_DIMENSION) or not rest:
-            continue
-        binary = part != "test" or name.startswith(_OF_BINARY_PIXELS)
-        kind = "mass" if nats_of == "cross_entropy" and binary else nats_of
-        named[f"{part}_{kind}/{rest}"] = value
-    return named
 
 
 class Split(NamedTuple):
@@ -69,7 +47,7 @@ def test_split(data: ImageData) -> Split:
 
 
 def examples(data: ImageData) -> Tensor:
-    """Return conditions to look at from all over the test split, (N, *x_shape)."""
+    """Return conditions from evenly spaced places of the test split, (N, *x_shape)."""
     data.prepare_data()
     data.setup("test")
     index = torch.linspace(0, len(data.test_set) - 1, _EXAMPLES).long()
@@ -93,7 +71,7 @@ def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]
 def judgement(
     model: CVAE, judge: Judge, served: Split, grey: Split, images: int, rng: torch.Generator
 ) -> dict[str, float]:
-    """Return what a judge says of real and of generated images.
+    """Return a judge's figures for real and for generated images.
 
     Args:
         model: A trained model.
@@ -114,9 +92,9 @@ def judgement(
 def class_consistency(
     model: CVAE, judge: Judge, per_class: int, rng: torch.Generator
 ) -> dict[str, float]:
-    """Return the share of prior samples that the judge takes for the class asked for.
+    """Return the share of prior samples in which the judge recognises the class asked for.
 
-    Both figures are of the same draws of z: `mean_image` of the likelihood's mean, and
+    Both figures use the same draws of z: `mean_image` is of the likelihood's mean,
     `sampled_pixels` of a draw of every pixel. Empty for a model that cannot be asked for a class.
 
     Args:
@@ -142,12 +120,12 @@ def class_consistency(
 
 @torch.no_grad()
 def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict[str, float]:
-    """Return how masks drawn for a condition agree with its several references.
+    """Return how well masks drawn for a condition agree with its several references.
 
-    A drawn mask is where the mean image given z is above one half. The same of `references_redrawn`
-    is the score of who draws among the references themselves, with replacement: of the true process
-    where they are all that it can give. Conditions with a single reference are left out. Empty
-    where those are the most, or where pixels are grey.
+    A drawn mask is 1 where the mean image given z is above one half. `references_redrawn` are the
+    same figures for masks drawn among the references themselves, with replacement: the score of
+    the true process, if the references are all that it can give. Conditions with a single
+    reference are left out. Empty if most conditions have a single one, or if pixels are grey.
     """
     if not (model.condition.needs_examples and served.images.square().equal(served.images)):
         return {}
@@ -179,14 +157,13 @@ def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict
 def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) -> dict[str, float]:
     """Return distances between real and generated images in the judge's features.
 
-    The test split is dealt into two halves with the same classes. The generated images, with every
-    pixel drawn, are of the second half's conditions, and are held against the first half; the floor
-    is the second half itself in their place. So both have the same number of images of every class.
-    Features are scaled so that a real one's mean square is 1.
+    The test split is divided into two halves with the same classes. The generated images, with
+    every pixel drawn, have the conditions of the second half, and are compared with the first half;
+    for the floor the second half itself replaces them. So both comparisons have the same number of
+    images of every class. Features are scaled so that those of real images have mean square 1.
 
     `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
-    of Bińkowski et al. 2018 (unbiased, and so below zero now and then), `spread` that of
-    `SpreadDistance`.
+    of Bińkowski et al. 2018 (unbiased, so it may be below zero), `spread` that of `SpreadDistance`.
 
     Raises:
         InputError: If the split is too small to be halved.
@@ -196,13 +173,13 @@ def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) ->
             f"images: a judge needs at least {FEWEST} test images to measure distances, "
             f"got {len(served.y)}; set images=0"
         )
-    dealt = served.labels.argsort(stable=True)  # class by class, to one half and to the other
+    dealt = served.labels.argsort(stable=True)  # sorted by class, then alternately to each half
     first, second = (Split(*(part[dealt[start::2]] for part in served)) for start in (0, 1))
     generated = torch.cat(
         [model.sample(x.to(model.device), 1, rng)[0].cpu() for x in second.x.split(_CHUNK)]
     )
     classes = [split.labels for split in (first, second)]
-    if not model.condition.asked_by_class:  # what has not been asked for a class has none
+    if not model.condition.asked_by_class:  # then generated images have no class
         classes = [torch.zeros_like(labels) for labels in classes]
     real = _features(judge, first.images)
     scale = real.square().mean().sqrt()
@@ -238,7 +215,7 @@ def feature_distances(
 
 
 class _Taken(nn.Identity):
-    """Features that have been taken already, for metrics that would take them themselves."""
+    """Passes on computed features, for metrics that expect a network to compute them."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

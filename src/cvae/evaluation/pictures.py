@@ -1,7 +1,7 @@
-"""Looks into a model: from a model to labelled images, ready to be drawn.
+"""Views of a model: labelled images, ready to be drawn.
 
-The functions of `PLOTS` take a model, what is wanted (classes, None for every class, or a tensor of
-conditions), a number n, and a source of randomness, and return a `Panel`.
+The functions of `PLOTS` take a model, the conditions (classes, None for every class, or a tensor),
+a number n, and a source of randomness, and return a `Panel`.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _UNCONDITIONAL_COLUMNS = 10
 
 
 class Panel(NamedTuple):
-    """Images (R, C, channels, H, W) in [0, 1], with a name for each column and row, or none."""
+    """Images (R, C, channels, H, W) in [0, 1], with names of the columns and rows, or none."""
 
     images: Tensor
     columns: list[str]
@@ -34,7 +34,8 @@ class Panel(NamedTuple):
 def grid(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator, mean: bool = True) -> Panel:
     """Draw from the prior: a row per plausible y, a column per condition.
 
-    A condition that is an image stands above its column. Without a condition, n rows of ten images.
+    A condition that is an image is shown above its column. Without a condition, n rows of ten
+    images.
     """
     x = model.encode(wanted)
     if model.condition.x_shape == (0,):
@@ -51,7 +52,7 @@ def grid(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator, mean: bool =
 
 
 def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
-    """Go in n steps straight from one draw of z to another: a row per condition."""
+    """Interpolate linearly in n steps from one draw of z to another: a row per condition."""
     x = model.encode(wanted)
     with drawing_from(rng, model.device):
         start, end = model.prior(x).sample(torch.Size([2]))
@@ -62,16 +63,16 @@ def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> 
 
 
 def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
-    """Move each latent dimension alone over two of the prior's standard deviations to either side
-    of its mean, in n steps: a row per dimension, for one condition.
+    """Vary each latent dimension alone from two of the prior's standard deviations below its mean
+    to two above, in n steps: a row per dimension, for one condition.
 
     Raises:
-        InputError: If z has no dimension.
+        InputError: If z has no dimensions, or `wanted` is not one condition.
     """
     x = _one(model, wanted)
     mean, stddev = moments(model.prior(x))
     if not mean.shape[-1]:
-        raise InputError("plot: 'traversal' moves dimensions of z, and this model has none")
+        raise InputError("plot: 'traversal' varies dimensions of z, and this model has none")
     steps = torch.linspace(-2, 2, n, device=x.device)
     offsets = torch.eye(mean.shape[-1], device=x.device).unsqueeze(1) * steps.view(n, 1)
     images = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
@@ -80,11 +81,11 @@ def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Pane
 
 
 def manifold(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
-    """Lay n by n points over the plane of a two-dimensional z, at the prior's quantiles from 2 %
-    to 98 %, for one condition: the first dimension to the right, the second upwards.
+    """Decode n by n points of a two-dimensional z, at the prior's quantiles from 2 % to 98 %, for
+    one condition: the first dimension to the right, the second upwards.
 
     Raises:
-        InputError: If z is not two-dimensional.
+        InputError: If z is not two-dimensional, or `wanted` is not one condition.
     """
     x = _one(model, wanted)
     mean, stddev = moments(model.prior(x))
@@ -111,17 +112,17 @@ PLOTS: dict[str, Callable[[CVAE, Wanted, int, torch.Generator], Panel]] = {
 
 @torch.no_grad()
 def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Sizes) -> Plane:
-    """Lay the posterior means of images over the prior, coloured by class.
+    """Return the posterior means of images, coloured by class, with the prior's ellipses.
 
-    A two-dimensional z is shown as it is, a larger one along the two directions in which the
-    posterior means vary most (their principal components).
+    A two-dimensional z is shown as it is, a larger one along the first two principal components of
+    the posterior means, the directions in which they vary most.
 
     Args:
         model: A trained model.
         x: Conditions (B, *x_shape).
         y: Targets (B, *y_shape).
         classes: Class of each image, (B,).
-        sizes: What the data set's items are like.
+        sizes: Shapes and classes of the data set's items.
 
     Raises:
         InputError: If z has fewer than two dimensions.
@@ -141,11 +142,11 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Size
     prior = model.prior(model.encode(None) if by_class else x)
     centres, scales = (part.cpu() for part in moments(prior))
     covariances = scales.square().diag_embed()
-    if not by_class:  # more conditions than can be told apart: the prior averaged over them
+    if not by_class:  # too many conditions to show each: the prior averaged over them
         spread = (centres - centres.mean(0)).T.cov(correction=0)
         centres, covariances = centres.mean(0)[None], covariances.mean(0)[None] + spread
     elif (centres == centres[0]).all() and (scales == scales[0]).all():
-        centres, covariances = centres[:1], covariances[:1]  # a prior that x does not move
+        centres, covariances = centres[:1], covariances[:1]  # a prior that does not depend on x
     return Plane(
         (means - origin) @ directions.T,
         classes.cpu(),
@@ -160,7 +161,7 @@ def _one(model: CVAE, wanted: Wanted) -> Tensor:
     x = model.encode(wanted)
     if len(x) != 1:
         raise InputError(
-            f"x: a traversal or a manifold is of one condition, got {len(x)}; ask for one, "
+            f"x: a traversal or a manifold shows one condition, got {len(x)}; ask for one, "
             "such as x=7"
         )
     return x

@@ -7,20 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, latent_verdict
+from cvae.evaluation.nats import COMPARE
 from cvae.model.cvae import CVAE
-
-COMPARE = {
-    "mass": "of a mass over binary pixels: compare with masses of the same images alone",
-    "grey_mass": "of a mass over grey levels: compare with such masses of the same images alone",
-    "density": "of a density over pixels: compare with densities of the same images alone",
-    "cross_entropy": "of a cross-entropy on grey pixels, which bounds the expected log-likelihood "
-    "of binarised images, and is none of grey ones; an evaluation's nll is of binarised ones",
-}
-"""What the nats may be compared with, by what they are of."""
 
 
 def show(metrics: Mapping[str, float], model: CVAE) -> None:
-    """Print the metrics of a model's test split as a table, and what has to be said of them."""
+    """Print the metrics of a model's test split as a table, with the remarks that they need."""
     nats_of = model.generator.likelihood.nats_of
     table = Table(
         "metric", "value", title="test split", caption=f"nats per image, {COMPARE[nats_of]}"

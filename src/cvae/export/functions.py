@@ -1,12 +1,12 @@
-"""A model as functions that draw nothing themselves, so that they can be traced and carried away.
+"""A model as functions without randomness, so that they can be traced and exported.
 
     latent  x, noise     -> z    a draw from the prior
     mean    x, z         -> y    the likelihood's mean
     drawn   x, z, noise  -> y    a draw of every pixel
 
-The noise is standard normal numbers, whatever is made of them: uniform ones are read off the normal
-distribution function. So a hand is a vector of normal numbers, which can be scaled, or led from one
-place to another, under any prior.
+The noise is always standard normal numbers; the normal distribution function turns them into
+uniform ones where a model needs these. So the noise of a latent draw, which the page calls a hand,
+is a vector of normal numbers that can be scaled or interpolated under any prior.
 """
 
 import copy
@@ -23,23 +23,23 @@ from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 
 _WHOLE = ("linear", "conv2d", "group_norm", "upsample_nearest2d")
-"""Operations that are kept, and not taken apart."""
+"""Operations that are not decomposed."""
 
 
 class Function(NamedTuple):
-    """A module, and an example of each of its inputs, (1, ...), by name."""
+    """A module, and an example of each input, (1, ...), by name."""
 
     module: nn.Module
     inputs: dict[str, Tensor]
 
     def traced(self, dynamic: bool = False) -> ExportedProgram:
-        """Return the operations that the module does.
+        """Return the module's operations.
 
         Args:
-            dynamic: Whether the leading dimension may be any number, or is 1.
+            dynamic: Whether the leading dimension may have any size; otherwise it is 1.
 
         Raises:
-            InputError: If it does what cannot be traced, or draws what no noise is given for.
+            InputError: If the module cannot be traced, or draws numbers other than its noise.
         """
         batch = {0: Dim("batch")}
         shapes = dict.fromkeys(self.inputs, batch if dynamic else None)
@@ -87,13 +87,15 @@ def functions(model: CVAE) -> dict[str, Function]:
 
 
 def _without_masks(module: nn.Module) -> nn.Module:
-    """Return a module whose masked layers are ordinary ones, so that no mask has to be carried."""
+    """Return a module whose masked layers are ordinary ones, so that no mask is exported."""
     module = copy.deepcopy(module)
-    for layer in module.modules():
+    for name, layer in list(module.named_modules()):
         mask = getattr(layer, "mask", None)
         if isinstance(layer, nn.Linear) and isinstance(mask, Tensor):
-            layer.weight.data *= mask
-            layer.__class__ = nn.Linear
+            plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+            plain.weight = nn.Parameter(layer.weight.detach() * mask)
+            plain.bias = layer.bias
+            module.set_submodule(name, plain)
     return module
 
 
@@ -127,9 +129,9 @@ class _Drawn(nn.Module):
 
 
 class _Given(TorchFunctionMode):
-    """Gives, in the place of what is drawn, the next of some standard normal numbers (B, N).
+    """Replaces random draws by the next of given standard normal numbers, (B, N).
 
-    Without any it gives zeros, and counts.
+    Without given numbers it replaces them by zeros and counts how many are needed.
     """
 
     def __init__(self, noise: Tensor | None = None) -> None:

@@ -1,8 +1,8 @@
 """A function of a model in JavaScript: a line for each operation on tensors.
 
-A tensor is a flat Float32Array there, and its shape a fact of the line that makes it. x is the
-number of a class, so what depends on x alone is worked out here, a row for each class: of a
-learned prior, its network and all, two rows of numbers are left.
+A tensor is a flat Float32Array in JavaScript; its shape is a constant in the line that makes it. x
+is the number of a class, so everything that depends on x alone is computed here, as a row for each
+class: of a learned prior with its network, only two rows of numbers per class remain.
 """
 
 import json
@@ -18,13 +18,14 @@ from torch.fx import Graph, Node, map_arg
 
 from cvae.errors import InputError
 from cvae.export.functions import Function
+from cvae.export.operators import arguments_of, is_view
 from cvae.export.pointwise import POINTWISE
 
 _UNCHANGED = ("clone", "_to_copy", "_unsafe_view", "alias")
-"""Operations that leave the numbers as they are, in their order."""
+"""Operations that change neither the numbers nor their order."""
 
 Arrays = dict[str, Tensor]
-"""What the lines refer to: weights under their name in the model, and rows for each class."""
+"""Arrays that the lines refer to: weights under their name in the model, and rows by class."""
 
 
 def javascript(name: str, function: Function, rows: Tensor, arrays: Arrays) -> str:
@@ -33,11 +34,11 @@ def javascript(name: str, function: Function, rows: Tensor, arrays: Arrays) -> s
     Args:
         name: Its name.
         function: The function, whose first input is x.
-        rows: The conditions that x is the number of, (C, *x_shape).
-        arrays: Receives what the source refers to, as `w[i]` for the i-th of them.
+        rows: The condition of each class number, (C, *x_shape).
+        arrays: Receives the arrays of the source, which refers to the i-th as `w[i]`.
 
     Raises:
-        InputError: If it does an operation that has no JavaScript here.
+        InputError: If it contains an operation that has no JavaScript here.
     """
     return _Writer(name, function, rows, arrays).source
 
@@ -45,7 +46,7 @@ def javascript(name: str, function: Function, rows: Tensor, arrays: Arrays) -> s
 class _Writer:
     def __init__(self, name: str, function: Function, rows: Tensor, arrays: Arrays) -> None:
         self.name, self.rows, self.arrays = name, rows, arrays
-        self.known: dict[Node, list[Any]] = {}  # for each class, of nodes that x decides
+        self.known: dict[Node, list[Any]] = {}  # for each class, of nodes that depend on x alone
         self.weights: dict[Node, str] = {}
         self.written: dict[Node, str] = {}
         self.lines: list[str] = []
@@ -76,8 +77,8 @@ class _Writer:
         if all(part in self.known for part in node.all_input_nodes):
             self.known[node] = [self.computed(node, k) for k in range(len(self.rows))]
             return
-        if isinstance(node.meta["val"], tuple | list) and _is_view(node):
-            return  # the parts of a tensor, each of which is taken by itself
+        if isinstance(node.meta["val"], tuple | list) and is_view(node):
+            return  # the parts of a tensor; each is handled where it is used
         expression, variable = self.expression(node), f"v{len(self.lines)}"
         if not expression.isidentifier():
             self.lines.append(f"const {variable} = {expression};")
@@ -85,7 +86,7 @@ class _Writer:
         self.written[node] = expression
 
     def computed(self, node: Node, number: int) -> Any:
-        """Return what x alone decides, for the class of this number."""
+        """Return the value of a node that depends on x alone, for the class of this number."""
 
         def value(part: Node) -> Any:
             return self.known[part][number]
@@ -96,12 +97,12 @@ class _Writer:
     def expression(self, node: Node) -> str:
         if isinstance(node.meta["val"], tuple | list):
             raise self.refused(str(node.target))
-        shape, given = _shape(node), _arguments(node)
+        shape, given = _shape(node), arguments_of(node)
         name = str(node.target).removeprefix("aten.").partition(".")[0]
         written: Callable[..., str] | None = getattr(self, f"_{name.lstrip('_')}", None)
         if written is not None:
             return written(shape, **given)
-        if _is_view(node):
+        if is_view(node):
             return self.view(node, shape)
         if name in _UNCHANGED and _keeps_numbers(node):
             return self.value(node.args[0])
@@ -112,7 +113,7 @@ class _Writer:
 
     def refused(self, operation: str) -> InputError:
         return InputError(
-            f"checkpoint: this model's {self.name} takes {operation}, which a page cannot do; "
+            f"checkpoint: this model's {self.name} needs {operation}, which a page cannot do; "
             "choose format=onnx"
         )
 
@@ -144,7 +145,7 @@ class _Writer:
         return f"view({self.value(node)}, {_list(shape)}, {_list(strides)}, 0)"
 
     def view(self, node: Node, shape: Sequence[int]) -> str:
-        # torch itself says which numbers of a flat array a view sees.
+        # torch itself computes which numbers of a flat array a view contains.
         part = node.args[1] if node.target is getitem else None
         node = node.args[0] if node.target is getitem else node  # type: ignore[assignment]
         source, *rest = node.args
@@ -157,7 +158,7 @@ class _Writer:
         return f"view({value}, {_list(shape)}, {_list(seen.stride())}, {seen.storage_offset()})"
 
     def value(self, node: Any) -> str:
-        """Return the expression of a tensor; put what x decides into the arrays first."""
+        """Return the expression of a tensor; one that depends on x alone goes into the arrays."""
         if node is None:
             return "null"
         if node not in self.written:
@@ -235,22 +236,6 @@ def _needed(graph: Graph) -> set[Node]:
     return needed
 
 
-def _is_view(node: Node) -> bool:
-    target: Any = node.all_input_nodes[0].target if node.target is getitem else node.target
-    return any(part.alias_info for part in target._schema.returns)
-
-
-def _arguments(node: Node) -> dict[str, Any]:
-    """Return the arguments of an operation by their names, those that it takes by default too."""
-    schema = getattr(node.target, "_schema", None)
-    given = dict(node.kwargs)
-    for index, argument in enumerate(schema.arguments if schema else []):
-        if index < len(node.args):
-            given[argument.name] = node.args[index]
-        given.setdefault(argument.name, argument.default_value)
-    return given
-
-
 def _shape(node: Any) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape)
 
@@ -264,7 +249,7 @@ def _pair(numbers: Sequence[int]) -> list[int]:
 
 
 def _keeps_numbers(node: Node) -> bool:
-    """Whether numbers keep their value: they are not cut to whole ones, nor to 0 and 1."""
+    """Whether numbers keep their value: they are not truncated to integers, nor to 0 and 1."""
     source: Any = node.args[0]
     return node.meta["val"].is_floating_point() or not source.meta["val"].is_floating_point()
 

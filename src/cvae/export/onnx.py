@@ -11,11 +11,11 @@ from cvae.model.cvae import CVAE
 
 _TOLERANCE = 1e-3
 _FILES = {"prior": ("latent", "z"), "generator": ("mean", "y")}
-"""The function in each file, and the name of what it returns."""
+"""The function in each file, and the name of its result."""
 
 
 class Exported(NamedTuple):
-    """A file's `contents`, and the largest `difference` between what it and torch compute."""
+    """A file's `contents`, and the largest absolute `difference` between its result and torch's."""
 
     contents: bytes
     difference: float
@@ -24,15 +24,16 @@ class Exported(NamedTuple):
 def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Exported]:
     """Return the prior, from x and noise to z, and the generator, from x and z to mean images.
 
-    Every input and output leads with a batch dimension of any size.
+    The first dimension of every input and output is a batch of any size.
 
     Args:
         model: A trained model.
-        rng: Source of the noise that both are compared at.
-        count: Number of items that they are compared at.
+        rng: Source of the noise for the comparison with torch.
+        count: Number of items in that comparison.
 
     Raises:
-        InputError: If ONNX's packages are missing, or the model does what ONNX does not know.
+        InputError: If ONNX's packages are missing, the model has an operation without ONNX, or
+            onnxruntime's result differs from torch's.
     """
     try:
         import onnxscript  # noqa: F401
@@ -58,16 +59,18 @@ def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Export
             (got,) = session.run(None, {k: v.numpy() for k, v in values.items() if k in taken})
         except InputError:
             raise
-        except Exception as error:  # three packages have their own kinds
+        except Exception as error:  # three packages raise their own classes
             said = str(error).strip().partition("\n")[0]
-            raise InputError(f"checkpoint: ONNX cannot have its {name} ({said})") from error
+            raise InputError(
+                f"checkpoint: its {name} cannot be exported to ONNX ({said})"
+            ) from error
         difference = float(np.abs(got - expected).max(initial=0))
         if not difference <= _TOLERANCE * max(1, np.abs(expected).max(initial=0)):
             raise InputError(
-                f"checkpoint: onnxruntime computes another {name}: they differ by {difference:.1e}"
+                f"checkpoint: onnxruntime's {name} differs from torch's by {difference:.1e}"
             )
         found[name] = Exported(contents, difference)
-    torch.set_flush_denormal(True)  # which onnxruntime has switched off
+    torch.set_flush_denormal(True)  # onnxruntime has switched it off
     return found
 
 

@@ -18,14 +18,14 @@ from cvae.export.rounding import LARGEST, Bytes, Precision, layer_inputs, to_byt
 from cvae.model.cvae import CVAE
 
 _CALIBRATION = 4000
-"""Images at least that the rounding and the plane go by, and of each class a hundred."""
+"""Images that rounding and plane are computed from, at least, and at least 100 of each class."""
 
 
 class Carried(NamedTuple):
-    """What a page carries: the `source` of a model's functions and the `arrays` that it refers to.
+    """The contents of a page: the `source` of a model's functions, and the `arrays` it refers to.
 
-    `model` computes what the page does: its weights are the rounded ones. `directions` (C, 2, N)
-    are the two of a hand, for each class, along which the image changes most.
+    `model` computes the same as the page: its weights are the rounded ones. `directions` (C, 2, N)
+    are, for each class, the two directions of the noise along which the image changes most.
     """
 
     source: str
@@ -38,16 +38,16 @@ class Carried(NamedTuple):
 def carried(
     model: CVAE, precision: Precision, rng: torch.Generator, most: int = LARGEST
 ) -> Carried:
-    """Return a model as a page carries it.
+    """Return a model in the form that a page contains.
 
     Args:
         model: A trained model.
-        precision: What matrices are rounded to; all else is kept in float32.
-        rng: Source of the hands that the rounding goes by.
+        precision: What matrices are rounded to; everything else is kept in float32.
+        rng: Source of the noise of the images that the rounding is computed from.
         most: As for `to_bytes`.
 
     Raises:
-        InputError: If a page cannot do what the model does.
+        InputError: If a page cannot show the model.
     """
     _require_page(model)
     rows, parts = model.encode(None), functions(model)
@@ -86,9 +86,9 @@ def _require_page(model: CVAE) -> None:
 def _directions(
     parts: Mapping[str, Function], x: Tensor, classes: int, rng: torch.Generator
 ) -> Tensor:
-    """Return the two directions of a hand, (2, N), that images of a class change most along.
+    """Return the two directions of the noise, (2, N), along which images of a class change most.
 
-    They are those of the linear regression of the images on the hands.
+    They are those of a linear regression of the images on the noise.
     """
     size = parts["latent"].inputs["noise"].shape[1]
     count = max(100, _CALIBRATION // classes)
@@ -107,10 +107,10 @@ def page(carried: Carried, sizes: Sizes, title: str, about: Mapping[str, str], s
 
     Args:
         carried: The model.
-        sizes: What the data set's items are like.
+        sizes: Shapes and classes of the data set's items.
         title: The page's title.
-        about: What is told of the model, by its name.
-        seed: Of the hand that the page opens with.
+        about: Facts about the model that the page shows, by name.
+        seed: Seed of the noise that the page opens with.
     """
     directions = carried.directions.flatten(0, 1)
     arrays = {

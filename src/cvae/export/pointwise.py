@@ -37,4 +37,4 @@ POINTWISE = {
     "tanh": "Math.tanh({self})",
     "where": "{condition} ? {self} : {other}",
 }
-"""What a number becomes, by the operation's name, in the names of its schema."""
+"""The result of an operation, by its name, in terms of the argument names of its schema."""

@@ -1,9 +1,10 @@
-"""Weights in a byte each, or in two.
+"""Weights of one byte each, or of two.
 
-In a byte: w[i, j] = r[i] c[j] q[i, j], q a whole number, with a scale for each row and one for each
-column. Each column's rounding error is made up for in the columns that are still to be rounded, as
-well as the layer's own inputs allow; the largest inputs come first (Frantar et al. 2023, "GPTQ:
-Accurate Post-Training Quantization for Generative Pre-trained Transformers", algorithm 1).
+In one byte: w[i, j] = r[i] c[j] q[i, j], with q a whole number, and a scale for each row and for
+each column. Each column's rounding error is compensated in the columns that are not yet rounded, as
+far as the layer's own inputs allow; the columns with the largest inputs come first (Frantar et al.
+2023, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
+algorithm 1).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,14 +18,14 @@ from torch.nn.functional import unfold
 Precision = Literal["int8", "float16"]
 
 LARGEST = 127
-"""The largest whole number of a byte."""
+"""The largest whole number in a signed byte."""
 
 _EVEN = 0.75
-"""How far the scales of columns follow their largest number: at 1 they are as close as can be, at 0
-there are none, and the file is smaller by a tenth."""
+"""Exponent of a column's largest number in its scale: with 1 the scale fits best; with 0 there are
+no scales of columns, and the file is smaller by a tenth."""
 _DAMPING = 0.01
 _ROWS = 4096
-"""Inputs of a layer that are kept of each call: convolutions have one at every pixel."""
+"""Inputs of a layer that are kept per call, since convolutions have one for every pixel."""
 
 
 class Bytes(NamedTuple):
@@ -38,7 +39,7 @@ class Bytes(NamedTuple):
     columns: Tensor
 
     def matrix(self) -> Tensor:
-        """Return the numbers that they stand for, (R, C)."""
+        """Return the rounded matrix, (R, C)."""
         return self.whole.float() * self.rows.float()[:, None] * self.columns.float()
 
 
@@ -47,8 +48,8 @@ def to_bytes(matrix: Tensor, inputs: Tensor | None = None, most: int = LARGEST) 
 
     Args:
         matrix: The matrix.
-        inputs: What it is multiplied by, (N, C); without any, each number goes to its nearest.
-        most: The largest whole number; a file of fewer different ones is smaller.
+        inputs: Vectors that it is multiplied by, (N, C); None rounds each number to the nearest.
+        most: The largest whole number; with a smaller one the compressed file is smaller.
     """
     least = torch.finfo(torch.float16).tiny
     columns = (matrix.abs().amax(0).clamp_min(least) ** _EVEN).half()
@@ -66,9 +67,10 @@ def to_bytes(matrix: Tensor, inputs: Tensor | None = None, most: int = LARGEST) 
 
 
 def _feedback(inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return an order of the columns, (C,), and what each of them makes up for, (C, C).
+    """Return an order of the columns, (C,), and how errors are compensated in that order, (C, C).
 
-    That is the part of the error of one before it, both in that order.
+    Row i over its diagonal entry gives the part of the i-th column's error that each later column
+    compensates.
     """
     order = inputs.square().sum(0).argsort(descending=True)
     inputs = inputs[:, order].double()
@@ -80,9 +82,9 @@ def _feedback(inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def layer_inputs(model: nn.Module) -> Iterator[Mapping[str, Tensor]]:
-    """Give what the model's linear and convolutional layers are called with meanwhile.
+    """Record the inputs of the model's linear and convolutional layers within the context.
 
-    By the name of a layer's weight, in the form that the weight as a matrix is multiplied by.
+    They are stored by the name of a layer's weight, as rows (N, C) that multiply its matrix.
     """
     found: dict[str, Tensor] = {}
 
@@ -102,7 +104,7 @@ def layer_inputs(model: nn.Module) -> Iterator[Mapping[str, Tensor]]:
     hooks = [
         layer.register_forward_hook(remember(f"{name}.weight"))
         for name, layer in model.named_modules()
-        if type(layer) in (nn.Linear, nn.Conv2d)  # a masked one's zeros make up for nothing
+        if type(layer) in (nn.Linear, nn.Conv2d)  # zeros of a masked layer must stay zero
     ]
     try:
         yield found

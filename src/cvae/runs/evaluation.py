@@ -10,8 +10,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cvae.data.base import ImageData
 from cvae.evaluation.figures import bars, latent_planes, png
-from cvae.evaluation.measures import tagged_by_nats, test_split
+from cvae.evaluation.measures import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
+from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.pictures import latent_plane
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE

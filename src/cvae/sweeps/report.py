@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from cvae.evaluation.tables import COMPARE
+from cvae.evaluation.nats import COMPARE, TITLES
 from cvae.runs.events import curve
 from cvae.runs.folder import RunFolder
 from cvae.runs.results import (
@@ -127,15 +127,12 @@ def _ranked(runs: Sequence[Run]) -> list[Run]:
     return [run for group in over_seeds(runs, differing(runs)) for run in group.runs]
 
 
-_NATS = {"cross_entropy": "cross-entropy", "grey_mass": "mass over grey levels"}
-
-
 def _title(kind: tuple[str, ...]) -> str:
     nats_of, data, pixels, count = kind
     if "?" in kind:  # written before runs said so
         return f"{data}, runs that do not say what their nats are of"
     pixels = {"none": "grey", "dynamic": "binarised", "threshold": "split"}.get(pixels, pixels)
-    return f"{data}, {count} {pixels} pixels: nats of a {_NATS.get(nats_of, nats_of)}"
+    return f"{data}, {count} {pixels} pixels: nats of a {TITLES.get(nats_of, nats_of)}"
 
 
 def _shown(groups: Sequence[Group]) -> list[str]:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch import callbacks
 
 from cvae.data.base import ImageData
+from cvae.random import seed_of, seed_torch
 from cvae.runs.checkpoint import KEY, POSITION
 
 
@@ -69,7 +69,7 @@ class ExactResume(Callback):
 
     def _seed(self, trainer: Trainer, validation: bool = False) -> None:
         place = (self.seed, trainer.global_rank, trainer.current_epoch, self.batch, validation)
-        torch.manual_seed(hash(place) % 2**32)
+        seed_torch(seed_of(*place), trainer.strategy.root_device)
 
 
 class EarlyStopping(callbacks.EarlyStopping):

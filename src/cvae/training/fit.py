@@ -27,7 +27,8 @@ from cvae.config.hydra import Config, with_absolute_paths
 from cvae.data.base import ImageData
 from cvae.errors import InputError, require_seed
 from cvae.evaluation.figures import image_grid, png
-from cvae.evaluation.measures import examples, tagged_by_nats
+from cvae.evaluation.measures import examples
+from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.pictures import grid
 from cvae.files import remove_parts, write_whole
 from cvae.model.cvae import CVAE

@@ -1,5 +1,5 @@
 """torchmetrics metrics: numbers over a whole split, synchronised between processes.
 
-One file for each question asked. Sums are kept in float64 on the device, so that no step waits for
-a number.
+One file for each question. Sums are kept in float64 on the device, so that no step waits for a
+number.
 """

@@ -1,9 +1,9 @@
-"""What the metrics share."""
+"""Helpers of the metrics."""
 
 import torch
 from torch import Tensor
 
 
 def zeros(*shape: int) -> Tensor:
-    """Return a sum before anything was added, in float64."""
+    """Return an empty sum, in float64."""
     return torch.zeros(shape, dtype=torch.float64)

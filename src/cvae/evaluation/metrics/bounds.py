@@ -1,4 +1,4 @@
-"""What the data cost under the model: the terms of the bound, and the NLL."""
+"""The cost of the data under the model: the terms of the bound, and the NLL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,25 +36,25 @@ class MeanTerms(Metric):
         count, log_likelihood, kl = len(kl), log_likelihood.sum(), kl.sum()
         self.total += torch.stack((loss * count, log_likelihood - kl, log_likelihood, kl)).detach()
         self.images += count
-        self.sound += self.total.isfinite()  # which a sum that is not will never be again
+        self.sound += self.total.isfinite()  # a sum never becomes finite again
 
     def compute(self) -> dict[str, Tensor]:
         """Return the means by name, () each."""
         return dict(zip(self.names, (self.total / self.images).float().unbind(), strict=True))
 
     def sums(self) -> dict[str, Tensor]:
-        """Return what was added up so far, to be stored."""
+        """Return the sums so far, to be stored."""
         return {name: getattr(self, name).clone() for name in ("total", "images", "sound")}
 
     def add(self, sums: Mapping[str, Tensor]) -> None:
-        """Add up what `sums` has returned."""
+        """Add sums that `sums` returned."""
         for name, value in sums.items():
             getattr(self, name).add_(value.to(self.total.device))
 
     def broken(self) -> tuple[str, float, int] | None:
-        """Return the term that was the first to be NaN or infinite, its sum, and in which batch.
+        """Return the first term that became NaN or infinite, its sum, and the batch.
 
-        Batches are counted from 0; None where all were finite. It waits for the device.
+        Batches are counted from 0. None if all terms are finite. This waits for the device.
         """
         if self.total.isfinite().all():
             return None
@@ -63,7 +63,7 @@ class MeanTerms(Metric):
 
 
 class ImportanceSampledNLL(Metric):
-    """Mean of -log p(y|x) over all images, in nats per image, and how far it may be trusted.
+    """Mean of -log p(y|x) over all images, in nats per image, with its errors.
 
     Args:
         samples: Number K of draws of z behind each image's estimate.
@@ -96,10 +96,10 @@ class ImportanceSampledNLL(Metric):
         """Return numbers by name, () each.
 
         `nll`; `nll_standard_error`, of the mean over images drawn at random; `nll_sampling_error`,
-        the part of it that comes from drawing z; `nll_bias`, by how much K draws of z leave the NLL
-        too high; `effective_samples`, the mean over images of (sum w)^2 / sum w^2, from 1 to K.
-        Sampling error and bias are the delta method's, from a variance of 1/ESS - 1/K for each
-        image's estimate: they are too small where ESS is near 1.
+        the part of it that comes from drawing z; `nll_bias`, the excess of the NLL with K draws of
+        z; `effective_samples`, the mean over images of (sum w)^2 / sum w^2, from 1 to K. Errors and
+        bias are in nats per image. Sampling error and bias are those of the delta method, with a
+        variance of 1/ESS - 1/K for each image's estimate: they are too small where ESS is near 1.
         """
         mean = self.total / self.images
         spread = (self.square / self.images - mean.square()).clamp(min=0)

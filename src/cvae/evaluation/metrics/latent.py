@@ -1,4 +1,4 @@
-"""What the latent space is used for."""
+"""How much of the latent space is used."""
 
 from typing import Any
 
@@ -12,24 +12,24 @@ from cvae.model.distributions import moments
 from cvae.model.objectives import kl_per_dimension
 
 KL_PER_DIMENSION = "test/kl_per_dimension"
-"""What the KL of each latent dimension is logged under, before its number."""
+"""Prefix of the name under which the KL of each latent dimension is logged."""
 
 ACTIVE = 0.01
 """Variance above which a latent dimension is in use (Burda, Grosse & Salakhutdinov 2016)."""
 _NO_KL = 0.1
-"""Nats below which the posterior is the prior."""
+"""KL in nats below which the posterior counts as equal to the prior."""
 
 
 class LatentUse(Metric):
-    r"""Which latent dimensions carry something of y: KL per dimension, and active units.
+    r"""Which latent dimensions carry information about y: KL per dimension, and active units.
 
     A dimension is active where its posterior mean moves with the image by more than `ACTIVE`,
 
     .. math:: \mathrm{Var}\left[\frac{\mu_q(x, y) - \mu_p(x)}{\sigma_p(x)}\right] > 0.01,
 
     measured in the prior's own units. Under N(0, I) this is the criterion of Burda, Grosse &
-    Salakhutdinov 2016, section 5.2; a learned prior may stretch and shift z without any effect, and
-    the measure does not see it either.
+    Salakhutdinov 2016, section 5.2. A learned prior may scale and shift z without any effect, and
+    the measure is not affected by it either.
 
     Args:
         latent_dim: Number of latent dimensions L.
@@ -55,7 +55,7 @@ class LatentUse(Metric):
         """
         kl = kl_per_dimension(q, p)
         self.kl += torch.nan if kl is None else kl.sum(0)
-        # Twice, since moments that are drawn have noise, whose square would look like movement.
+        # Two estimates, since the square of the noise of drawn moments would look like movement.
         first, second = (_moved(q, p, seed) for seed in range(2))
         self.mean += 0.5 * (first + second).sum(0)
         self.square += (first * second).sum(0)
@@ -76,7 +76,7 @@ def _moved(q: Distribution, p: Distribution, seed: int) -> Tensor:
 
 
 def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:
-    """Return a plain sentence if z tells nothing about y, else None.
+    """Return a plain sentence if z carries no information about y, else None.
 
     Args:
         kl: KL(q(z|x, y) || p(z|x)) in nats per image.
@@ -88,8 +88,8 @@ def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:
     remedy = "try objective.warmup_epochs=10, a smaller objective.beta, or a weaker generator"
     if kl < _NO_KL:
         return (
-            f"The posterior has fallen onto the prior: KL is {kl:.3f} nats per image, so z tells "
-            f"next to nothing about y, and all draws of z give the same image; {remedy}."
+            f"The posterior has fallen onto the prior: KL is {kl:.3f} nats per image, so z says "
+            f"almost nothing about y, and all draws of z give the same image; {remedy}."
         )
     if active_units == 0:
         return (

@@ -1,4 +1,4 @@
-"""How drawn masks agree with several references."""
+"""How well drawn masks agree with several references."""
 
 import math
 from typing import Any
@@ -18,9 +18,9 @@ class EnergyDistance(Metric):
 
     with d = 1 - IoU, and d = 0 between two empty masks (Kohl et al. 2018, "A Probabilistic U-Net
     for Segmentation of Ambiguous Images", section 3). Lower is better. Expectations within a set
-    are over pairs of different draws; those of an implementation that pairs each draw with itself
-    as well are (n - 1) / n of them. So where the references are each of R equally likely masks
-    once, the true process has GED^2 = -E d(Y, Y') / R, a little below zero.
+    are over pairs of different draws; an implementation that also pairs each draw with itself gets
+    (n - 1) / n of these. So if the references are R equally likely masks, each of them once, the
+    true process has GED^2 = -E d(Y, Y') / R, a little below zero.
 
     Args:
         **kwargs: As for every torchmetrics metric.
@@ -39,10 +39,10 @@ class EnergyDistance(Metric):
         """Add n samples and R references, (n, B, ...) and (R, B, ...) of 0 and 1, of B conditions.
 
         Raises:
-            ValueError: If there are not two at least of each.
+            ValueError: If there are fewer than two of either.
         """
         if min(len(samples), len(references)) < 2:
-            raise ValueError("expected two samples and two references at least")
+            raise ValueError("expected at least two samples and two references")
         crossed = _intersection_over_union(samples, references)
         terms = (
             1 - crossed.mean((1, 2)),
@@ -58,8 +58,8 @@ class EnergyDistance(Metric):
 
         `ged`; its terms `between`, E d(S, Y), `among_samples`, E d(S, S'), and `among_references`,
         E d(Y, Y'); and `matched_iou`, the mean IoU when samples and references are repeated to
-        equal numbers and paired for the best (Kohl et al. 2019, "A Hierarchical Probabilistic
-        U-Net").
+        equal numbers and paired so that it is highest (Kohl et al. 2019, "A Hierarchical
+        Probabilistic U-Net").
         """
         between, samples, references, matched = (self.total / self.conditions).float().unbind()
         return {

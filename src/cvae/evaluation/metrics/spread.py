@@ -10,18 +10,18 @@ from cvae.evaluation.metrics.base import zeros
 
 
 class SpreadDistance(Metric):
-    r"""How far the generated images' spread within a class is from the real ones'.
+    r"""Difference in spread within a class between generated and real images.
 
     .. math:: \frac1C \sum_c \left|r_c - 1\right|,
         \quad r_c = s_c^\mathrm{generated} / s_c^\mathrm{real},
         \quad s_c^2 = \mathbb{E}\,\lVert f - \bar f_c \rVert^2
 
-    with f an image's features. 0: as diverse as the real ones; 1: one and the same image again and
-    again, or twice the spread. Fréchet and kernel distances over all classes hardly see this.
+    with f an image's features. 0: as diverse as the real images; 1: always the same image, or
+    twice the spread. Fréchet and kernel distances over all classes are hardly affected by this.
 
     Args:
         num_features: Number of features F.
-        num_classes: Number of classes C; 1 where the images have none.
+        num_classes: Number of classes C; 1 if the images have none.
         **kwargs: As for every torchmetrics metric.
     """
 
@@ -37,16 +37,16 @@ class SpreadDistance(Metric):
         self.add_state("images", zeros(2, num_classes), dist_reduce_fx="sum")
 
     def update(self, features: Tensor, classes: Tensor, real: bool) -> None:
-        """Add features, (B, F), of images of these classes, (B,)."""
+        """Add features, (B, F), of real or of generated images with these classes, (B,)."""
         features = features.double()
         self.total[int(real)].index_add_(0, classes, features)
         self.square[int(real)].index_add_(0, classes, features.square().sum(1))
         self.images[int(real)].index_add_(0, classes, torch.ones_like(features[:, 0]))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return `spread`, the distance, and `spread_ratio`, the mean of r, which has its sign.
+        """Return numbers by name, () each, means over classes with two images or more on each side.
 
-        Over the classes with two images or more on both sides, () each.
+        `spread`, the distance, and `spread_ratio`, the mean of r, which shows the direction.
         """
         mean = self.total / self.images.unsqueeze(-1)
         spread = (self.square / self.images - mean.square().sum(-1)).clamp(min=0).sqrt()

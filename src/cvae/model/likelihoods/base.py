@@ -24,7 +24,7 @@ class Likelihood(ConditionalDistribution):
             binary pixels, a "grey_mass" over grey levels, a "density", or a "cross_entropy",
             which is none of these. Nats of two kinds cannot be compared.
         log_prob_is: The name under which the mean log-probability is logged.
-        support: The set that one pixel's values lie in.
+        support: The set of values of one pixel.
         params_per_pixel: Number P of parameters that the generator gives for each pixel.
     """
 

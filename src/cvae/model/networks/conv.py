@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -38,6 +39,7 @@ class Conv(nn.Module):
 
     residual = False
     """Whether the two convolutions add to their input."""
+    read: nn.Module
 
     def __init__(
         self,
@@ -54,39 +56,29 @@ class Conv(nn.Module):
         self.in_shapes, self.out_shape = tuple(map(tuple, in_shapes)), tuple(out_shape)
         images = [shape for shape in self.in_shapes if len(shape) == 3]
         gives_image = len(out_shape) == 4
-        found = {shape[1:] for shape in [*images, *([out_shape[1:]] if gives_image else [])]}
-        if len(found) > 1:
-            raise InputError(
-                "network: network=conv needs images of one size on both sides, got "
-                f"{' and '.join(f'{height}x{width}' for height, width in sorted(found))}; "
-                "choose network=mlp"
-            )
+        size = _one_size([*images, *([out_shape[1:]] if gives_image else [])])
         self.flat: MLP | None = None
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        if not found or not math.prod(out_shape):
+        if size is None or not math.prod(out_shape):
             self.flat = MLP(in_shapes, out_shape, width=8 * width, activation=activation)
             return
-        self.sizes = [next(iter(found))]
-        for _ in range(depth):
-            height, width_ = self.sizes[-1]
-            self.sizes.append((-(-height // 2), -(-width_ // 2)))
-        block = _ResidualBlock if self.residual else _Block
+        self.sizes = _halved(size, depth)
         channels = [width * 2**level for level in range(depth + 1)]
         numbers = sum(math.prod(shape) for shape in self.in_shapes if len(shape) != 3)
+        block = partial(_ResidualBlock if self.residual else _Block, numbers, activation)
         if images:
             stacked = sum(shape[0] for shape in images)
             for level, (fan_in, fan_out) in enumerate(pairwise([stacked, *channels])):
-                stride = 2 if level else 1
-                self.down.append(block(fan_in, fan_out, numbers, activation, stride))
-        smallest = (channels[-1], *self.sizes[-1])
+                self.down.append(block(fan_in, fan_out, 2 if level else 1))
+        self.smallest = (channels[-1], *self.sizes[-1])
         if not gives_image:
-            self.read: nn.Module = linear(math.prod(smallest), math.prod(out_shape))
+            self.read = linear(math.prod(self.smallest), math.prod(out_shape))
             return
-        self.seed = linear(numbers, math.prod(smallest)) if numbers or not images else None
-        self.smallest = smallest
+        from_numbers = numbers > 0 or not images
+        self.seed = linear(numbers, math.prod(self.smallest)) if from_numbers else None
         for level in reversed(range(depth)):
             fan_in = channels[level + 1] + (channels[level] if images else 0)
-            self.up.append(block(fan_in, channels[level], numbers, activation))
+            self.up.append(block(fan_in, channels[level], 1))
         self.read = nn.Conv2d(channels[0], math.prod(out_shape[:2]), 3, padding=1)
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -115,6 +107,27 @@ class Conv(nn.Module):
         return self.read(h).view(*lead, *self.out_shape)
 
 
+def _one_size(images: Sequence[Shape]) -> Shape | None:
+    """Return the one height and width of images (C, H, W); None where there is no image."""
+    found = {shape[1:] for shape in images}
+    if len(found) > 1:
+        raise InputError(
+            "network: network=conv needs images of one size on both sides, got "
+            f"{' and '.join(f'{height}x{width}' for height, width in sorted(found))}; "
+            "choose network=mlp"
+        )
+    return next(iter(found), None)
+
+
+def _halved(size: Shape, depth: int) -> list[Shape]:
+    """Return a size and what is left of it after each halving, rounded up."""
+    sizes = [size]
+    for _ in range(depth):
+        height, width = sizes[-1]
+        sizes.append((-(-height // 2), -(-width // 2)))
+    return sizes
+
+
 class ResidualConv(Conv):
     """`Conv` with a shortcut around the two convolutions at each size: a 1x1 convolution.
 
@@ -133,11 +146,11 @@ class _Block(nn.Module):
 
     def __init__(
         self,
-        fan_in: int,
-        fan_out: int,
         numbers: int,
         activation: Callable[[], nn.Module],
-        stride: int = 1,
+        fan_in: int,
+        fan_out: int,
+        stride: int,
     ) -> None:
         super().__init__()
         groups = math.gcd(_GROUPS, fan_out)
@@ -162,13 +175,13 @@ class _ResidualBlock(_Block):
 
     def __init__(
         self,
-        fan_in: int,
-        fan_out: int,
         numbers: int,
         activation: Callable[[], nn.Module],
-        stride: int = 1,
+        fan_in: int,
+        fan_out: int,
+        stride: int,
     ) -> None:
-        super().__init__(fan_in, fan_out, numbers, activation, stride)
+        super().__init__(numbers, activation, fan_in, fan_out, stride)
         self.shortcut = nn.Conv2d(fan_in, fan_out, 1, stride=stride)
 
     def forward(self, h: Tensor, numbers: Tensor | None) -> Tensor:
