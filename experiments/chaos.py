@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cvae.commands.main import train
 from cvae.runs.checkpoint import newest, read
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 OPTIONS = [
     *("network.width=64", "data.batch_size=64", "trainer.max_epochs=6", "optimizer.lr=0.01"),

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from cvae.config.hydra import find
+from cvae.config.compose import find
 
 HERE = Path(__file__).parent
 EVALUATED = "Evaluated with: "

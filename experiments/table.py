@@ -16,11 +16,11 @@ import yaml
 
 import cvae
 import page
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.figures import latent_planes, png
-from cvae.evaluation.measures import test_split
-from cvae.evaluation.pictures import latent_plane
+from cvae.evaluation.image_metrics import test_split
+from cvae.evaluation.panels import latent_plane
 from cvae.runs.checkpoint import read
 
 HERE = Path(__file__).parent

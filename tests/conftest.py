@@ -18,7 +18,7 @@ from torch import nn
 
 from cvae.batch import Sizes
 from cvae.config.building import build_datamodule, build_model
-from cvae.config.hydra import Config, find, resolved
+from cvae.config.compose import Config, find, resolved
 from cvae.data import mnist
 from cvae.data.base import ImageData
 from cvae.evaluation import judge

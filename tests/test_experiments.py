@@ -12,7 +12,7 @@ import page
 import table
 from conftest import SHORT
 from cvae.commands import main as cli
-from cvae.config.hydra import composing, find
+from cvae.config.compose import composing, find
 from cvae.errors import InputError
 
 EXPERIMENTS = Path(table.__file__).parent

@@ -13,7 +13,7 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from conftest import GROUPS, SHORT, composed, options, train
-from cvae.config.hydra import composing
+from cvae.config.compose import composing
 from cvae.training.fit import prepare
 
 REPOSITORY = Path(__file__).parents[1]

@@ -26,7 +26,7 @@ from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from cvae.config.hydra import resolved
+from cvae.config.compose import resolved
 from cvae.training.fit import fit, prepare
 from training import IMAGES
 

@@ -7,7 +7,7 @@ from rivals import CLASSES, FORWARD, product_rate
 
 from cvae.batch import Sizes
 from cvae.config.building import build_model
-from cvae.config.hydra import resolved
+from cvae.config.compose import resolved
 from cvae.model.cvae import CVAE
 
 SAMPLES, IMAGES = 1000, 100

@@ -18,7 +18,7 @@ from lightning import Callback
 from rivals import TRAINING, Steps, bare, per_sample, product_rate
 from torchvision import datasets
 
-from cvae.config.hydra import resolved
+from cvae.config.compose import resolved
 from cvae.training.fit import fit, prepare
 
 TURN = 54

@@ -36,7 +36,7 @@ class Sweep(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep of these overrides."""
-        from cvae.sweeps.run import run_sweep  # Hydra reads this file whenever it starts
+        from cvae.sweeps.launch import run_sweep  # Hydra reads this file whenever it starts
 
         assert self.hydra_context is not None
         assert self.launcher is not None

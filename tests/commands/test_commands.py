@@ -23,8 +23,8 @@ from cvae.data.digits import Digits
 from cvae.errors import InputError
 from cvae.runs.checkpoint import KEY, read
 from cvae.training import fit, testing
+from cvae.training.checkpointing import BEST_VALUE
 from cvae.training.module import build_training_module
-from cvae.training.saving import BEST_VALUE
 
 SHORT_LINE = [*SHORT, "hydra.run.dir=run"]
 

@@ -16,9 +16,14 @@ from sklearn.datasets import load_digits
 
 from conftest import TORCHVISION
 from cvae.batch import Support
-from cvae.conditions import GivenCondition, LabelCondition, NoCondition
-from cvae.data.annotators import Annotators, annotated
-from cvae.data.base import ImageData, IndexedBatches, labelled
+from cvae.conditions import GivenCondition
+from cvae.conditions import LabelCondition
+from cvae.conditions import NoCondition
+from cvae.data.annotators import Annotators
+from cvae.data.annotators import annotated
+from cvae.data.base import ImageData
+from cvae.data.base import IndexedBatches
+from cvae.data.base import labelled
 from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
 from cvae.errors import InputError

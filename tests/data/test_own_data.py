@@ -14,7 +14,8 @@ from PIL import Image
 from conftest import SHORT
 from cvae.batch import Support
 from cvae.commands import main as cli
-from cvae.conditions import GivenCondition, LabelCondition
+from cvae.conditions import GivenCondition
+from cvae.conditions import LabelCondition
 from cvae.data.arrays import Arrays
 from cvae.data.folder import Folder
 from cvae.errors import InputError

@@ -24,7 +24,7 @@ from cvae.batch import Sizes
 from cvae.conditions import LabelCondition, NoCondition
 from cvae.data.base import labelled
 from cvae.errors import InputError
-from cvae.evaluation.measures import (
+from cvae.evaluation.image_metrics import (
     Split,
     class_consistency,
     distances,
@@ -32,8 +32,8 @@ from cvae.evaluation.measures import (
     judged_reality,
 )
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
+from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
-from cvae.evaluation.metrics.spread import SpreadDistance
 from cvae.evaluation.nats import tagged_by_nats
 from cvae.model.distributions import moments
 from cvae.model.generator import Generator

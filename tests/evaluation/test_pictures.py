@@ -14,7 +14,7 @@ from cvae.conditions import LabelCondition, NoCondition
 from cvae.data.base import labelled
 from cvae.errors import InputError
 from cvae.evaluation.figures import Plane, bars, latent_planes
-from cvae.evaluation.pictures import latent_plane
+from cvae.evaluation.panels import latent_plane
 from cvae.model.cvae import CVAE
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood

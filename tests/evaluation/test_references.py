@@ -10,7 +10,7 @@ from torch import Tensor
 from cvae.batch import Sizes
 from cvae.conditions import GivenCondition, LabelCondition
 from cvae.data.base import groups
-from cvae.evaluation.measures import Split, against_references
+from cvae.evaluation.image_metrics import Split, against_references
 from cvae.evaluation.metrics.references import EnergyDistance
 
 

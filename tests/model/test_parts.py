@@ -19,7 +19,7 @@ from cvae.model.distributions import moments
 from cvae.model.priors.mixture import MixturePrior
 from cvae.model.priors.standard import StandardPrior
 from cvae.runs.checkpoint import KEY, read
-from cvae.runs.resume import with_run_arguments
+from cvae.runs.resume_arguments import with_run_arguments
 from cvae.training.fit import prepare
 
 TOGETHER = [
@@ -94,7 +94,8 @@ def test_a_run_of_parts_together(
 def test_flows_without_zuko_say_how_to_get_it(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("zuko", "zuko.flows", "zuko.flows.autoregressive", "zuko.transforms"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("cvae.model.flows", "cvae.model.priors.flow", "cvae.model.posteriors.iaf"):
+    ours = ("autoregressive", "priors.flow", "posteriors.iaf")
+    for name in (f"cvae.model.{part}" for part in ours):
         monkeypatch.delitem(sys.modules, name, raising=False)
         package, _, attribute = name.rpartition(".")
         monkeypatch.delattr(f"{package}.{attribute}", raising=False)

@@ -30,7 +30,7 @@ from cvae.data.arrays import Arrays
 from cvae.errors import InputError
 from cvae.files import LOCK, write_whole
 from cvae.runs.checkpoint import KEY, read
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
 
 LINE = ["network.width=16", "~callbacks.progress", "trainer.max_epochs=3", "hydra.run.dir=run"]

@@ -16,13 +16,13 @@ from hydra.plugins.launcher import Launcher
 
 from conftest import QUICK, command, composed, cut_off, results, train
 from cvae.commands import main as cli
-from cvae.config.hydra import composing
+from cvae.config.compose import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.sweeps.job import _device
+from cvae.sweeps.launch import Job, _launch
 from cvae.sweeps.progress import count, duration
-from cvae.sweeps.resume import with_sweep_arguments
-from cvae.sweeps.run import Job, _launch
+from cvae.sweeps.resume_arguments import with_sweep_arguments
 from cvae.sweeps.search import Search
 from cvae.training.module import TrainingModule
 

@@ -12,17 +12,17 @@ from cvae.config.building import (
     require_precision,
     single_device_trainer,
 )
-from cvae.config.hydra import Config, changes
+from cvae.config.compose import Config, changes
 from cvae.data.base import ImageData
 from cvae.errors import InputError, require_at_least, require_seed
+from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
-from cvae.evaluation.measures import against_references, judgement, test_split
 from cvae.evaluation.tables import show
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
+from cvae.runs.add_evaluation import add_evaluation
 from cvae.runs.checkpoint import read
-from cvae.runs.evaluation import add_evaluation
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.training.module import build_training_module
 from cvae.training.testing import bounds, in_scored_pixels
 

@@ -7,10 +7,10 @@ from typing import get_args
 
 import torch
 
-from cvae.config.hydra import Config, changes
+from cvae.config.compose import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.evaluation.image_metrics import class_consistency
 from cvae.evaluation.judge import judge_for, why_no_judge
-from cvae.evaluation.measures import class_consistency
 from cvae.evaluation.nats import COMPARE
 from cvae.export.onnx import onnx
 from cvae.export.page import carried, page
@@ -19,7 +19,7 @@ from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
 from cvae.runs.checkpoint import Stored, read
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 _FORMATS = ("html", "onnx")
 _PARTS = {

@@ -21,8 +21,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cvae.config.hydra import Config, check_root, plain, quoted, require_usable
-from cvae.config.hydra import main as hydra_main
+from cvae.config.compose import Config, check_root, plain, quoted, require_usable
+from cvae.config.compose import main as hydra_main
 from cvae.config.schemas import SCHEMAS
 
 USAGE_ERROR = 2
@@ -115,7 +115,7 @@ def errors_in_one_line(command: str) -> Iterator[None]:
         sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         # It knows the errors of libraries that take seconds to import.
-        from cvae.config.explain import explain
+        from cvae.config.explain_errors import explain
 
         line = explain(error)
         if line is None:
@@ -130,9 +130,10 @@ def _with_stored_arguments(arguments: list[str]) -> list[str]:
     """Put the arguments of the run or sweep that is resumed before the new ones."""
     if not any("resume=" in argument for argument in arguments):
         return arguments  # without importing torch
-    for place in ("cvae.runs.resume:with_run_arguments", "cvae.sweeps.resume:with_sweep_arguments"):
-        arguments = resolve_name(place)(arguments)
-    return arguments
+    of_a_run = resolve_name("cvae.runs.resume_arguments:with_run_arguments")
+    of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
+    found: list[str] = of_a_sweep(of_a_run(arguments))
+    return found
 
 
 def _folder_first(arguments: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
 from cvae.files import output_file, write_whole
 from cvae.runs.results import find_runs
 from cvae.sweeps.report import as_csv, as_markdown, page, summary

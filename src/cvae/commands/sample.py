@@ -5,11 +5,11 @@ from functools import partial
 import torch
 
 from cvae.conditions import Wanted
-from cvae.config.hydra import Config, changes
+from cvae.config.compose import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
 from cvae.evaluation.figures import image_grid, png
-from cvae.evaluation.measures import examples
-from cvae.evaluation.pictures import PLOTS, Panel, grid
+from cvae.evaluation.image_metrics import examples
+from cvae.evaluation.panels import PLOTS, Panel, grid
 from cvae.files import output_file, write_whole
 from cvae.runs.checkpoint import read
 

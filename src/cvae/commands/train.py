@@ -7,11 +7,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import Callback
 
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.tables import show
 from cvae.files import writing
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import Prepared, fit, prepare
 

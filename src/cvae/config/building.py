@@ -20,7 +20,7 @@ from typeguard import TypeCheckError, check_type
 
 from cvae.batch import Sizes
 from cvae.conditions import Condition
-from cvae.config.hydra import Config, instantiate, nodes
+from cvae.config.compose import Config, instantiate, nodes
 from cvae.data.base import ImageData
 from cvae.errors import InputError, did_you_mean, require_at_least, under
 from cvae.model.cvae import CVAE

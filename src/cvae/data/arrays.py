@@ -11,7 +11,7 @@ import torch
 
 from cvae.batch import Items, Sizes
 from cvae.conditions import ConditionBuilder
-from cvae.data.own import OwnData
+from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError, did_you_mean
 
 _SPLITS = ("", "_val", "_test")

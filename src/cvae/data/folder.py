@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from cvae.batch import Items, Sizes
 from cvae.conditions import ConditionBuilder
 from cvae.data.base import labelled
-from cvae.data.own import OwnData
+from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError, require_at_least
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)

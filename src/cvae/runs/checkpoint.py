@@ -19,11 +19,11 @@ from torch import Tensor
 
 from cvae.batch import Sizes
 from cvae.config.building import build_datamodule, build_model
-from cvae.config.hydra import Config, nodes
+from cvae.config.compose import Config, nodes
 from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.model.cvae import CVAE
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 _MISFITS = (
     *(KeyError, AttributeError, ImportError, TypeError, ValueError, RuntimeError),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from cvae.errors import InputError
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 _KIND = ("nats_of", "data", "data.binarize", "target_pixels")
 """Settings that have to agree for the nats of two runs to be comparable."""

@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 from joblib import cpu_count
 from lightning import Callback
 
-from cvae.config.explain import explain
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
+from cvae.config.explain_errors import explain
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.runs.checkpoint import newest
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.search import pruning
 
 _WAIT = 0.5

@@ -7,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import NamedTuple
 
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 _SECONDS = 0.5
 

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from cvae.evaluation.nats import COMPARE, TITLES
 from cvae.runs.events import curve
-from cvae.runs.folder import RunFolder
 from cvae.runs.results import (
     SEED,
     Group,
@@ -25,6 +24,7 @@ from cvae.runs.results import (
     over_seeds,
     score,
 )
+from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.charts import curves, heat_map, parallel_coordinates, short, svg
 
 _METRICS = {

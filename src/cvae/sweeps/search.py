@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.config.hydra import Config, instantiate
+from cvae.config.compose import Config, instantiate
 from cvae.errors import InputError, require_at_least
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.training.module import MONITOR
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from cvae.batch import Batch, Items
 from cvae.errors import ArgumentError, require_at_least
 from cvae.evaluation.figures import image_grid
-from cvae.evaluation.pictures import grid
+from cvae.evaluation.panels import grid
 from cvae.model.cvae import CVAE
 from cvae.model.objectives import kl_per_dimension
 from cvae.random import drawing_from

@@ -23,29 +23,29 @@ from cvae.config.building import (
     require_precision,
     single_device_trainer,
 )
-from cvae.config.hydra import Config, with_absolute_paths
+from cvae.config.compose import Config, with_absolute_paths
 from cvae.data.base import ImageData
 from cvae.errors import InputError, require_seed
 from cvae.evaluation.figures import image_grid, png
-from cvae.evaluation.measures import examples
+from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.nats import tagged_by_nats
-from cvae.evaluation.pictures import grid
+from cvae.evaluation.panels import grid
 from cvae.files import remove_parts, write_whole
 from cvae.model.cvae import CVAE
 from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest, read, require_buildable
 from cvae.runs.events import put_events_in_order
-from cvae.runs.folder import RunFolder
-from cvae.runs.resume import OF_THE_MACHINE, require_same_data, require_same_settings
-from cvae.training.divergence import StopWhenDiverged
-from cvae.training.exact_resume import ExactResume
-from cvae.training.module import MONITOR, TrainingModule, build_training_module
-from cvae.training.refit import refit
-from cvae.training.saving import (
+from cvae.runs.resume_arguments import OF_THE_MACHINE, require_same_data, require_same_settings
+from cvae.runs.run_folder import RunFolder
+from cvae.training.checkpointing import (
     BEST_VALUE,
     BestCheckpoint,
     CheckpointContents,
     WholeCheckpoints,
 )
+from cvae.training.exact_resume import ExactResume
+from cvae.training.module import MONITOR, TrainingModule, build_training_module
+from cvae.training.not_finite import StopWhenDiverged
+from cvae.training.refit import refit
 from cvae.training.testing import test
 
 _ROWS = 8

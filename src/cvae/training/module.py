@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from cvae.batch import Batch, Sizes
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
 from cvae.model.cvae import CVAE

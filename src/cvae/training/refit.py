@@ -18,13 +18,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from cvae.batch import Batch
 from cvae.config.building import build_parts, single_device_trainer
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
 from cvae.data.base import ImageData
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.runs.checkpoint import KEY, read
-from cvae.runs.folder import RunFolder
-from cvae.training.saving import WholeCheckpoints
+from cvae.runs.run_folder import RunFolder
+from cvae.training.checkpointing import WholeCheckpoints
 
 _EPOCHS = 30
 _RATE = 3e-3

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
 
 from cvae.batch import Shape
+from cvae.model.autoregressive import Autoregressive
 from cvae.model.distributions import ConditionalDistribution, diagonal_gaussian
-from cvae.model.flows import Autoregressive
 from cvae.model.networks import Network
 
 

@@ -13,8 +13,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from cvae.data.base import ImageData, groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
+from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.references import EnergyDistance
-from cvae.evaluation.metrics.spread import SpreadDistance
 from cvae.model.cvae import CVAE
 
 _CHUNK = 1000

@@ -10,14 +10,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cvae.data.base import ImageData
 from cvae.evaluation.figures import bars, latent_planes, png
-from cvae.evaluation.measures import test_split
+from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
 from cvae.evaluation.nats import tagged_by_nats
-from cvae.evaluation.pictures import latent_plane
+from cvae.evaluation.panels import latent_plane
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 _SHOWN = 2000
 """Test images in the pictures of the latent space."""

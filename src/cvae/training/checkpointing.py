@@ -15,11 +15,11 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from cvae.batch import Sizes
-from cvae.config.hydra import Config
+from cvae.config.compose import Config
 from cvae.errors import ArgumentError, require_at_least
 from cvae.files import whole_file
 from cvae.runs.checkpoint import KEY, SECONDS
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.training.module import MONITOR
 
 BEST_VALUE = "best"

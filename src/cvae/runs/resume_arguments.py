@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from cvae.config.hydra import PLACES, Config, given_value, quoted
+from cvae.config.compose import PLACES, Config, given_value, quoted
 from cvae.errors import InputError
 from cvae.runs.checkpoint import Stored, is_allowed, newest
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 
 _PATIENCE = "callbacks.early_stopping.patience"
 _FREE = (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from cvae.config.hydra import PLACES, given_value, quoted
+from cvae.config.compose import PLACES, given_value, quoted
 from cvae.errors import InputError
-from cvae.runs.resume import require_safe_overrides
+from cvae.runs.resume_arguments import require_safe_overrides
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""

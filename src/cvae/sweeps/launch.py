@@ -14,14 +14,14 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cvae.config.hydra import PLACES, Config, check_root, plain, quoted, with_absolute_paths
+from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.config.schemas import TrainSchema
 from cvae.errors import InputError
 from cvae.files import write_whole
-from cvae.runs.folder import RunFolder
+from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.progress import Progress, count
-from cvae.sweeps.resume import PLAN
+from cvae.sweeps.resume_arguments import PLAN
 from cvae.sweeps.search import Search
 
 Check = Callable[[Config], object]
