@@ -79,9 +79,25 @@ def test_one_latent_dimension_is_enough(tmp_path: Path) -> None:
     assert metrics["test/kl_per_dimension/0"] == pytest.approx(metrics["test/kl"], rel=1e-4)
 
 
-def test_subnormal_numbers_are_flushed() -> None:
-    """Adam's averages of vanishing gradients would slow a training down by half."""
+def test_a_training_flushes_subnormal_numbers(tmp_path: Path) -> None:
+    """Adam's averages of vanishing gradients would slow it down by half."""
+    torch.set_flush_denormal(False)
+    train(composed(*SHORT), tmp_path)
     assert not (torch.full((100_000,), 1e-40) * 0.5).any()
+
+
+def test_importing_changes_nothing_in_the_process() -> None:
+    code = (
+        "import logging, os, warnings, torch, lightning\n"
+        "def state(): return (dict(os.environ), list(warnings.filters), torch.get_num_threads(),\n"
+        "    (torch.full((9,), 1e-40) * 0.5).any().item(), logging.getLogger('lightning').level)\n"
+        "before = state()\n"
+        "import cvae, cvae.training.fit, cvae.commands.main, cvae.export.onnx\n"
+        "cvae.load, cvae.datamodule, cvae.CVAE\n"
+        "assert state() == before, (state(), before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-sc", "query=bash"]])

@@ -1,1 +1,1 @@
-"""commands."""
+"""The console commands, thin: a task each, run by Hydra's main."""

@@ -105,7 +105,7 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
             break
     out = output_file(config["out"], ".html")
     folder = RunFolder(stored.path.parent.parent)
-    metrics = folder.read_metrics() if stored.path == folder.best else {}
+    metrics = folder.read_metrics() if stored.path == folder.best_to_use else {}
     told = about(stored.config, metrics, model)
     rounding = {
         "weights": f"{config['weights']}; no pixel of {_CHUNK * _CHUNKS} mean images of each class "

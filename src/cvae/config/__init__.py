@@ -1,1 +1,1 @@
-"""config."""
+"""From a configuration to objects, and from errors to one line."""

@@ -23,6 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError, did_you_mean
 
+_OF_A_SWEEP = ("sweeps", "sweep.resume", "hydra.mode")
+"""Settings that make a command a sweep."""
 _MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
 """Groups that need no option."""
 
@@ -195,8 +197,8 @@ def require_usable(arguments: list[str]) -> None:
     """
     if any(argument in ("-h", "--help", "-sc", "--shell-completion") for argument in arguments):
         return
-    sweeping = ("-m", "--multirun", "hydra.mode=MULTIRUN", "sweeps=", "sweep.resume=")
-    several = any(argument.startswith(sweeping) for argument in arguments)
+    several = any(argument in ("-m", "--multirun") for argument in arguments)
+    several = several or any(given_value(arguments, key) for key in _OF_A_SWEEP)
     groups = [path.name for path in find("conf").iterdir() if path.is_dir()]
     for override in _overrides(arguments):
         key, text = override.key_or_group, override.input_line

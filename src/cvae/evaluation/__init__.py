@@ -1,1 +1,1 @@
-"""evaluation."""
+"""How good a model is: metrics, a judge, pictures, tables."""

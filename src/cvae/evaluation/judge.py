@@ -27,7 +27,7 @@ from cvae.batch import Batch, Shape
 from cvae.conditions import LabelCondition
 from cvae.data.base import ImageData
 from cvae.errors import InputError
-from cvae.random import drawing_from
+from cvae.random import drawing_from, speed_up_training
 
 Data = Callable[..., ImageData]
 """The data that a model was trained on, with changes."""
@@ -169,6 +169,7 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
 
 
 def _train_into(folder: Path, judge: Judge, data: ImageData, accelerator: str) -> None:
+    speed_up_training()
     print(f"training a judge of {type(data).__name__}, once, for {folder}")
     with TemporaryDirectory(dir=folder.parent) as scratch:
         # A separate trainer: the stored judge must not depend on the settings of an evaluation.

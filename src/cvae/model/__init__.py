@@ -1,1 +1,1 @@
-"""model."""
+"""The model: three conditional distributions, and what they are made of."""

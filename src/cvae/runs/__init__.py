@@ -1,1 +1,1 @@
-"""runs."""
+"""What a run leaves on disk, and how it is read back."""

@@ -203,7 +203,10 @@ def read(path: str | Path) -> Stored:
             f"checkpoint: '{file}' was written by another program; "
             "expected a file written by cvae-train"
         )
-    contents[KEY]["config"] = _with_new_names(contents[KEY].get("config"))
+    try:
+        contents[KEY]["config"] = _with_new_names(contents[KEY].get("config"))
+    except RecursionError as error:
+        raise InputError(f"checkpoint: '{file}' holds settings without an end") from error
     return Stored(file, contents)
 
 
@@ -233,7 +236,8 @@ def _require_resumable(stored: Stored) -> Stored:
     plain = plain and isinstance(about.get(SECONDS, 0.0), float)
     if not plain or not {"epoch", "global_step", "callbacks"} <= stored.contents.keys():
         raise InputError(f"checkpoint: '{stored.path}' is not one that a run can resume from")
-    if POSITION not in about:
+    position, best = about.get(POSITION), about.get("best")
+    if not isinstance(position, list) or len(position) != 2 or not isinstance(best, dict):
         raise InputError(
             f"checkpoint: '{stored.path}' was written by an earlier version of cvae, which no run "
             "can resume from; it can be sampled from and evaluated"

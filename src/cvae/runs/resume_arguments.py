@@ -39,7 +39,9 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
             f"resume: '{folder.path}' is not the folder of a run; expected one that cvae-train "
             "wrote"
         )
-    started = [a for a in read_list(folder.overrides) if not re.match(r"\+{0,2}resume=", a)]
+    started = [
+        a for a in read_list(folder.overrides) if not re.match(r"\+{0,2}(sweep\.)?resume=", a)
+    ]
     if any(a.startswith("refit=") for a in arguments):  # another one, with settings of its own
         started = [a for a in started if not a.startswith("refit")]
     require_safe_overrides(started, arguments, folder.path)
@@ -53,7 +55,8 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
         require_safe_overrides(as_trained, arguments, folder.path)
         started += as_trained
     # A job of a sweep is resumed by itself.
-    return [*started, *arguments, f"hydra.run.dir={quoted(folder.path)}", "hydra.mode=RUN"]
+    where = [f"++resume={quoted(folder.path)}", f"hydra.run.dir={quoted(folder.path)}"]
+    return [*started, *arguments, *where, "hydra.mode=RUN"]
 
 
 def read_list(path: Path) -> list[str]:

@@ -1,1 +1,1 @@
-"""training."""
+"""Training: the LightningModule, its callbacks, checkpoints, and exact resume."""

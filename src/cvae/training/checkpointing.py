@@ -16,7 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from cvae.batch import Sizes
 from cvae.config.compose import Config
-from cvae.errors import ArgumentError, require_at_least
+from cvae.errors import ArgumentError, did_you_mean, require_at_least
 from cvae.files import whole_file
 from cvae.runs.checkpoint import KEY, SECONDS
 from cvae.runs.run_folder import RunFolder
@@ -107,6 +107,12 @@ class BestCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.monitor not in trainer.callback_metrics:
+            if MONITOR in trainer.callback_metrics:  # there was a validation, and it is not logged
+                known = [name for name in trainer.callback_metrics if name.startswith("val/")]
+                raise ArgumentError(
+                    "callbacks.best.monitor",
+                    f"nothing is logged as '{self.monitor}'{did_you_mean(self.monitor, known)}",
+                )
             return
         value = float(trainer.callback_metrics[self.monitor])
         sign = 1 if self.mode == "max" else -1

@@ -6,7 +6,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch import callbacks
 
 from cvae.data.base import ImageData
-from cvae.random import seed_of, seed_torch
+from cvae.random import seed_of, seed_torch, speed_up_training
 from cvae.runs.checkpoint import KEY, POSITION
 
 
@@ -27,6 +27,9 @@ class ExactResume(Callback):
         self.seed, self.data = seed, data
         data.order_seed = seed
         self.epoch = self.batch = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        speed_up_training()  # in each of several processes
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -1,7 +1,6 @@
 """A whole run: train a model, test its best checkpoint, and leave a run folder."""
 
 import math
-import os
 import secrets
 import sys
 import time
@@ -32,6 +31,7 @@ from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.panels import grid
 from cvae.files import remove_parts, write_whole
 from cvae.model.cvae import CVAE
+from cvae.random import speed_up_training
 from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest, read, require_buildable
 from cvae.runs.events import put_events_in_order
 from cvae.runs.resume_arguments import OF_THE_MACHINE, require_same_data, require_same_settings
@@ -52,6 +52,14 @@ _ROWS = 8
 """Draws for each condition in the picture of samples."""
 
 
+class Resumed(NamedTuple):
+    """Where a run resumes: a checkpoint, the steps it has taken, and the seconds they took."""
+
+    path: Path
+    step: int
+    seconds: float
+
+
 class Prepared(NamedTuple):
     """A run that has been checked, and all that it starts with."""
 
@@ -63,8 +71,8 @@ class Prepared(NamedTuple):
     """The model, its weights drawn."""
     callbacks: dict[str, Any]
     """The callbacks of the configuration, by name."""
-    resumed: Stored | None
-    """The checkpoint to resume from, or None for a run that begins."""
+    resumed: Resumed | None
+    """Where the run resumes, or None for a run that begins."""
 
 
 class Trained(NamedTuple):
@@ -91,7 +99,7 @@ def prepare(config: Config) -> Prepared:
     if resumed is not None:
         require_same_settings(config, resumed)
     config = _with_seed(config, resumed)
-    _set_up_process(config)
+    torch.manual_seed(config["seed"])  # of the weights
     with naming("data"):
         data = build_datamodule(config)
     with naming("model"):
@@ -109,7 +117,7 @@ def prepare(config: Config) -> Prepared:
     if resumed is not None:
         require_same_data(resumed, data.checksum)
     model.compiled = config["compile"]
-    return Prepared(with_absolute_paths(config), data, model, callbacks, resumed)
+    return Prepared(with_absolute_paths(config), data, model, callbacks, _resumed_at(resumed))
 
 
 def fit(
@@ -131,8 +139,9 @@ def fit(
     """
     config, data, model, callbacks, resumed = prepared
     folder = RunFolder(run_dir.absolute())
+    _set_up_process(config)
     _say_if_damaged(resumed, folder)
-    started = time.monotonic() - _seconds_before(resumed)
+    started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     remove_parts(folder.path)
     logger = _begin_log(config, model, folder, resumed)
     if not show_progress:
@@ -177,15 +186,9 @@ def _with_seed(config: Config, resumed: Stored | None) -> Config:
 
 
 def _set_up_process(config: Config) -> None:
-    # Adam's averages of gradients that are almost zero become subnormal numbers, on which
-    # processors are so slow that a training takes up to twice as long.
-    torch.set_flush_denormal(True)
-    # Lightning has torch look for GPUs by NVML. Where there are none that is not remembered, and
-    # every step of an optimiser would search the disk for the library again.
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+    speed_up_training()
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
-    torch.manual_seed(config["seed"])
 
 
 def _require_refit(config: Config, data: ImageData) -> None:
@@ -220,7 +223,7 @@ def _require_trainer(options: Config) -> None:
         )
 
 
-def _say_if_damaged(resumed: Stored | None, folder: RunFolder) -> None:
+def _say_if_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
     if resumed is not None and resumed.path.name != folder.last.name:
         print(
             f"{folder.last.name} is damaged or missing: resuming from {resumed.path}",
@@ -228,8 +231,11 @@ def _say_if_damaged(resumed: Stored | None, folder: RunFolder) -> None:
         )
 
 
-def _seconds_before(resumed: Stored | None) -> float:
-    return float(resumed.about.get(SECONDS, 0.0)) if resumed else 0.0
+def _resumed_at(stored: Stored | None) -> Resumed | None:
+    if stored is None:
+        return None
+    seconds = float(stored.about.get(SECONDS, 0.0))
+    return Resumed(stored.path, stored.contents["global_step"], seconds)
 
 
 # -- the log, the test and the picture -----------------------------------------------------------
@@ -251,11 +257,11 @@ def settings_by_name(config: Config) -> dict[str, str | float]:
 
 
 def _begin_log(
-    config: Config, model: CVAE, folder: RunFolder, resumed: Stored | None
+    config: Config, model: CVAE, folder: RunFolder, resumed: Resumed | None
 ) -> TensorBoardLogger:
     put_events_in_order(folder.path)
     # TensorBoard hides what was logged after the checkpoint that the run resumes from.
-    step = resumed.contents["global_step"] if resumed else 0
+    step = resumed.step if resumed else 0
     logger: TensorBoardLogger = instantiated(config["logger"], "logger")(
         save_dir=folder.path, purge_step=step
     )

@@ -130,8 +130,10 @@ class TrainingModule(CVAE, LightningModule):
         self._validated_now = False
 
     def on_validation_epoch_end(self) -> None:
-        self.validation = {name: float(v) for name, v in self._log_means("val").items()}
-        self._validated_now = True
+        found = self._log_means("val")
+        if not self.trainer.sanity_checking:
+            self.validation = {name: float(value) for name, value in found.items()}
+            self._validated_now = True
 
     def on_train_epoch_end(self) -> None:
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
