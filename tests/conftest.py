@@ -23,8 +23,9 @@ from cvae.data import mnist
 from cvae.data.base import ImageData
 from cvae.evaluation import judge
 from cvae.model.cvae import CVAE
-from cvae.training.fit import Trained, fit, prepare
+from cvae.training.fit import Trained, fit
 from cvae.training.module import TrainingModule, build_training_module
+from cvae.training.prepare import prepare
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

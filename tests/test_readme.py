@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from conftest import GROUPS, SHORT, composed, options, train
 from cvae.config.compose import composing
-from cvae.training.fit import prepare
+from cvae.training.prepare import prepare
 
 REPOSITORY = Path(__file__).parents[1]
 FRONT, CONTRIBUTING = "README.md", ".github/CONTRIBUTING.md"

@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from cvae.config.compose import resolved
-from cvae.training.fit import fit, prepare
+from cvae.training.fit import fit
+from cvae.training.prepare import prepare
 from training import IMAGES
 
 BATCH, EPOCHS, NAIVE_EPOCHS = 128, 10, 2

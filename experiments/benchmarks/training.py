@@ -19,7 +19,8 @@ from rivals import TRAINING, Steps, bare, per_sample, product_rate
 from torchvision import datasets
 
 from cvae.config.compose import resolved
-from cvae.training.fit import fit, prepare
+from cvae.training.fit import fit
+from cvae.training.prepare import prepare
 
 TURN = 54
 """Steps of a turn."""

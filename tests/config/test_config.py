@@ -13,7 +13,7 @@ from cvae.config.compose import find
 from cvae.errors import InputError
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import grid
-from cvae.training.fit import prepare
+from cvae.training.prepare import prepare
 
 PARTS = [group for group in GROUPS if group not in ("launcher", "search")]  # of a run
 EVERY_OPTION = [

@@ -20,7 +20,7 @@ from cvae.model.priors.mixture import MixturePrior
 from cvae.model.priors.standard import StandardPrior
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.resume_arguments import with_run_arguments
-from cvae.training.fit import prepare
+from cvae.training.prepare import prepare
 
 TOGETHER = [
     "callbacks=ema",

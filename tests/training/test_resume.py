@@ -15,8 +15,10 @@ from tensorboard.summary.writer import event_file_writer
 
 from chaos import differing, outcome
 from conftest import composed, cut_off, train
+from cvae.commands import main as cli
 from cvae.config.compose import find
 from cvae.data.base import ShuffledBatches
+from cvae.errors import InputError
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
@@ -188,3 +190,32 @@ def test_a_run_killed_at_any_moment_ends_as_one_that_was_not() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 2 runs ended with the same bits as the uninterrupted one" in done.stdout
+
+
+def test_a_misspelt_monitor_ends_a_run_at_its_first_validation(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=3", "callbacks.best.monitor=val/elboo"]
+    with pytest.raises(InputError, match=r"callbacks\.best\.monitor: .*did you mean 'val/elbo'"):
+        train(composed(*line), tmp_path)
+    assert not RunFolder(tmp_path).last.exists()  # the first epoch did not end
+
+
+def test_a_sanity_check_is_no_validation(tmp_path: Path) -> None:
+    line = [*TINY, "trainer.max_epochs=2", "trainer.num_sanity_val_steps=1"]
+    line += ["+trainer.check_val_every_n_epoch=2", "callbacks.best.mode=min"]  # worst is best
+    train(composed(*line), tmp_path)
+    assert read(tmp_path).contents["epoch"] == 1  # the first epoch with a validation of its own
+
+
+def test_a_home_folder_in_quotes_is_resumed(
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = RunFolder(tmp_path / "run")
+    line = [*TINY, "trainer.max_epochs=1", f"hydra.run.dir={folder.path}"]
+    assert call(cli.train, *line)[0] == 0
+    contents = read(folder.last).contents
+    contents[KEY]["best"] = {"val/elbo": 1000.0}  # which a run that began again would not know
+    torch.save(contents, folder.last)
+    assert call(cli.train, "resume='~/run'", "trainer.max_epochs=2")[0] == 0
+    assert folder.read_metrics()["val/elbo"] == 1000
+    assert folder.read_metrics()["epochs"] == 2

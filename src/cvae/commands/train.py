@@ -13,7 +13,8 @@ from cvae.evaluation.tables import show
 from cvae.files import writing
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import attempt
-from cvae.training.fit import Prepared, fit, prepare
+from cvae.training.fit import fit
+from cvae.training.prepare import Prepared, prepare
 
 _SHARING = ("JoblibLauncher", "LocalLauncher")
 """Launchers whose jobs share a machine without a scheduler."""

@@ -1,4 +1,4 @@
-"""Where the configuration lies, what its roots may say, and what else Hydra is told.
+"""Where the configuration is, what its roots may say, and everything else that Hydra needs.
 
 This is all that a command needs before it knows what it is asked for. It imports Hydra alone, so
 that help and shell completion come at once.

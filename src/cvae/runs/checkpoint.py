@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 import torch
@@ -19,10 +18,11 @@ from torch import Tensor
 
 from cvae.batch import Sizes
 from cvae.config.building import build_datamodule, build_model
-from cvae.config.compose import Config, nodes
+from cvae.config.compose import Config
 from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.model.cvae import CVAE
+from cvae.runs.allowed import require_buildable
 from cvae.runs.run_folder import RunFolder
 
 _MISFITS = (
@@ -49,7 +49,6 @@ _MOVED = {
 }
 """Where the classes have gone that checkpoints of earlier versions name."""
 
-_ALLOWED = ("cvae.", "torch.nn.")
 _MODEL = ("condition", "prior", "posterior", "likelihood", "network", "objective")
 _OF_TRAINING = "objective."
 """How the names of the weights begin that only training has a use for."""
@@ -245,45 +244,6 @@ def _require_resumable(stored: Stored) -> Stored:
     return stored
 
 
-def require_buildable(config: Config, allow: Sequence[str] = ()) -> None:
-    """Let only plain, resolved data through, and only classes that are allowed.
-
-    A configuration in a file may come from a stranger, and building a node can call whatever it
-    names.
-
-    Args:
-        config: The configuration.
-        allow: As for `load`.
-
-    Raises:
-        InputError: Naming the node that asks for something else.
-    """
-    _require_plain(config)
-    for place, node in nodes(config):
-        target = node["_target_"]
-        if not isinstance(target, str) or not is_allowed(target, allow):
-            raise InputError(
-                f"{place}._target_: {target!r} cannot be built from a checkpoint; only classes "
-                f"under {' and '.join(_ALLOWED)} are, and your own if you name them, or their "
-                f"package, in the call: allow=[{str(target).partition('.')[0]}]"
-            )
-
-
-def is_allowed(target: str, allow: Sequence[str] = ()) -> bool:
-    """Whether a name is that of a class which may be built because a file says so.
-
-    A name that an allowed package has only borrowed, such as `torch.nn.modules.module.partial`, is
-    that of where it comes from.
-    """
-    prefixes = (*_ALLOWED, *(f"{name}." for name in allow if name))
-    if target not in allow and not target.startswith(prefixes):
-        return False
-    found = resolve_name(target)
-    if not isinstance(found, type):
-        return False
-    return target in allow or f"{found.__module__}.".startswith(prefixes)
-
-
 def _with_new_names(config: Any) -> Any:
     """Return a stored configuration with the names that its classes have now."""
     if isinstance(config, list):
@@ -305,17 +265,3 @@ def _require_shapes(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor
         wanted = tuple(expected[name].shape) if name in expected else None
         if found != wanted:
             raise RuntimeError(f"'{name}' is of shape {found}, its settings ask for {wanted}")
-
-
-def _require_plain(value: object) -> None:
-    if type(value) is dict:
-        for key, item in value.items():
-            _require_plain(key)
-            _require_plain(item)
-    elif type(value) is list:
-        for item in value:
-            _require_plain(item)
-    elif value is not None and type(value) not in (str, int, float, bool):
-        raise InputError(f"checkpoint: its settings hold a {type(value).__name__}, not plain data")
-    elif isinstance(value, str) and "${" in value:  # it was stored resolved, and would be again
-        raise InputError(f"checkpoint: its settings hold an interpolation, {value!r}")

@@ -8,7 +8,8 @@ import yaml
 
 from cvae.config.compose import PLACES, Config, given_value, quoted
 from cvae.errors import InputError
-from cvae.runs.checkpoint import Stored, is_allowed, newest
+from cvae.runs.allowed import is_allowed
+from cvae.runs.checkpoint import Stored, newest
 from cvae.runs.run_folder import RunFolder
 
 _PATIENCE = "callbacks.early_stopping.patience"

@@ -1,12 +1,11 @@
 """A whole run: train a model, test its best checkpoint, and leave a run folder."""
 
 import math
-import secrets
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning import Callback, Trainer
@@ -14,17 +13,11 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from cvae.config.building import (
-    build_datamodule,
-    build_parts,
     instantiated,
-    naming,
-    require_known_settings,
-    require_precision,
     single_device_trainer,
 )
-from cvae.config.compose import Config, with_absolute_paths
+from cvae.config.compose import Config
 from cvae.data.base import ImageData
-from cvae.errors import InputError, require_seed
 from cvae.evaluation.figures import image_grid, png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.nats import tagged_by_nats
@@ -32,19 +25,19 @@ from cvae.evaluation.panels import grid
 from cvae.files import remove_parts, write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
-from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest, read, require_buildable
+from cvae.runs.checkpoint import read
 from cvae.runs.events import put_events_in_order
-from cvae.runs.resume_arguments import OF_THE_MACHINE, require_same_data, require_same_settings
+from cvae.runs.resume_arguments import OF_THE_MACHINE
 from cvae.runs.run_folder import RunFolder
 from cvae.training.checkpointing import (
     BEST_VALUE,
-    BestCheckpoint,
     CheckpointContents,
     WholeCheckpoints,
 )
 from cvae.training.exact_resume import ExactResume
 from cvae.training.module import MONITOR, TrainingModule, build_training_module
 from cvae.training.not_finite import StopWhenDiverged
+from cvae.training.prepare import Prepared, Resumed
 from cvae.training.refit import refit
 from cvae.training.testing import test
 
@@ -52,72 +45,11 @@ _ROWS = 8
 """Draws for each condition in the picture of samples."""
 
 
-class Resumed(NamedTuple):
-    """Where a run resumes: a checkpoint, the steps it has taken, and the seconds they took."""
-
-    path: Path
-    step: int
-    seconds: float
-
-
-class Prepared(NamedTuple):
-    """A run that has been checked, and all that it starts with."""
-
-    config: Config
-    """The resolved configuration, with the seed that it may have drawn."""
-    data: ImageData
-    """The data, set up for training."""
-    model: TrainingModule
-    """The model, its weights drawn."""
-    callbacks: dict[str, Any]
-    """The callbacks of the configuration, by name."""
-    resumed: Resumed | None
-    """Where the run resumes, or None for a run that begins."""
-
-
 class Trained(NamedTuple):
     """A finished run: its best model, and its metrics by name."""
 
     model: CVAE
     metrics: dict[str, float]
-
-
-def prepare(config: Config) -> Prepared:
-    """Build what a run starts with; nothing is written, and what is wrong is said at once.
-
-    Args:
-        config: The resolved configuration.
-
-    Raises:
-        InputError: If the configuration cannot be trained.
-    """
-    require_known_settings(config)
-    if config["seed"] is not None:
-        require_seed("seed", config["seed"])
-    require_buildable({name: config[name] for name in PARTS}, config["allow"])
-    resumed = newest(RunFolder(Path(config["resume"]))) if config["resume"] else None
-    if resumed is not None:
-        require_same_settings(config, resumed)
-    config = _with_seed(config, resumed)
-    torch.manual_seed(config["seed"])  # of the weights
-    with naming("data"):
-        data = build_datamodule(config)
-    with naming("model"):
-        model = build_training_module(config, data.sizes)
-        model.generator.likelihood.require(data.support)
-    _require_refit(config, data)
-    with naming("optimizer or scheduler"):
-        model.configure_optimizers()
-    with naming("callbacks"):
-        callbacks = _build_callbacks(config)
-    with naming("trainer", "; trainer=cpu runs everywhere"):
-        _require_trainer(config["trainer"])
-    data.prepare_data()
-    data.setup("fit")
-    if resumed is not None:
-        require_same_data(resumed, data.checksum)
-    model.compiled = config["compile"]
-    return Prepared(with_absolute_paths(config), data, model, callbacks, _resumed_at(resumed))
 
 
 def fit(
@@ -178,49 +110,10 @@ def fit(
 # -- before a training -------------------------------------------------------------------------
 
 
-def _with_seed(config: Config, resumed: Stored | None) -> Config:
-    """Return the configuration with a seed: its own, that of the resumed run, or a drawn one."""
-    if config["seed"] is not None:
-        return config
-    return {**config, "seed": resumed.config["seed"] if resumed else secrets.randbelow(2**32)}
-
-
 def _set_up_process(config: Config) -> None:
     speed_up_training()
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
-
-
-def _require_refit(config: Config, data: ImageData) -> None:
-    if config["refit"] is not None:
-        with naming("refit"), torch.device("meta"):
-            build_parts({**config, "prior": config["refit"]}, data.sizes, prior="refit")
-
-
-def _build_callbacks(config: Config) -> dict[str, Any]:
-    nodes = config["callbacks"].items()
-    callbacks = {name: instantiated(node, f"callbacks.{name}") for name, node in nodes}
-    if not isinstance(callbacks.get("best"), BestCheckpoint) or "last" not in callbacks:
-        raise InputError(
-            "callbacks: best and last write the checkpoints that a run is made of; keep them"
-        )
-    return callbacks
-
-
-def _require_trainer(options: Config) -> None:
-    trainer = instantiated(options, "trainer")(logger=False)
-    require_precision(trainer)
-    if trainer.max_epochs == 0 or options.get("fast_dev_run"):
-        raise InputError(
-            "trainer: nothing would be trained and saved; for a short run use "
-            "trainer.max_epochs=1 +trainer.limit_train_batches=1"
-        )
-    spawned = str(options.get("strategy")).startswith(("ddp_spawn", "ddp_fork"))
-    if trainer.num_devices * trainer.num_nodes > 1 and not spawned:
-        raise InputError(
-            "trainer.devices: several processes have to be spawned by the run itself, or each "
-            "would run the whole command again; use trainer=ddp trainer.devices=N"
-        )
 
 
 def _say_if_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
@@ -229,13 +122,6 @@ def _say_if_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
             f"{folder.last.name} is damaged or missing: resuming from {resumed.path}",
             file=sys.stderr,
         )
-
-
-def _resumed_at(stored: Stored | None) -> Resumed | None:
-    if stored is None:
-        return None
-    seconds = float(stored.about.get(SECONDS, 0.0))
-    return Resumed(stored.path, stored.contents["global_step"], seconds)
 
 
 # -- the log, the test and the picture -----------------------------------------------------------
