@@ -81,7 +81,7 @@ BORROWED = [
     "subprocess.Popen",
     "builtins.eval",
     "hydra.utils.get_method",
-    "cvae.runs.checkpoint.resolve_name",
+    "cvae.runs.allowed.resolve_name",
     "cvae.files.os.mkdir",
     "cvae.sweeps.job.sleep",
     "cvae.config.building.instantiate",
