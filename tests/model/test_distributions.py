@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch.distributions import (
     Categorical,
@@ -19,6 +18,7 @@ from torch.distributions import (
 from conftest import composed, options
 from cvae.batch import Sizes
 from cvae.config.building import build_model, completed
+from cvae.config.compose import instantiate
 from cvae.errors import InputError
 from cvae.model.distributions import (
     Gaussian,

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from scipy import integrate, stats
 from torch.distributions import Bernoulli, Independent
 from torch.nn.functional import softplus
@@ -16,6 +15,7 @@ from torch.nn.functional import softplus
 from conftest import composed, options
 from cvae.batch import Support
 from cvae.config.building import completed
+from cvae.config.compose import instantiate
 from cvae.errors import InputError
 from cvae.model.likelihoods.base import Likelihood
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood

@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from torch import Tensor
 from torch.distributions import (
     Independent,
@@ -17,6 +16,7 @@ from torch.distributions import (
 )
 
 from conftest import composed, options
+from cvae.config.compose import instantiate
 from cvae.errors import InputError
 from cvae.model.distributions import Gaussian, Mixture, independent_normal
 from cvae.model.objectives import (

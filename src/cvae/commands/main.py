@@ -21,7 +21,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cvae.config.compose import Config, check_root, plain, quoted, require_usable
+from cvae.config.compose import Config, check_root, given_value, plain, quoted, require_usable
 from cvae.config.compose import main as hydra_main
 from cvae.config.schemas import SCHEMAS
 
@@ -126,14 +126,16 @@ def errors_in_one_line(command: str) -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
 
 
-def _with_stored_arguments(arguments: list[str]) -> list[str]:
-    """Put the arguments of the run or sweep that is resumed before the new ones."""
-    if not any("resume=" in argument for argument in arguments):
-        return arguments  # without importing torch
-    of_a_run = resolve_name("cvae.runs.resume_arguments:with_run_arguments")
-    of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
-    found: list[str] = of_a_sweep(of_a_run(arguments))
-    return found
+def _of_a_run_or_sweep(arguments: list[str]) -> list[str]:
+    """Put the arguments of what is resumed before the new ones; let a named sweep be a sweep."""
+    if any("resume=" in argument for argument in arguments):  # else without importing torch
+        of_a_run = resolve_name("cvae.runs.resume_arguments:with_run_arguments")
+        of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
+        arguments = of_a_sweep(of_a_run(arguments))
+    said = any(argument in ("-m", "--multirun") for argument in arguments)
+    if given_value(arguments, "sweeps") and not (said or given_value(arguments, "hydra.mode")):
+        return [*arguments, "hydra.mode=MULTIRUN"]
+    return arguments
 
 
 def _folder_first(arguments: list[str]) -> list[str]:
@@ -143,7 +145,7 @@ def _folder_first(arguments: list[str]) -> list[str]:
     return [f"dir={quoted(arguments[0])}", *arguments[1:]]
 
 
-train = command("train", _with_stored_arguments)
+train = command("train", _of_a_run_or_sweep)
 sample = command("sample")
 evaluate = command("evaluate")
 report = command("report", _folder_first)

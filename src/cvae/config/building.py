@@ -234,8 +234,9 @@ def instantiated(node: Any, path: str, /, **changes: Any) -> Any:
         **changes: Arguments that take the place of its own.
     """
     try:
-        return instantiate(node, **changes)
-    except InstantiationException as error:
+        with under(path):
+            return instantiate(node, **changes)
+    except InstantiationException as error:  # Hydra 1.3 wraps what a constructor raises
         cause = error.__cause__
         if isinstance(cause, InputError):
             with under(path):

@@ -49,6 +49,7 @@ def job_folder(number: int, overrides: Sequence[str]) -> str:
     """Return the name of a sweep's job: safe in a path, on the command line, and not too long."""
     kept = [o.partition("=") for o in overrides]
     words = sorted(f"{key}-{value}" for key, _, value in kept if key not in _NOT_IN_A_NAME)
+    words = [word.rstrip("-") for word in words]  # of what is deleted, the key alone
     return re.sub(r"[^\w.+-]+", "-", "_".join([str(number), *words]))[:120]
 
 

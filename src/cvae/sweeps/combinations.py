@@ -23,7 +23,10 @@ class Combinations:
         values: dict[str, list[str]] = {}
         for override in overrides:
             key = override.get_key_element()
-            values[key] = [f"{key}={value}" for value in _values(override)]
+            if override.is_delete() and override.value() is None:
+                values[key] = [key]  # whatever its value is
+            else:
+                values[key] = [f"{key}={value}" for value in _values(override)]
         self.points = [list(point) for point in product(*values.values())]
         self.trials = len(self.points)
         self.proposed = False
