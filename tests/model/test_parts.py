@@ -26,7 +26,7 @@ TOGETHER = [
     "callbacks=ema",
     "refit=mixture",
     "likelihood=discretized_logistic",
-    "callbacks=ema trainer=ddp prior=vamp",
+    pytest.param("callbacks=ema trainer=ddp prior=vamp", marks=pytest.mark.slow),
     "prior=mixture prior.covariance=full",
     "prior=vamp condition=quadrants",
     "prior=flow condition=quadrants",

@@ -16,10 +16,11 @@ import yaml
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from conftest import SHORT
+from conftest import SHORT, composed
 from cvae.commands import main as cli
 from cvae.runs.events import curve
 from cvae.runs.results import Run, Value, differing, find_runs, grouped_by_kind, over_seeds
+from cvae.runs.settings import settings_by_name
 from cvae.sweeps import charts, report
 
 MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "target_pixels": 64}
@@ -63,7 +64,7 @@ def test_runs_are_found_in_the_order_of_their_numbers(sweep: Path) -> None:
 
 
 def test_seeds_are_averaged_and_the_best_comes_first(sweep: Path) -> None:
-    runs = grouped_by_kind(find_runs(sweep))[("mass", "Digits", "dynamic", "64")]
+    runs = grouped_by_kind(find_runs(sweep))[("mass", "Digits", "dynamic", "64", "?")]
     names = differing(runs)
     assert names == ["prior", "latent_dim", "seed"]
     groups = over_seeds(runs, names)
@@ -204,13 +205,62 @@ def test_what_follows_from_the_choice_of_an_option_is_not_named() -> None:
     assert differing(runs(mixture, fewer)) == ["prior.components"]
 
 
+UNLIKE: dict[str, list[str]] = {
+    "trainer.gradient_clip_val": ["trainer.gradient_clip_val=0.1"],
+    "network.activation": ["network.activation._target_=torch.nn.Tanh"],
+    "callbacks.ema": ["callbacks=ema"],
+    "callbacks.early_stopping.patience": ["callbacks.early_stopping.patience=3"],
+    "callbacks.early_stopping": ["~callbacks.early_stopping"],
+    "optimizer.betas": ["+optimizer.betas=[0.5,0.9]"],
+    "trainer.max_epochs": ["trainer.max_epochs=7"],
+    "trainer.precision": ["trainer.precision=bf16-mixed"],
+    "prior.network.width": ["++prior.network.width=4"],
+    "data.val_fraction": ["data.val_fraction=0.2"],
+    "network.width": ["network.width=4"],
+    "data.split_seed": ["data.split_seed=1"],
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(name: str) -> None:
+    """Every setting that changes a training tells runs apart, and by its own column alone."""
+
+    def made(number: int, *overrides: str) -> Run:
+        settings = settings_by_name(composed(f"seed={number}", *overrides))
+        return Run(str(number), Path(), dict(settings), {"test/elbo": -1.0}, None)
+
+    runs = [made(0), made(1), made(2, *UNLIKE[name])]
+    assert differing(runs) == [name, "seed"]
+    assert sorted(len(group.runs) for group in over_seeds(runs, differing(runs))) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "same", ["threads=1", "compile=true", "callbacks.last.every_n_steps=3", "~callbacks.progress"]
+)
+def test_what_changes_no_number_tells_no_runs_apart(same: str) -> None:
+    assert settings_by_name(composed(same)) == settings_by_name(composed())
+
+
+def test_two_files_of_data_are_two_settings_and_two_test_sets_two_tables(tmp_path: Path) -> None:
+    for name, trained, tested in (("a", "aaaa", "tttt"), ("b", "bbbb", "tttt"), ("c", "a", "u")):
+        settings = {"data.checksum": trained, "data.test_checksum": tested, "data.path": name}
+        run(tmp_path / name, MASS | settings, {"test/elbo": -1.0})
+    runs = find_runs(tmp_path)
+    first, second = grouped_by_kind(runs).values()
+    assert (differing(first), [r.name for r in second]) == (["data.checksum"], ["c"])
+    text = report.as_markdown(runs, "own data")
+    assert text.count("## Digits") == text.count(", test data ") == 2
+
+
 def test_a_real_sweep_is_reported(call, tmp_path: Path) -> None:
     jobs = ["-m", "prior=standard,gaussian", "latent_dim=2", *SHORT, "hydra.sweep.dir=sweep"]
     assert call(cli.train, *jobs)[0] == 0
     runs = find_runs(Path("sweep"))
     assert differing(runs) == ["prior"]
     assert [r.settings["prior"] for r in runs] == ["StandardPrior", "GaussianPrior"]
-    assert {r.kind for r in runs} == {("mass", "Digits", "dynamic", "64")}
+    (kind,) = {r.kind for r in runs}
+    assert kind[:4] == ("mass", "Digits", "dynamic", "64")
+    assert re.fullmatch("[0-9a-f]{8}", kind[4])  # of the test data
     assert all(len(curve(r.folder, "val/elbo")) == 1 for r in runs)
     page = Page(report.page(runs, "sweep"))
     assert "prior StandardPrior" in page.words  # below its samples

@@ -178,10 +178,12 @@ class ImageData(LightningDataModule, ABC):
     @cached_property
     def checksum(self) -> int:
         """CRC-32 of the training and the validation items, once they are set up."""
-        found = 0
-        for part in (*self.train_set.items, *self.val_set.items):
-            found = zlib.crc32(part.contiguous().numpy().data, found)
-        return found
+        return _checksum(*self.train_set.items, *self.val_set.items)
+
+    @cached_property
+    def test_checksum(self) -> int:
+        """CRC-32 of the test items, once they are set up."""
+        return _checksum(*self.test_set.items)
 
     @property
     def support(self) -> Support:
@@ -285,3 +287,10 @@ class ImageData(LightningDataModule, ABC):
         generator = torch.Generator().manual_seed(_EVALUATION_SEED)
         drawn = torch.bernoulli(items.images.float() / (self.sizes.levels - 1), generator=generator)
         return items._replace(images=drawn.to(items.images.dtype) * (self.sizes.levels - 1))
+
+
+def _checksum(*parts: Tensor) -> int:
+    found = 0
+    for part in parts:
+        found = zlib.crc32(part.contiguous().numpy().data, found)
+    return found

@@ -6,6 +6,7 @@ Everything here is read as plain data from files that may come from anyone.
 import json
 import math
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -14,10 +15,11 @@ import yaml
 
 from cvae.errors import InputError
 from cvae.runs.run_folder import RunFolder
+from cvae.runs.settings import CHECKSUM, NOT_COMPARED, TEST_CHECKSUM
 
-_KIND = ("nats_of", "data", "data.binarize", "target_pixels")
+_KIND = ("nats_of", "data", "data.binarize", "target_pixels", TEST_CHECKSUM)
 """Settings that have to agree for the nats of two runs to be comparable."""
-_NO_EFFECT = ("data.root", "data.path", "data.download", *_KIND)
+_NO_COLUMN = (*NOT_COMPARED, *_KIND)
 SEED = "seed"
 
 Value = str | float | None
@@ -133,10 +135,12 @@ def differing(runs: Sequence[Run]) -> list[str]:
         return {tuple(str(run.settings.get(name)) for name in names) for run in runs}
 
     def follows(name: str) -> bool:
-        group = name.partition(".")[0]
-        return group != name and len(values(group, name)) == len(values(group))
+        nodes = [[node] for node in accumulate(name.split(".")[:-1], "{}.{}".format)]
+        if name == CHECKSUM:
+            nodes = [[other for other in names if other.startswith("data.") and other != name]]
+        return any(len(values(*node, name)) == len(values(*node)) for node in nodes)
 
-    names = dict.fromkeys(name for run in runs for name in run.settings if name not in _NO_EFFECT)
+    names = dict.fromkeys(name for run in runs for name in run.settings if name not in _NO_COLUMN)
     found = [name for name in names if len(values(name)) > 1 and not follows(name)]
     return sorted(found, key=lambda name: name == SEED)
 

@@ -11,6 +11,7 @@ from cvae.errors import InputError
 from cvae.runs.allowed import is_allowed
 from cvae.runs.checkpoint import Stored, newest
 from cvae.runs.run_folder import RunFolder
+from cvae.runs.settings import OF_THE_MACHINE
 
 _PATIENCE = "callbacks.early_stopping.patience"
 _FREE = (
@@ -18,8 +19,6 @@ _FREE = (
     *("callbacks.last", _PATIENCE, "refit"),
 )
 """Settings that a resumed run may change."""
-OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
-"""Settings that say how jobs are run, and not what they are."""
 
 
 def with_run_arguments(arguments: list[str]) -> list[str]:

@@ -60,8 +60,8 @@ _CURVE = "val/elbo"
 def page(runs: Sequence[Run], title: str) -> str:
     """Return the report on these runs: one HTML page that needs no other file."""
     kinds = [
-        {**_table(kind, members), "charts": list(_charts(members)), "samples": _samples(members)}
-        for kind, members in grouped_by_kind(runs).items()
+        {**_table(title, members), "charts": list(_charts(members)), "samples": _samples(members)}
+        for title, members in _titled(runs)
     ]
     failures = [run for run in runs if run.failure]
     # Everything is escaped: the names in a run's files may come from anyone.
@@ -79,7 +79,17 @@ def summary(runs: Sequence[Run]) -> str:
     return f"{len(runs)} runs: {done} finished, {len(runs) - done} not."
 
 
-def _table(kind: tuple[str, ...], runs: list[Run]) -> dict[str, Any]:
+def _titled(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Return the runs of each kind with a title that no other kind has."""
+    kinds = grouped_by_kind(runs)
+    titles = [_title(kind) for kind in kinds]
+    return [
+        (title if titles.count(title) == 1 else f"{title}, test data {kind[-1]}", members)
+        for title, (kind, members) in zip(titles, kinds.items(), strict=True)
+    ]
+
+
+def _table(title: str, runs: list[Run]) -> dict[str, Any]:
     names = differing(runs)
     groups = over_seeds(runs, names)
     by, _ = score(runs)
@@ -89,8 +99,8 @@ def _table(kind: tuple[str, ...], runs: list[Run]) -> dict[str, Any]:
         if name not in names and name in _SAID
     }
     return {
-        "title": _title(kind),
-        "comparison": f"Nats per image, {COMPARE.get(kind[0], 'of an unknown kind')}. "
+        "title": title,
+        "comparison": f"Nats per image, {COMPARE.get(runs[0].kind[0], 'of an unknown kind')}. "
         f"Best first, by {_METRICS[by]}.",
         "same": ", ".join(f"{name} {value}" for name, value in same.items()),
         "settings": [name for name in names if name != SEED],
@@ -128,8 +138,8 @@ def _ranked(runs: Sequence[Run]) -> list[Run]:
 
 
 def _title(kind: tuple[str, ...]) -> str:
-    nats_of, data, pixels, count = kind
-    if "?" in kind:  # written before runs said so
+    nats_of, data, pixels, count, _ = kind
+    if "?" in (nats_of, pixels, count):  # written before runs said so
         return f"{data}, runs that do not say what their nats are of"
     pixels = {"none": "grey", "dynamic": "binarised", "threshold": "split"}.get(pixels, pixels)
     return f"{data}, {count} {pixels} pixels: nats of a {TITLES.get(nats_of, nats_of)}"
@@ -224,7 +234,7 @@ def as_csv(runs: Sequence[Run]) -> str:
 def as_markdown(runs: Sequence[Run], title: str) -> str:
     """Return a table for each kind of nats, best first, and the runs that did not finish."""
     lines = [f"# {title}", "", summary(runs), ""]
-    for kind, members in grouped_by_kind(runs).items():
+    for kind, members in _titled(runs):
         contents = _table(kind, members)
         heads = [*contents["settings"], *contents["metrics"], "runs"]
         lines += [f"## {contents['title']}", "", contents["comparison"], ""]

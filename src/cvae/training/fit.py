@@ -27,8 +27,8 @@ from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.runs.checkpoint import read
 from cvae.runs.events import put_events_in_order
-from cvae.runs.resume_arguments import OF_THE_MACHINE
 from cvae.runs.run_folder import RunFolder
+from cvae.runs.settings import CHECKSUM, TEST_CHECKSUM, settings_by_name
 from cvae.training.checkpointing import (
     BEST_VALUE,
     CheckpointContents,
@@ -75,7 +75,7 @@ def fit(
     _say_if_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     remove_parts(folder.path)
-    logger = _begin_log(config, model, folder, resumed)
+    logger = _begin_log(prepared, folder)
     if not show_progress:
         callbacks = {name: part for name, part in callbacks.items() if name != "progress"}
     contents = CheckpointContents(config, data.sizes, started)
@@ -127,24 +127,8 @@ def _say_if_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
 # -- the log, the test and the picture -----------------------------------------------------------
 
 
-def settings_by_name(config: Config) -> dict[str, str | float]:
-    """Return what tells one run of a sweep from another, by its name on the command line."""
-    named: dict[str, str | float] = {}
-    for group, node in config.items():
-        if group in ("trainer", "logger", "callbacks", *OF_THE_MACHINE):
-            continue
-        if isinstance(node, dict):
-            named[group] = node["_target_"].rpartition(".")[2]
-            node = {f"{group}.{key}": value for key, value in node.items() if key[0] != "_"}
-        else:
-            node = {group: node}
-        named |= {key: value for key, value in node.items() if isinstance(value, str | int | float)}
-    return named
-
-
-def _begin_log(
-    config: Config, model: CVAE, folder: RunFolder, resumed: Resumed | None
-) -> TensorBoardLogger:
+def _begin_log(prepared: Prepared, folder: RunFolder) -> TensorBoardLogger:
+    config, data, model, _, resumed = prepared
     put_events_in_order(folder.path)
     # TensorBoard hides what was logged after the checkpoint that the run resumes from.
     step = resumed.step if resumed else 0
@@ -154,6 +138,8 @@ def _begin_log(
     logger.hparams.update(
         settings_by_name(config)
         | {
+            CHECKSUM: f"{data.checksum:08x}",
+            TEST_CHECKSUM: f"{data.test_checksum:08x}",
             "nats_of": model.generator.likelihood.nats_of,
             "target_pixels": math.prod(model.condition.y_shape),
         }

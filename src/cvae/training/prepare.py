@@ -82,6 +82,7 @@ def prepare(config: Config) -> Prepared:
         _require_trainer(config["trainer"])
     data.prepare_data()
     data.setup("fit")
+    data.setup("test")  # what is wrong with it is said before anything is trained
     if resumed is not None:
         require_same_data(resumed, data.checksum)
     model.compiled = config["compile"]
