@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
 
-from conftest import QUICK, command, composed, cut_off, results, train
+from conftest import QUICK, SHORT, command, composed, cut_off, results, train
 from cvae.commands import main as cli
 from cvae.config.compose import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
+from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import _device
 from cvae.sweeps.launch import Job, _launch
 from cvae.sweeps.progress import count, duration
@@ -243,7 +245,7 @@ class Killing(Launcher):
 
 
 def test_a_killed_process_takes_no_other_job_with_it(tmp_path: Path) -> None:
-    jobs = [Job(i, [str(tmp_path / name)], tmp_path / name) for i, name in enumerate("abc")]
+    jobs = [Job(i, [str(tmp_path / name)], tmp_path / name, {}) for i, name in enumerate("abc")]
     launcher = Killing()
     _launch(launcher, jobs, None)
     assert [len(jobs) for jobs in launcher.launched] == [3, 1]
@@ -402,6 +404,62 @@ def test_named_sweeps(call, monkeypatch: pytest.MonkeyPatch, name: str, jobs: in
     assert f"sweep: 0 of {jobs} done, 0 failed, {jobs} left" in out
     assert all(config["trainer"]["max_epochs"] == 3 for config in made)
     assert len({json.dumps(config) for config in made}) == jobs
+
+
+# -- the plan ------------------------------------------------------------------------------------
+
+
+def test_a_job_is_what_was_planned_whatever_becomes_of_the_files(
+    call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("own/experiment").mkdir(parents=True)
+    mine, made = Path("own/experiment/mine.yaml"), []
+    mine.write_text("# @package _global_\nlatent_dim: 3\n")
+
+    def noted(train: Any, config: dict, folder: Path, sharing: bool) -> None:
+        mine.write_text("# @package _global_\nlatent_dim: 5\n")
+        made.append((config["latent_dim"], config["seed"]))
+
+    monkeypatch.setattr("cvae.commands.train.attempt", noted)
+    line = ["--config-dir", "own", "-m", "experiment=mine", "seed=0,1", *SHORT]
+    assert call(cli.train, *line, "hydra.sweep.dir=s")[0] == 1  # nothing was trained
+    assert made == [(3, 0), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"latent_dim": 5}, ["latent_dim: job 1", "planned with 5", "say 2 now"]),
+        ({"network": {"width": 3}}, ["network.width: job 1", "say 16 now"]),
+        ({"added": {"x": 1}}, ["added.x: job 1", "planned with 1", "say None now"]),
+    ],
+)
+def test_a_sweep_is_not_resumed_with_other_settings(
+    call, monkeypatch: pytest.MonkeyPatch, change: dict, words: list[str]
+) -> None:
+    monkeypatch.setattr("cvae.commands.train.attempt", lambda *args, **kwargs: None)
+    assert call(cli.train, "-m", "seed=0,1", "latent_dim=2", *SHORT, "hydra.sweep.dir=s")[0] == 1
+    (folder,) = Path("s").glob("1_*")
+    plan = RunFolder(folder)
+    stored = plan.read_plan()
+    plan.write_plan({**stored, **change})
+    status, _, err = call(cli.train, "sweep.resume=s")
+    assert (status, err.count("\n")) == (2, 1)
+    assert all(word in err for word in words), err
+    plan.write_plan({**stored, "threads": 7})  # which may change
+    assert call(cli.train, "sweep.resume=s")[0] == 1
+    folder.rename("s/7_seed-7")
+    status, _, err = call(cli.train, "sweep.resume=s")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "planned with '7_seed-7', which is none of its jobs" in err
+
+
+def test_two_jobs_are_not_written_to_one_folder(call) -> None:
+    line = ["-m", "hydra.sweep.subdir=seed_${seed}", "seed=0,1", "latent_dim=2,4"]
+    status, _, err = call(cli.train, *line, "hydra.sweep.dir=s", *SHORT)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "hydra.sweep.subdir: jobs 0 and 1 would both be written to" in err
+    assert not Path("s").exists()
 
 
 # -- small parts -------------------------------------------------------------------------------

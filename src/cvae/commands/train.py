@@ -39,6 +39,8 @@ def task(config: Config) -> None:
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
     if hydra.mode == RunMode.MULTIRUN:
+        plan = RunFolder(run_dir)
+        config = plan.read_plan() if plan.plan.is_file() else config
         attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
     with writing(run_dir):

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -11,7 +10,7 @@ from cvae.errors import InputError
 from cvae.runs.allowed import is_allowed
 from cvae.runs.checkpoint import Stored, newest
 from cvae.runs.run_folder import RunFolder
-from cvae.runs.settings import OF_THE_MACHINE
+from cvae.runs.settings import OF_THE_MACHINE, first_difference
 
 _PATIENCE = "callbacks.early_stopping.patience"
 _FREE = (
@@ -134,15 +133,13 @@ def require_same_settings(config: Config, stored: Stored) -> None:
     epochs, wanted = stored.contents["epoch"] + 1, config["trainer"]["max_epochs"]
     if 0 <= wanted < epochs:
         raise InputError(f"trainer.max_epochs: the run already has {epochs} epochs, got {wanted}")
-    before, now = _flat(stored.config), _flat(config)
-    for name in {**before, **now}:
-        if name.startswith((*_FREE, *OF_THE_MACHINE)) or before.get(name) == now.get(name):
-            continue
-        if name == "seed" and now[name] is None:  # the one that was drawn
-            continue
+    seed = ("seed",) if config["seed"] is None else ()  # the one that was drawn
+    found = first_difference(stored.config, config, (*_FREE, *OF_THE_MACHINE, *seed))
+    if found is not None:
+        name, before, now = found
         raise InputError(
-            f"{name}: a resumed run keeps its own, {before.get(name)}, but would get "
-            f"{now.get(name)}; only {', '.join(_FREE[2:])} may change, so start a new run"
+            f"{name}: a resumed run keeps its own, {before}, but would get {now}; only "
+            f"{', '.join(_FREE[2:])} may change, so start a new run"
         )
 
 
@@ -163,11 +160,3 @@ def require_same_data(stored: Stored, checksum: int) -> None:
             f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back, or "
             "start a new run"
         )
-
-
-def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found

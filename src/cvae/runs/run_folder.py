@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from cvae.errors import InputError
 from cvae.files import LOCK, write_whole
 
 
@@ -22,6 +24,11 @@ class RunFolder:
     def overrides(self) -> Path:
         """The options of the command line, as Hydra writes them down."""
         return self.path / ".hydra" / "overrides.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """The configuration that a job of a sweep was planned with."""
+        return self.path / ".plan.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -82,6 +89,24 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run has been finished."""
         return self.metrics.is_file()
+
+    def read_plan(self) -> dict[str, Any]:
+        """Return the configuration that a job of a sweep was planned with.
+
+        Raises:
+            InputError: If the file is damaged.
+        """
+        try:
+            found = json.loads(self.plan.read_text())
+        except ValueError as error:
+            raise InputError(f"'{self.plan}' is damaged ({error})") from error
+        if not isinstance(found, dict):
+            raise InputError(f"'{self.plan}' is damaged (it holds no settings)")
+        return found
+
+    def write_plan(self, config: Mapping[str, Any]) -> None:
+        """Write the configuration of a job, whole or not at all."""
+        write_whole(self.plan, json.dumps(dict(config), indent=1) + "\n")
 
     def read_metrics(self) -> dict[str, float]:
         """Return the metrics by name; none of a run that is not finished."""

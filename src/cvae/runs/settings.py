@@ -1,5 +1,8 @@
 """The settings that tell one run from another, flat, by their names on the command line."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from cvae.config.compose import PLACES, Config
 
 OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
@@ -17,6 +20,31 @@ _OURS = ("cvae.", "torch.", "lightning.")
 
 Setting = str | float
 """A value as TensorBoard takes it; null and lists are strings."""
+
+
+def first_difference(
+    before: Config, now: Config, free: Sequence[str]
+) -> tuple[str, Any, Any] | None:
+    """Return the first setting that two configurations have differently: name, and both values.
+
+    Args:
+        before: A resolved configuration.
+        now: Another.
+        free: How the names begin of those that do not count.
+    """
+    one, other = _leaves(before), _leaves(now)
+    for name in {**one, **other}:
+        if not name.startswith(tuple(free)) and one.get(name) != other.get(name):
+            return name, one.get(name), other.get(name)
+    return None
+
+
+def _leaves(config: Config, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        found |= _leaves(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
 
 
 def settings_by_name(config: Config) -> dict[str, Setting]:

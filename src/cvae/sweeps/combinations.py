@@ -35,6 +35,10 @@ class Combinations:
         """Return the overrides of the jobs that are checked before any is run: of all of them."""
         return self.points
 
+    def all_jobs(self) -> list[tuple[int, list[str]]]:
+        """Return the jobs that are known before anything is written: all of them."""
+        return list(enumerate(self.points))
+
     def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
         """Return the jobs that are known before anything is proposed: all of them."""
         return list(enumerate(self.points))

@@ -1,120 +1,26 @@
-"""A whole sweep: its jobs planned and checked, launched, counted, and reported at the end."""
+"""A whole sweep: its jobs launched, counted, and reported at the end."""
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from filelock import FileLock, Timeout
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
-from cvae.config.schemas import TrainSchema
+from cvae.config.compose import plain
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
+from cvae.sweeps.plan import Check, Job, Planner
 from cvae.sweeps.progress import Progress, count
 from cvae.sweeps.resume_arguments import PLAN
 from cvae.sweeps.search import Search
-
-Check = Callable[[Config], object]
-
-
-class Job(NamedTuple):
-    """A job of a sweep: its number, its overrides, and its folder."""
-
-    number: int
-    overrides: list[str]
-    folder: Path
-
-    @property
-    def files(self) -> RunFolder:
-        """The files of its folder."""
-        return RunFolder(self.folder)
-
-    @property
-    def done(self) -> bool:
-        """Whether it has been finished."""
-        return self.files.is_finished
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has been finished, or has failed."""
-        return self.done or self.files.failure.is_file()
-
-    @property
-    def begun(self) -> int:
-        """When it was last begun, by the clock of its folder; 0 if never."""
-        written = self.files.overrides
-        return written.stat().st_mtime_ns if written.is_file() else 0
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether it has not ended, and nobody is at it."""
-        if self.ended:
-            return False
-        try:
-            with FileLock(self.files.lock).acquire(blocking=False):
-                return True
-        except Timeout:
-            return False
-
-
-class Planner:
-    """Makes jobs of overrides.
-
-    Args:
-        loader: Hydra's.
-        config: The configuration of the sweep itself.
-        check: Raises an `InputError` unless a job's configuration can be run.
-    """
-
-    def __init__(self, loader: ConfigLoader, config: DictConfig, check: Check) -> None:
-        self.loader, self.config, self._check = loader, config, check
-        self.folder = Path(config.hydra.sweep.dir).absolute()
-
-    def job(self, number: int, overrides: Sequence[str]) -> tuple[Job, Config]:
-        """Return a job and its configuration.
-
-        Raises:
-            HydraException: If the overrides do not fit together.
-        """
-        config = self.loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.num = number
-        name = config.hydra.sweep.subdir
-        settings = plain(config)
-        # A launcher may start a job elsewhere, and a resumed sweep does not launch them all again.
-        places = with_absolute_paths(settings)["data"]
-        where = [f"data.{key}={quoted(places[key])}" for key in PLACES if key in places]
-        where += [f"hydra.sweep.dir={quoted(self.folder)}", f"hydra.sweep.subdir={quoted(name)}"]
-        return Job(number, [*overrides, *where], self.folder / name), settings
-
-    def require_some_runnable(self, points: Sequence[Sequence[str]]) -> None:
-        """Say which of some jobs cannot be run.
-
-        Raises:
-            InputError: If none of them can.
-        """
-        refused: dict[str, InputError] = {}
-        for number, point in enumerate(points):
-            job, settings = self.job(number, point)
-            try:
-                check_root(settings, TrainSchema)
-                self._check(settings)
-            except InputError as refusal:
-                refused[job.folder.name] = refusal
-        if len(refused) == len(points):
-            raise next(iter(refused.values()))
-        for name, error in refused.items():
-            print(f"sweep: {name} cannot be run: {error}", file=sys.stderr)
 
 
 def run_sweep(
@@ -136,17 +42,19 @@ def run_sweep(
         batch: Jobs given to the launcher at once; None is all of them.
 
     Raises:
-        InputError: If none of the jobs could be run; nothing is written then.
+        InputError: If none of the jobs could be run, two would share a folder, or a resumed sweep
+            would have other jobs than it was planned with; nothing is written then.
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
     planner = Planner(loader, config, check)
     plan = _plan(config, overrides)
     planner.require_some_runnable(plan.examples())
+    planner.require_all(plan.all_jobs())
     _begin(planner)
-    folders = [planner.job(*known)[0].folder for known in plan.begin(planner.folder)]
+    folders = [job.folder for job in planner.fixed(plan.begin(planner.folder))]
     with _reporting(planner.folder, folders, plan.trials):
         while proposed := plan.propose():
-            jobs = [planner.job(*job)[0] for job in proposed]
+            jobs = planner.fixed(proposed)
             folders += [job.folder for job in jobs if job.folder not in folders]
             _launch(launcher, [job for job in jobs if not job.done], batch)
             for job in jobs:

@@ -12,7 +12,7 @@ from cvae.runs.resume_arguments import require_safe_overrides
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
 
-_FREE = (
+FREE = (
     *(f"data.{place}" for place in PLACES),
     "data.download",
     "search.trials",
@@ -20,6 +20,7 @@ _FREE = (
     "parallel",
     "threads",
 )
+"""Settings that a resumed sweep may change."""
 
 
 def with_sweep_arguments(arguments: list[str]) -> list[str]:
@@ -54,12 +55,12 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     given = [a for a in given if not a.startswith(anew)]
     flags, given = _partitioned(given, lambda a: a.startswith("-"))
     given = [a for a in given if a not in first and _from(start, a) not in first]
-    names = tuple(f"{name}{end}" for name in _FREE for end in ".=")
+    names = tuple(f"{name}{end}" for name in FREE for end in ".=")
     for argument in given:
         if not argument.lstrip("+").startswith((*names, "hydra")):
             raise InputError(
                 f"sweep.resume: a sweep keeps its own settings, {' '.join(first)}, but would get "
-                f"{argument}; only {', '.join(_FREE)} may change, "
+                f"{argument}; only {', '.join(FREE)} may change, "
                 "so start a new sweep"
             )
     now = {a.partition("=")[0]: a for a in given}

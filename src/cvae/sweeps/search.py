@@ -100,6 +100,10 @@ class Search:
             for value in choices
         ]
 
+    def all_jobs(self) -> list[tuple[int, list[str]]]:
+        """Return the jobs that are known before anything is written: none."""
+        return []
+
     def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
         """Open the study in the sweep's folder, or start it; return the jobs that have ended."""
         self.study = _open(sweep, None)
