@@ -76,9 +76,10 @@ def read_run(place: Path, folder: Path) -> Run:
     """Return the run in a place, named relative to a folder.
 
     Raises:
-        InputError: If a file of it is damaged.
+        InputError: If a file of it is damaged, or a link.
     """
     files = RunFolder(place)
+    files.require_own()
     metrics = _read_mapping(files.metrics, json.loads) or {}
     settings = _read_mapping(files.settings, yaml.safe_load)
     if settings is None:

@@ -35,6 +35,7 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
     if not place:
         return arguments
     folder = RunFolder(Path(place).expanduser().absolute())
+    folder.require_own()
     if not folder.overrides.is_file():
         raise InputError(
             f"resume: '{folder.path}' is not the folder of a run; expected one that cvae-train "

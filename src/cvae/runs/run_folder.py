@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvae.files import LOCK, write_whole
+from cvae.files import LOCK, remove_parts, require_own, write_whole
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class RunFolder:
         return self.path / "latent.png"
 
     @property
+    def projected(self) -> tuple[Path, Path]:
+        """The file and the folder of TensorBoard's projector."""
+        return self.path / "projector_config.pbtxt", self.path / "00000"
+
+    @property
     def lock(self) -> Path:
         """The file that a process holds locked while it writes the run."""
         return self.path / LOCK
@@ -82,6 +87,24 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run has been finished."""
         return self.metrics.is_file()
+
+    def require_own(self, sweep: Path | None = None) -> None:
+        """Refuse the folder if a link or a pipe is where a run writes or reads.
+
+        Args:
+            sweep: The folder of a sweep that it may be in, by no link.
+
+        Raises:
+            InputError: Naming the first.
+        """
+        top = sweep if sweep and self.path.is_relative_to(sweep) else self.path
+        own = (self.overrides.parent, self.checkpoints, self.settings, self.metrics, self.failure)
+        pictures = (self.samples, self.latent_plane, *self.projected)
+        require_own(top, *own, *pictures, self.lock, *self.path.glob("events.out.*"))
+
+    def remove_parts(self) -> None:
+        """Remove what a killed process has left of files that it did not complete."""
+        remove_parts(self.path, self.checkpoints)
 
     def read_metrics(self) -> dict[str, float]:
         """Return the metrics by name; none of a run that is not finished."""

@@ -21,7 +21,7 @@ from cvae.files import write_whole
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.progress import Progress, count
-from cvae.sweeps.resume_arguments import PLAN
+from cvae.sweeps.resume_arguments import PLAN, require_own_sweep
 from cvae.sweeps.search import Search
 
 Check = Callable[[Config], object]
@@ -85,11 +85,13 @@ class Planner:
 
         Raises:
             HydraException: If the overrides do not fit together.
+            InputError: If a link is where the job would write.
         """
         config = self.loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.num = number
         name = config.hydra.sweep.subdir
+        RunFolder(self.folder / name).require_own(self.folder)
         settings = plain(config)
         # A launcher may start a job elsewhere, and a resumed sweep does not launch them all again.
         places = with_absolute_paths(settings)["data"]
@@ -167,6 +169,7 @@ def _begin(planner: Planner) -> None:
             f"hydra.sweep.dir: '{planner.folder}' holds a sweep already; "
             f"resume it by sweep.resume={relative(planner.folder)}, or name another folder"
         )
+    require_own_sweep(planner.folder)
     planner.folder.mkdir(parents=True, exist_ok=True)
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 

@@ -7,10 +7,13 @@ import yaml
 
 from cvae.config.compose import PLACES, given_value, quoted
 from cvae.errors import InputError
+from cvae.files import require_own
 from cvae.runs.resume_arguments import require_safe_overrides
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
+JOURNAL = "study.journal"
+"""The file in it that holds what a search has learned."""
 
 _FREE = (
     *(f"data.{place}" for place in PLACES),
@@ -36,6 +39,7 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
         return arguments
     _, given = _partitioned(arguments, lambda a: a.lstrip("+").startswith("sweep.resume="))
     folder = Path(place).expanduser().absolute()
+    require_own_sweep(folder)
     if not (folder / PLAN).is_file():
         raise InputError(
             f"sweep.resume: '{folder}' is not the folder of a sweep; "
@@ -72,6 +76,20 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
         f"hydra.sweep.dir={quoted(folder)}",
         f"sweep.resume={quoted(folder)}",
     ]
+
+
+def require_own_sweep(folder: Path) -> None:
+    """Refuse a sweep's folder if a link or a pipe is where a sweep writes or reads.
+
+    Its jobs' folders are looked at when the jobs are planned.
+
+    Raises:
+        InputError: Naming the first.
+    """
+    require_own(folder, folder / PLAN, folder / JOURNAL, *folder.glob(".gpu*.lock"))
+    logs = folder / ".submitit"  # which submitit keeps links of its own in
+    if logs.is_symlink():
+        require_own(folder, logs)
 
 
 def _partitioned(

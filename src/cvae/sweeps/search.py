@@ -17,13 +17,13 @@ from lightning import Callback, LightningModule, Trainer
 from cvae.config.compose import Config, instantiate
 from cvae.errors import InputError, require_at_least
 from cvae.runs.run_folder import RunFolder
+from cvae.sweeps.resume_arguments import JOURNAL
 from cvae.training.module import MONITOR
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-_JOURNAL = "study.journal"
 _PRUNED, _POINT = "pruned", "point"
 """User attributes of a trial: whether it was stopped early; its point, of a grid."""
 _UNRANKED = (
@@ -206,7 +206,7 @@ def pruning(config: Config, sweep: Path) -> list[Callback]:
 
 def _open(sweep: Path, pruner: Any) -> "Study":
     optuna = _optuna()
-    backend = optuna.storages.journal.JournalFileBackend(str(sweep / _JOURNAL))
+    backend = optuna.storages.journal.JournalFileBackend(str(sweep / JOURNAL))
     return optuna.create_study(
         study_name="search",
         storage=optuna.storages.JournalStorage(backend),
