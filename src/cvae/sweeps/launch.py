@@ -18,6 +18,7 @@ from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_
 from cvae.config.schemas import TrainSchema
 from cvae.errors import InputError
 from cvae.files import write_whole
+from cvae.runs.plain_files import first_line
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.progress import Progress, count
@@ -212,7 +213,7 @@ def _reporting(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[Non
         ended = count(folders, total)
         for folder in folders:
             if (failure := RunFolder(folder).failure).is_file():
-                print(f"failed: {folder.name}: {failure.read_text().partition(chr(10))[0]}")
+                print(f"failed: {folder.name}: {first_line(failure)}")
         print(f"compare the runs: cvae-report {relative(sweep)}")
         if ended.failed or ended.left:
             print(f"resume it: cvae-train sweep.resume={relative(sweep)}", flush=True)

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from cvae.config.compose import PLACES, given_value, quoted
 from cvae.errors import InputError
 from cvae.files import require_own
+from cvae.runs.plain_files import read_yaml
 from cvae.runs.resume_arguments import require_safe_overrides
 
 PLAN = "multirun.yaml"
@@ -46,10 +45,10 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
             f"expected one with the {PLAN} that cvae-train -m wrote"
         )
     try:
-        plan = yaml.safe_load((folder / PLAN).read_text())["hydra"]
+        plan = read_yaml(folder / PLAN)["hydra"]
         first = [str(a) for kind in ("hydra", "task") for a in plan["overrides"][kind]]
         start = Path(plan["runtime"]["cwd"])
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         reason = (str(error).splitlines() or ["empty"])[0]
         raise InputError(f"sweep.resume: '{folder / PLAN}' is damaged ({reason})") from error
     anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
