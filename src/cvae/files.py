@@ -1,6 +1,9 @@
 """Files that are whole or not there at all, and folders that one process writes."""
 
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,8 @@ from filelock import FileLock, Timeout
 
 from cvae.errors import InputError
 
-_PART = ".part"
+_PART = re.compile(r"\.(.+\.)?[0-9a-f]+\.part")
+"""The name of a file that is not yet complete."""
 LOCK = ".lock"
 """The file in a run's folder that whoever is at it holds locked."""
 
@@ -25,9 +29,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: If it cannot be written; what was there before is left.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+    # Nobody knows the name beforehand, and "x" neither opens what is there nor follows a link.
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -45,10 +50,51 @@ def write_whole(path: Path, contents: str | bytes) -> None:
         file.write(contents.encode() if isinstance(contents, str) else contents)
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what a killed process has left of files that it did not complete."""
-    for part in folder.rglob(f".*{_PART}"):
-        part.unlink(missing_ok=True)
+def remove_parts(*folders: Path) -> None:
+    """Remove what a killed process has left in these folders of files that it did not complete."""
+    for folder in folders:
+        for entry in os.scandir(folder) if folder.is_dir() else ():
+            if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                Path(entry).unlink(missing_ok=True)
+
+
+def require_own(folder: Path, *places: Path) -> None:
+    """Refuse what leads out of a folder, or is neither a file nor a folder.
+
+    A folder may come from a stranger: through a link in it, what is written or read would be
+    another file than it seems, and a pipe would be waited for without an end. The folder itself may
+    be a link, as it was named by whoever runs the command.
+
+    Args:
+        folder: The folder.
+        places: What is going to be written or read in it; of folders, everything in them. What is
+            missing is fine.
+
+    Raises:
+        InputError: Naming the first link, or other kind of file.
+    """
+    for place in places:
+        parts = place.relative_to(folder).parts
+        steps = (folder.joinpath(*parts[: end + 1]) for end in range(len(parts)))
+        if all(_is_own_folder(folder, step) for step in steps):
+            for parent, folders, files in os.walk(place):
+                for name in (*folders, *files):
+                    _is_own_folder(folder, Path(parent, name))
+
+
+def _is_own_folder(folder: Path, path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISLNK(mode):
+        raise InputError(
+            f"'{path}' is a link, which could lead out of '{folder}'; put in its place what it "
+            "leads to, or take it away"
+        )
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"'{path}' is neither a file nor a folder; take it away")
+    return stat.S_ISDIR(mode)
 
 
 def output_file(path: str, suffix: str) -> Path:

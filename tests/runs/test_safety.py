@@ -187,7 +187,12 @@ def test_a_run_s_folder_cannot_run_code_of_its_own(
 
 
 @pytest.mark.parametrize(
-    "contents", ["", "{a: 1}", "- 3", "!!python/object/apply:os.mkdir [executed]", "[", "\x00"]
+    "contents",
+    [
+        *("", "{a: 1}", "- 3", "!!python/object/apply:os.mkdir [executed]", "[", "\x00"),
+        *("- &a x=1\n- *a", "- " + "x" * 10**6),
+    ],
+    ids=lambda contents: contents[:20],
 )
 def test_a_damaged_list_of_overrides_is_reported(contents: str, call: Call) -> None:
     Path("run/.hydra").mkdir(parents=True)
@@ -583,7 +588,11 @@ def test_a_report_of_anything_is_a_page_or_a_line(call: Call) -> None:
         assert (status, err.count("\n")) in ((0, 0), (2, 1)), (contents, err)
 
 
-@pytest.mark.parametrize("contents", ["", "[", "{a: 1}", "hydra: {overrides: 3}", "\x00"])
+@pytest.mark.parametrize(
+    "contents",
+    ["", "[", "{a: 1}", "hydra: {overrides: 3}", "\x00", "hydra: &a [1]\nb: *a", "[" * 10**5],
+    ids=lambda contents: contents[:20],
+)
 def test_a_damaged_plan_of_a_sweep_is_reported(contents: str, call: Call) -> None:
     Path("s").mkdir()
     Path("s/multirun.yaml").write_text(contents)

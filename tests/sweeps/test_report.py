@@ -146,6 +146,28 @@ def test_the_contents_of_a_run_s_files_are_shown_and_never_executed(tmp_path: Pa
     assert page.words.count(bad) >= 3
 
 
+FORMULA = '=HYPERLINK("http://x")'
+
+
+def test_no_cell_of_the_tables_is_a_formula_or_markup(tmp_path: Path) -> None:
+    for number, bad in enumerate((FORMULA, "@SUM(A1)", "+1+1", "-2", "\tx", "$\\frac{$")):
+        run(tmp_path / str(number), MASS | {"prior": bad, "=a": number}, {"test/elbo": -1.0})
+    run(tmp_path / "-x", MASS, why="=1+1 ![a](http://x) <script>alert(1)</script>")
+    run(tmp_path / "y", MASS | {"data": "x\n# heading <script> `code`"}, {"test/elbo": 1.0})
+    runs = find_runs(tmp_path)
+    cells = [cell for row in csv.reader(io.StringIO(report.as_csv(runs))) for cell in row]
+    assert {f"'{FORMULA}", "'@SUM(A1)", "'+1+1", "-2", "'\tx", "'=a", "'-x"} <= {*cells}
+    assert not [c for c in cells if c.startswith(("=", "@", "+", "\t"))]
+    page = report.as_markdown(runs, "a\n# b <script>")
+    assert "\n# b" not in page
+    assert "\n# heading" not in page
+    assert not re.search(r"(?<!\\)[<>`[]", page)
+    assert report.page(runs, "charts of names with dollar signs")
+
+
+BILLION = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
+
+
 def test_csv_has_every_metric_of_every_run(sweep: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(report.as_csv(find_runs(sweep)))))
     assert len(rows) == 11
@@ -175,6 +197,16 @@ def test_the_command_writes_three_files(call, sweep: Path, tmp_path: Path) -> No
          "metrics.json' is damaged"),
         (lambda folder: run(folder / "a", MASS, {}).joinpath("hparams.yaml").write_text("[1]"),
          "hparams.yaml' is damaged (it holds no names with values)"),
+        (lambda folder: run(folder / "a", MASS, {}).joinpath("hparams.yaml").write_text(BILLION),
+         "hparams.yaml' is damaged (it holds an alias"),
+        (lambda folder: run(folder / "a", MASS | {"prior": "x" * 10**6}, {}),
+         "hparams.yaml' is damaged (it is longer than"),
+        (lambda folder: run(folder / "a", MASS | {"seed": 2**70}, {}),
+         "hparams.yaml' is damaged (it holds a whole number of more than 64 bits)"),
+        (lambda folder: run(folder / "a", MASS, {"test/elbo": 10**999}),
+         "metrics.json' is damaged (it holds a whole number of more than 64 bits)"),
+        (lambda folder: run(folder / "a", MASS, {}).joinpath("metrics.json").write_text("["*10**6),
+         "metrics.json' is damaged (maximum recursion"),
     ],
 )  # fmt: skip
 def test_an_impossible_report_ends_in_one_line(call, tmp_path: Path, make, message) -> None:

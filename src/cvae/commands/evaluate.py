@@ -76,6 +76,7 @@ def _folder_to_add_to(config: Config) -> RunFolder | None:
     if not path.is_dir():
         return None
     folder = RunFolder(path)
+    folder.require_own()
     try:
         output_file(str(folder.metrics), ".json")
     except OSError as error:

@@ -97,6 +97,8 @@ class CheckFirst(Callback):
             with errors_in_one_line(self.command):
                 settings = plain(config)
                 check_root(settings, SCHEMAS[self.command])
+                folder = resolve_name("cvae.runs.run_folder:RunFolder")
+                folder(Path(config.hydra.run.dir)).require_own()
                 resolve_name(self.check)(settings)
                 require_free(Path(config.hydra.run.dir), resuming=settings["resume"] is not None)
         except Exception:

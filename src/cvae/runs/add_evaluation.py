@@ -54,8 +54,9 @@ def add_evaluation(
 
 def _forget_projector(folder: RunFolder) -> None:
     # TensorBoard's writer would append to what is there.
-    (folder.path / "projector_config.pbtxt").unlink(missing_ok=True)
-    shutil.rmtree(folder.path / "00000", ignore_errors=True)
+    settings, tensors = folder.projected
+    settings.unlink(missing_ok=True)
+    shutil.rmtree(tensors, ignore_errors=True)
 
 
 @torch.no_grad()

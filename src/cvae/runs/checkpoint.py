@@ -21,6 +21,7 @@ from cvae.config.building import build_datamodule, build_model
 from cvae.config.compose import Config
 from cvae.data.base import ImageData
 from cvae.errors import InputError
+from cvae.files import require_own
 from cvae.model.cvae import CVAE
 from cvae.runs.allowed import require_buildable
 from cvae.runs.run_folder import RunFolder
@@ -178,7 +179,10 @@ def read(path: str | Path) -> Stored:
         InputError: If it is missing, damaged, or not one of this program's.
     """
     path = Path(path).expanduser()
-    file = RunFolder(path).best_to_use if path.is_dir() else path
+    file = path
+    if path.is_dir():
+        require_own(path, RunFolder(path).checkpoints)
+        file = RunFolder(path).best_to_use
     if path.is_dir() and not file.is_file():
         name = file.relative_to(path)
         raise InputError(f"checkpoint: '{path}' is not the folder of a run, it has no {name}")

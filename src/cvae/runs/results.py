@@ -3,17 +3,15 @@
 Everything here is read as plain data from files that may come from anyone.
 """
 
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-import yaml
-
 from cvae.errors import InputError
+from cvae.runs.plain_files import first_line, read_json, read_list, read_yaml
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.settings import CHECKSUM, NOT_COMPARED, TEST_CHECKSUM
 
@@ -78,35 +76,31 @@ def read_run(place: Path, folder: Path) -> Run:
     """Return the run in a place, named relative to a folder.
 
     Raises:
-        InputError: If a file of it is damaged.
+        InputError: If a file of it is damaged, or a link.
     """
     files = RunFolder(place)
-    metrics = _read_mapping(files.metrics, json.loads) or {}
-    settings = _read_mapping(files.settings, yaml.safe_load)
+    files.require_own()
+    metrics = _read_mapping(files.metrics, read_json) or {}
+    settings = _read_mapping(files.settings, read_yaml)
     if settings is None:
-        overrides = _read(files.overrides, yaml.safe_load) or []
-        settings = dict(str(item).lstrip("+").partition("=")[::2] for item in overrides)
-    reason = _read(files.failure, str)
+        overrides = read_list(files.overrides)
+        settings = dict(item.lstrip("+").partition("=")[::2] for item in overrides)
+    reason = first_line(files.failure) if files.failure.is_file() else None
     return Run(
         str(place.relative_to(folder)) if place != folder else place.resolve().name,
         place,
-        {str(key): value for key, value in settings.items()},
+        {str(key): _value(value) for key, value in settings.items()},
         {str(key): float(value) for key, value in metrics.items() if _is_number(value)},
-        reason.partition("\n")[0] if reason else None if metrics else "did not finish",
+        reason or (None if metrics else "did not finish"),
     )
 
 
-def _read(path: Path, parse: Any) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return parse(path.read_text())
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"'{path}' is damaged ({str(error).splitlines()[0]})") from error
+def _value(value: object) -> Value:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
-def _read_mapping(path: Path, parse: Any) -> dict[Any, Any] | None:
-    found = _read(path, parse)
+def _read_mapping(path: Path, read: Callable[[Path], Any]) -> dict[Any, Any] | None:
+    found = read(path) if path.is_file() else None
     if found is not None and not isinstance(found, dict):
         raise InputError(f"'{path}' is damaged (it holds no names with values)")
     return found

@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
-import yaml
-
 from cvae.config.compose import PLACES, Config, given_value, quoted
 from cvae.errors import InputError
 from cvae.runs.allowed import is_allowed
 from cvae.runs.checkpoint import Stored, newest
+from cvae.runs.plain_files import read_list
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.settings import OF_THE_MACHINE, first_difference
 
@@ -33,6 +32,7 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
     if not place:
         return arguments
     folder = RunFolder(Path(place).expanduser().absolute())
+    folder.require_own()
     if not folder.overrides.is_file():
         raise InputError(
             f"resume: '{folder.path}' is not the folder of a run; expected one that cvae-train "
@@ -56,21 +56,6 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
     # A job of a sweep is resumed by itself.
     where = [f"++resume={quoted(folder.path)}", f"hydra.run.dir={quoted(folder.path)}"]
     return [*started, *arguments, *where, "hydra.mode=RUN"]
-
-
-def read_list(path: Path) -> list[str]:
-    """Return the overrides that a file holds.
-
-    Raises:
-        InputError: If it does not hold a list of strings.
-    """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is damaged ({str(error).splitlines()[0]})") from error
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise InputError(f"'{path}' is damaged (it is not a list of KEY=VALUE)")
-    return found
 
 
 def require_safe_overrides(stored: list[str], given: list[str], folder: Path) -> None:

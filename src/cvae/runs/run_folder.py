@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cvae.errors import InputError
-from cvae.files import LOCK, write_whole
+from cvae.files import LOCK, remove_parts, require_own, write_whole
+from cvae.runs.plain_files import read_json
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ class RunFolder:
         return self.path / "latent.png"
 
     @property
+    def projected(self) -> tuple[Path, Path]:
+        """The file and the folder of TensorBoard's projector."""
+        return self.path / "projector_config.pbtxt", self.path / "00000"
+
+    @property
     def lock(self) -> Path:
         """The file that a process holds locked while it writes the run."""
         return self.path / LOCK
@@ -96,10 +102,7 @@ class RunFolder:
         Raises:
             InputError: If the file is damaged.
         """
-        try:
-            found = json.loads(self.plan.read_text())
-        except ValueError as error:
-            raise InputError(f"'{self.plan}' is damaged ({error})") from error
+        found = read_json(self.plan)
         if not isinstance(found, dict):
             raise InputError(f"'{self.plan}' is damaged (it holds no settings)")
         return found
@@ -107,6 +110,24 @@ class RunFolder:
     def write_plan(self, config: Mapping[str, Any]) -> None:
         """Write the configuration of a job, whole or not at all."""
         write_whole(self.plan, json.dumps(dict(config), indent=1) + "\n")
+
+    def require_own(self, sweep: Path | None = None) -> None:
+        """Refuse the folder if a link or a pipe is where a run writes or reads.
+
+        Args:
+            sweep: The folder of a sweep that it may be in, by no link.
+
+        Raises:
+            InputError: Naming the first.
+        """
+        top = sweep if sweep and self.path.is_relative_to(sweep) else self.path
+        own = (self.overrides.parent, self.checkpoints, self.settings, self.metrics, self.failure)
+        others = (self.plan, self.samples, self.latent_plane, *self.projected)
+        require_own(top, *own, *others, self.lock, *self.path.glob("events.out.*"))
+
+    def remove_parts(self) -> None:
+        """Remove what a killed process has left of files that it did not complete."""
+        remove_parts(self.path, self.checkpoints)
 
     def read_metrics(self) -> dict[str, float]:
         """Return the metrics by name; none of a run that is not finished."""

@@ -3,18 +3,25 @@
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 _COLOURS = colormaps["viridis"]
 _NAMES = 10
 _SHOWN_NAMES = 12
+_LONGEST = 60
+"""Characters of a word that is shown."""
 _FEW = 10
 """Points of a curve that are all shown."""
 
+_AS_WRITTEN: Any = {"text.parse_math": False}
+"""A name with dollar signs is no formula."""
 
+
+@rc_context(_AS_WRITTEN)
 def curves(lines: Mapping[str, Mapping[int, float]], label: str) -> Figure:
     """Return curves over each other, step to value, the first one in the darkest colour."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
@@ -38,6 +45,7 @@ def curves(lines: Mapping[str, Mapping[int, float]], label: str) -> Figure:
     return figure
 
 
+@rc_context(_AS_WRITTEN)
 def heat_map(
     values: Sequence[Sequence[float]],
     rows: Mapping[str, Sequence[str]],
@@ -73,6 +81,7 @@ def heat_map(
     return figure
 
 
+@rc_context(_AS_WRITTEN)
 def parallel_coordinates(
     lines: Sequence[Mapping[str, str | float]], axes_names: Sequence[str]
 ) -> Figure:
@@ -121,10 +130,14 @@ def _heights(values: Sequence[str | float]) -> list[tuple[float, str]]:
 
 
 def short(value: object) -> str:
-    """Return a value in a few characters: numbers with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Return a value in a few characters: numbers with four digits, words up to sixty."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    words = str(value)
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
 
+@rc_context(_AS_WRITTEN)
 def svg(figure: Figure) -> bytes:
     """Return a figure as an SVG file, the same bytes for the same figure."""
     buffer = BytesIO()

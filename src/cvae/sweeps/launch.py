@@ -15,11 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from cvae.config.compose import plain
 from cvae.errors import InputError
 from cvae.files import write_whole
+from cvae.runs.plain_files import first_line
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.plan import Check, Job, Planner
 from cvae.sweeps.progress import Progress, count
-from cvae.sweeps.resume_arguments import PLAN
+from cvae.sweeps.resume_arguments import PLAN, require_own_sweep
 from cvae.sweeps.search import Search
 
 
@@ -75,6 +76,7 @@ def _begin(planner: Planner) -> None:
             f"hydra.sweep.dir: '{planner.folder}' holds a sweep already; "
             f"resume it by sweep.resume={relative(planner.folder)}, or name another folder"
         )
+    require_own_sweep(planner.folder)
     planner.folder.mkdir(parents=True, exist_ok=True)
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 
@@ -117,7 +119,7 @@ def _reporting(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[Non
         ended = count(folders, total)
         for folder in folders:
             if (failure := RunFolder(folder).failure).is_file():
-                print(f"failed: {folder.name}: {failure.read_text().partition(chr(10))[0]}")
+                print(f"failed: {folder.name}: {first_line(failure)}")
         print(f"compare the runs: cvae-report {relative(sweep)}")
         if ended.failed or ended.left:
             print(f"resume it: cvae-train sweep.resume={relative(sweep)}", flush=True)

@@ -84,6 +84,7 @@ class Planner:
 
         Raises:
             HydraException: If the overrides do not fit together.
+            InputError: If a link is where the job would write.
         """
         key = (number, *overrides)
         if key not in self._jobs:
@@ -95,6 +96,7 @@ class Planner:
         with open_dict(config):
             config.hydra.job.num = number
         name = config.hydra.sweep.subdir
+        RunFolder(self.folder / name).require_own(self.folder)
         # A launcher may start a job elsewhere, and a resumed sweep does not launch them all again.
         settings = with_absolute_paths(plain(config))
         places = settings["data"]

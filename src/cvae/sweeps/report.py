@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -55,6 +56,10 @@ _PAIRS = 3
 _CELLS = 10
 """Values that a side of a heat map has room for."""
 _CURVE = "val/elbo"
+_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell of a spreadsheet begins with that is computed."""
+_MARKUP = re.compile(r"[\\`*\[\]<>|]")
+"""What begins code, emphasis, a link, a tag or a cell in Markdown."""
 
 
 def page(runs: Sequence[Run], title: str) -> str:
@@ -217,27 +222,41 @@ def as_csv(runs: Sequence[Run]) -> str:
     metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(["run", "nats_of", *settings, *metrics, "failure"])
+    writer.writerow(map(_cell, ["run", "nats_of", *settings, *metrics, "failure"]))
     for run in runs:
         writer.writerow(
-            [
-                run.name,
-                run.kind[0],
-                *(run.settings.get(name, "") for name in settings),
-                *(run.metrics.get(name, "") for name in metrics),
-                run.failure or "",
-            ]
+            map(
+                _cell,
+                [
+                    run.name,
+                    run.kind[0],
+                    *(run.settings.get(name, "") for name in settings),
+                    *(run.metrics.get(name, "") for name in metrics),
+                    run.failure or "",
+                ],
+            )
         )
     return buffer.getvalue()
 
 
+def _cell(value: Value) -> Value:
+    """Return what a spreadsheet shows as it stands, and does not compute."""
+    if not isinstance(value, str) or not value.startswith(_OF_FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 def as_markdown(runs: Sequence[Run], title: str) -> str:
     """Return a table for each kind of nats, best first, and the runs that did not finish."""
-    lines = [f"# {title}", "", summary(runs), ""]
+    lines = [f"# {_words(title)}", "", summary(runs), ""]
     for kind, members in _titled(runs):
         contents = _table(kind, members)
         heads = [*contents["settings"], *contents["metrics"], "runs"]
-        lines += [f"## {contents['title']}", "", contents["comparison"], ""]
+        lines += [f"## {_words(contents['title'])}", "", contents["comparison"], ""]
         lines += [_row(heads), _row(["---"] * len(heads))]
         for row in contents["rows"]:
             told = [f"{mean} ± {sd}" if sd else mean for mean, sd in row["metrics"]]
@@ -251,4 +270,9 @@ def as_markdown(runs: Sequence[Run], title: str) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(map(_words, cells))} |"
+
+
+def _words(text: str) -> str:
+    """Return text in a line, and none of it as markup."""
+    return _MARKUP.sub(lambda mark: f"\\{mark[0]}", " ".join(text.split())).replace("&", "&amp;")

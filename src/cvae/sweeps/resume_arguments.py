@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from cvae.config.compose import PLACES, given_value, quoted
 from cvae.errors import InputError
+from cvae.files import require_own
+from cvae.runs.plain_files import read_yaml
 from cvae.runs.resume_arguments import require_safe_overrides
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
+JOURNAL = "study.journal"
+"""The file in it that holds what a search has learned."""
 
 FREE = (
     *(f"data.{place}" for place in PLACES),
@@ -37,16 +39,17 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
         return arguments
     _, given = _partitioned(arguments, lambda a: a.lstrip("+").startswith("sweep.resume="))
     folder = Path(place).expanduser().absolute()
+    require_own_sweep(folder)
     if not (folder / PLAN).is_file():
         raise InputError(
             f"sweep.resume: '{folder}' is not the folder of a sweep; "
             f"expected one with the {PLAN} that cvae-train -m wrote"
         )
     try:
-        plan = yaml.safe_load((folder / PLAN).read_text())["hydra"]
+        plan = read_yaml(folder / PLAN)["hydra"]
         first = [str(a) for kind in ("hydra", "task") for a in plan["overrides"][kind]]
         start = Path(plan["runtime"]["cwd"])
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         reason = (str(error).splitlines() or ["empty"])[0]
         raise InputError(f"sweep.resume: '{folder / PLAN}' is damaged ({reason})") from error
     anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
@@ -73,6 +76,20 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
         f"hydra.sweep.dir={quoted(folder)}",
         f"sweep.resume={quoted(folder)}",
     ]
+
+
+def require_own_sweep(folder: Path) -> None:
+    """Refuse a sweep's folder if a link or a pipe is where a sweep writes or reads.
+
+    Its jobs' folders are looked at when the jobs are planned.
+
+    Raises:
+        InputError: Naming the first.
+    """
+    require_own(folder, folder / PLAN, folder / JOURNAL, *folder.glob(".gpu*.lock"))
+    logs = folder / ".submitit"  # which submitit keeps links of its own in
+    if logs.is_symlink():
+        require_own(folder, logs)
 
 
 def _partitioned(

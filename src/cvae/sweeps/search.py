@@ -17,13 +17,13 @@ from lightning import Callback, LightningModule, Trainer
 from cvae.config.compose import Config, instantiate
 from cvae.errors import InputError, require_at_least
 from cvae.runs.run_folder import RunFolder
+from cvae.sweeps.resume_arguments import JOURNAL
 from cvae.training.module import MONITOR
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-_JOURNAL = "study.journal"
 _PRUNED, _POINT = "pruned", "point"
 """User attributes of a trial: whether it was stopped early; its point, of a grid."""
 _UNRANKED = (
@@ -105,8 +105,17 @@ class Search:
         return []
 
     def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
-        """Open the study in the sweep's folder, or start it; return the jobs that have ended."""
+        """Open the study in the sweep's folder, or start it; return the jobs that have ended.
+
+        Raises:
+            InputError: If the study is damaged, or holds what this search would not try.
+        """
         self.study = _open(sweep, None)
+        for trial in self.study.get_trials(deepcopy=False):
+            require_of_space(trial.params, self.space)
+            if trial.state.name == "RUNNING" and len(trial.params) < len(self.space):
+                # It was killed between two of its settings.
+                self.study.tell(trial.number, state=trial.state.FAIL)
         known = self.study.get_trials(deepcopy=False)
         # Those that failed are tried again, or others in their place.
         self.failed = sum(trial.state.name == "FAIL" for trial in known)
@@ -155,12 +164,49 @@ class Search:
             self.study.sampler = sampler
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            number = self.study.ask(self.space).number
-        return self.study.get_trials(deepcopy=False)[number]
+            try:
+                number = self.study.ask(self.space).number
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    "search: the study of this sweep holds what is not among what the command line "
+                    f"gives to try ({str(error)[:200]}); start a new sweep"
+                ) from error
+        asked = self.study.get_trials(deepcopy=False)[number]
+        require_of_space(asked.params, self.space)  # a study can hold points to be tried next
+        return asked
 
     def _overrides(self, params: dict[str, Any], number: int) -> list[str]:
         chosen = [f"{key}={value}" for key, value in params.items()]
         return [*self.fixed, *chosen, f"search.trial={number}"]
+
+
+def require_of_space(params: dict[str, Any], space: dict[str, Any]) -> None:
+    """Refuse settings of a study that are not of the space that the command line gives.
+
+    A study may come from a stranger, and its settings become options of a job.
+
+    Args:
+        params: The settings of a trial, by name.
+        space: What may be tried, by name: distributions of Optuna.
+
+    Raises:
+        InputError: Naming the setting.
+    """
+    for name, value in params.items():
+        if name not in space or not _holds(space[name], value):
+            raise InputError(
+                f"search: the study of this sweep holds {str(name)[:80]!r}={str(value)[:80]!r}, "
+                "which is not among what the command line gives to try; start a new sweep"
+            )
+
+
+def _holds(distribution: Any, value: Any) -> bool:
+    choices = getattr(distribution, "choices", None)
+    if choices is not None:
+        return value in choices
+    if type(value) not in (int, float) or not distribution.low <= value <= distribution.high:
+        return False
+    return distribution.step is None or (value - distribution.low) % distribution.step == 0
 
 
 class Pruning(Callback):
@@ -210,14 +256,19 @@ def pruning(config: Config, sweep: Path) -> list[Callback]:
 
 def _open(sweep: Path, pruner: Any) -> "Study":
     optuna = _optuna()
-    backend = optuna.storages.journal.JournalFileBackend(str(sweep / _JOURNAL))
-    return optuna.create_study(
-        study_name="search",
-        storage=optuna.storages.JournalStorage(backend),
-        pruner=pruner,
-        direction="maximize",
-        load_if_exists=True,
-    )
+    path = sweep / JOURNAL
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    try:
+        return optuna.create_study(
+            study_name="search",
+            storage=optuna.storages.JournalStorage(backend),
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise InputError(f"search: '{path}' is damaged ({reason}); start a new sweep") from error
 
 
 def _distribution(override: Override, grid: bool) -> Any:

@@ -22,7 +22,7 @@ from cvae.evaluation.figures import image_grid, png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.panels import grid
-from cvae.files import remove_parts, write_whole
+from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.runs.checkpoint import read
@@ -74,7 +74,7 @@ def fit(
     _set_up_process(config)
     _say_if_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
-    remove_parts(folder.path)
+    folder.remove_parts()
     logger = _begin_log(prepared, folder)
     if not show_progress:
         callbacks = {name: part for name, part in callbacks.items() if name != "progress"}
