@@ -15,13 +15,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from cvae.config.building import arguments
-from cvae.errors import InputError, did_you_mean
+from cvae.errors import InputError, did_you_mean, short_of_memory
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def explain(error: Exception) -> str | None:
     """Return what was wrong and how to mend it, or None for an error that is not the user's."""
+    if lacking := short_of_memory(error):
+        return lacking
     match error:
         case InputError() | FloatingPointError():
             return str(error)
