@@ -67,7 +67,7 @@ def _require_sound(config: Config) -> None:
     require_at_least("images", config["images"], 0)
     require_seed("seed", config["seed"])
     with naming("trainer", "; trainer=cpu runs everywhere"):
-        require_precision(single_device_trainer(config["trainer"])())
+        require_precision(single_device_trainer(config["trainer"])(), config["trainer"])
 
 
 def _folder_to_add_to(config: Config) -> RunFolder | None:

@@ -30,7 +30,6 @@ from cvae.model.generator import Generator
 from cvae.model.hierarchy import conditions_of_layers, in_layers
 from cvae.model.objectives import Objective
 
-
 _MOST_LAYERS = 100
 """Layers of z; the deepest published ones have 78 (Child 2021, "Very Deep VAEs")."""
 

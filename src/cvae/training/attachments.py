@@ -16,7 +16,9 @@ from cvae.training.module import TrainingModule
 
 _KNOWN = ("cvae.", "lightning.")
 """Packages whose callbacks log nothing that could be monitored."""
-_PLACES = ("save_dir", "name", "version", "sub_dir", "purge_step")
+_CHECKPOINTS = {"best": BestCheckpoint, "last": LastCheckpoint}
+_PLACES = {"name": "", "version": "", "save_dir": None, "sub_dir": None, "purge_step": None}
+"""Arguments that say where and from when on a logger writes, as a run has them."""
 
 
 def build_callbacks(config: Config) -> dict[str, Any]:
@@ -39,14 +41,14 @@ def build_callbacks(config: Config) -> dict[str, Any]:
             raise InputError(
                 f"{path}: expected a callback of Lightning, {path}._target_=CLASS, got {came}"
             )
-        own = {"best": BestCheckpoint, "last": LastCheckpoint}.get(name)
-        if isinstance(part, Checkpoint) and type(part) is not own:
+        own = _CHECKPOINTS.get(name)
+        if isinstance(part, Checkpoint) and (own is None or not isinstance(part, own)):
             raise InputError(
                 f"{path}: a run writes its own checkpoints, callbacks.best and callbacks.last, "
                 f"and no others; leave the {type(part).__name__} out"
             )
         found[name] = part
-    if "best" not in found or "last" not in found:
+    if not all(isinstance(found.get(name), kind) for name, kind in _CHECKPOINTS.items()):
         raise InputError(
             "callbacks: best and last write the checkpoints that a run is made of; keep them"
         )
@@ -85,11 +87,11 @@ def require_logger(config: Config) -> None:
         InputError: Naming the setting.
     """
     node = config["logger"]
-    for key in _PLACES:
-        if node.get(key) not in (None, ""):
+    for key, own in _PLACES.items():
+        if node.get(key) != own:
             raise InputError(
-                f"logger.{key}: a run's log is in the run's own folder, hydra.run.dir=DIR, "
-                f"got {node[key]!r}; leave it out"
+                f"logger.{key}: a run's log is in the run's own folder, hydra.run.dir=DIR; "
+                f"expected {own!r}, got {node.get(key)!r}"
             )
     with naming("logger"):
         logger = instantiated(node, "logger")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
@@ -125,6 +125,14 @@ class TrainingModule(CVAE, LightningModule):
         """Return the means of this epoch over a split: "train", "val" or "test"."""
         means: Any = self.means[f"{split}_means"]
         return means
+
+    def logged(self) -> dict[str, Literal["max", "min"] | None]:
+        """Return the names that are logged at the end of an epoch, and what is better of each."""
+        loss, elbo, log_prob, kl = self.means_of("val").names
+        better: dict[str, Literal["max", "min"] | None]
+        better = {loss: "min", elbo: "max", log_prob: "max", kl: None}
+        of_both = {f"{s}/{name}": b for s in ("train", "val") for name, b in better.items()}
+        return of_both | {"train/beta": None, "train/lr": None}
 
     def on_train_epoch_start(self) -> None:
         self._validated_now = False

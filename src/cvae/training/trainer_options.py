@@ -61,9 +61,7 @@ def checked_trainer(options: Config) -> Trainer:
         trainer = instantiated(options, "trainer")
         trainer = trainer(logger=False) if callable(trainer) else trainer
         if not isinstance(trainer, Trainer):
-            raise InputError(
-                f"trainer: expected lightning.Trainer, got a {type(trainer).__name__}"
-            )
+            raise InputError(f"trainer: expected lightning.Trainer, got a {type(trainer).__name__}")
         require_precision(trainer, options)
     spawned = str(options.get("strategy")).startswith(("ddp_spawn", "ddp_fork"))
     if _processes(trainer) > 1 and not spawned:
@@ -80,7 +78,7 @@ def _processes(trainer: Trainer) -> int:
 
 
 def _require_end(trainer: Trainer, options: Config) -> None:
-    timers = [part for part in trainer.callbacks if isinstance(part, Timer)]
+    timers = [part for part in trainer.callbacks if isinstance(part, Timer)]  # type: ignore[attr-defined]
     times = [left for timer in timers if (left := timer.time_remaining()) is not None]
     for key, limit in (
         ("max_epochs", trainer.max_epochs),
@@ -154,9 +152,7 @@ def _first_validated(trainer: Trainer, options: Config, batches: int) -> int:
     if every is not None and every < 1:
         raise InputError(f"trainer.check_val_every_n_epoch: expected at least 1, got {every}")
     if interval <= 0:
-        raise InputError(
-            f"trainer.val_check_interval: expected a positive number, got {interval}"
-        )
+        raise InputError(f"trainer.val_check_interval: expected a positive number, got {interval}")
     gap = interval if isinstance(interval, int) else max(1, int(batches * interval))
     if batches % gap and (every is not None or gap % batches):
         raise InputError(
