@@ -64,8 +64,13 @@ def _check_node(path: str, node: Config) -> None:
             name = f"a builder (such as {path}.{key}._target_=torch.nn.ELU)"
         raise InputError(
             f"{path}.{key}: expected {name.replace('typing.', '')}, "
-            f"got {value!r}{did_you_mean(str(value), words)}"
+            f"got {value!r}{did_you_mean(str(value), words) or whole(value)}"
         )
+
+
+def whole(value: object) -> str:
+    """Return how a search takes whole numbers, where a fraction was refused; else nothing."""
+    return "; a search takes whole ones from int(interval(A,B))" if type(value) is float else ""
 
 
 def _is_a(value: object, expected: Any) -> bool:

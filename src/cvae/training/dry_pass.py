@@ -1,5 +1,7 @@
 """A few items through training, validation, test and sampling: nothing is to break at the end."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -43,7 +45,7 @@ def dry_pass(model: TrainingModule, data: ImageData, trainer: Trainer) -> float:
         InputError: If something would break.
     """
     learning = _learning(model)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         saved = [_train(model, _batch(data, data.train_set, n), trainer) for n in (_FEW, _MORE)]
         with naming("optimizer"):
             learning.optimizer.step(lambda: 0.0)  # some optimisers ask for one
@@ -51,6 +53,17 @@ def dry_pass(model: TrainingModule, data: ImageData, trainer: Trainer) -> float:
         _evaluate(model, data, trainer)
     each = (saved[1] - saved[0]) / (_MORE - _FEW)
     return saved[0] + each * (min(data.batch_size, len(data.train_set)) - _FEW)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: several would wait for each other longer than a few items take."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _batch(data: ImageData, split: IndexedBatches, count: int) -> Batch:
