@@ -81,7 +81,7 @@ def _learning(model: TrainingModule) -> Learning:
     ):
         if part is not None and not isinstance(part, kind):
             raise InputError(
-                f"{name}: expected a {kind.__name__} of torch, got a {type(part).__name__}"
+                f"{name}: expected torch's {kind.__name__}, got a {type(part).__name__}"
             )
     if isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max":
         raise InputError(

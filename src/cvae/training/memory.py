@@ -36,7 +36,7 @@ def weights_memory(outline: TrainingModule) -> int:
         outline: The model, on the meta device.
     """
     weights = sum(part.numel() * part.element_size() for part in outline.parameters())
-    defaults = outline.optimizer(outline.parameters()).defaults
+    defaults = getattr(outline.optimizer(outline.parameters()), "defaults", {})
     states = 2 if "betas" in defaults else 1 if defaults.get("momentum") else 0
     return weights * (2 + states)
 

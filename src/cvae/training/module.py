@@ -14,12 +14,13 @@ from cvae.batch import Batch, Sizes
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
+from cvae.evaluation.left import Left
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator
-from cvae.model.objectives import ELBO, Objective, Terms
+from cvae.model.objectives import ELBO, Estimate, Objective, Terms
 
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""
@@ -48,6 +49,7 @@ class TrainingModule(CVAE, LightningModule):
         compiled: Whether torch compiles the bound and the importance weights when a trainer starts;
             takes a C++ compiler, and seconds to minutes at their first use.
         nll: Where it is set, a test estimates the NLL by importance sampling as well.
+        left: What is left of a test that has a data module.
         validation: The metrics of the last validation, by the names that they are logged under.
     """
 
@@ -72,6 +74,7 @@ class TrainingModule(CVAE, LightningModule):
         self.means = nn.ModuleDict({f"{split}_means": MeanTerms(log_prob_is) for split in _SPLITS})
         self.latent_use = LatentUse(generator.latent_dim)
         self.nll: ImportanceSampledNLL | None = None
+        self.left: Left | None = None
         self.validation: dict[str, float] = {}
         self._validated_now = False
 
@@ -107,12 +110,26 @@ class TrainingModule(CVAE, LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step("val", batch)
 
+    def on_test_start(self) -> None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            limit = int(sum(self.trainer.num_test_batches)) * data.batch_size
+            self.left = Left("test images", min(len(data.test_set), limit))
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step("test", batch)
         x, y = batch
+        if self.nll is None and self.left is not None:
+            self.left.done(len(y))
         self.latent_use.update(self.posterior(x, y), self.prior(x))
         if self.nll is not None:
             self.nll.update(self.estimate(x, y, self.nll.samples))
+
+    def _estimate(self, x: Tensor, y: Tensor, samples: int, chunk: int) -> Estimate:
+        found = super()._estimate(x, y, samples, chunk)
+        if self.left is not None:
+            self.left.done(len(y))
+        return found
 
     def _step(self, split: str, batch: Batch, beta: float = 1.0) -> Terms:
         terms = self.terms(*batch, beta)

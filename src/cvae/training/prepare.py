@@ -17,7 +17,7 @@ from cvae.config.building import (
 )
 from cvae.config.compose import Config, with_absolute_paths
 from cvae.data.base import ImageData
-from cvae.errors import require_at_least, require_between, require_seed
+from cvae.errors import InputError, require_at_least, require_between, require_seed
 from cvae.runs.allowed import require_buildable
 from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest
 from cvae.runs.resume_arguments import require_same_data, require_same_settings
@@ -109,16 +109,30 @@ def _require_fitting(
     config: Config, data: ImageData, callbacks: Mapping[str, Callback], trainer: Trainer
 ) -> None:
     """Refuse what does not fit together, or into the machine, before memory is taken for it."""
-    with naming("model"), torch.device("meta"):
-        outline = build_training_module(config, data.sizes)
-        if config["refit"] is not None:
-            build_parts({**config, "prior": config["refit"]}, data.sizes, prior="refit")
-        outline.generator.likelihood.require(data.support)
+    outline = _outlined(config, data)
     require_monitors(callbacks, outline)
     with naming("optimizer or scheduler"):
         needed = weights_memory(outline)
     what = "the weights, their gradients and the optimiser's state (latent_dim, network.*, prior.*)"
     require_memory(needed, what, trainer.strategy.root_device)
+
+
+def _outlined(config: Config, data: ImageData) -> TrainingModule:
+    """Return the model without its weights, and see that a refit would fit."""
+    try:
+        with naming("model"), torch.device("meta"):
+            outline = build_training_module(config, data.sizes)
+            if config["refit"] is not None:
+                build_parts({**config, "prior": config["refit"]}, data.sizes, prior="refit")
+    except InputError as error:
+        if "overflow" not in str(error).lower():
+            raise
+        raise InputError(
+            "memory: the weights would be more than torch can count; expected smaller latent_dim, "
+            "network.* and prior.*"
+        ) from error
+    outline.generator.likelihood.require(data.support)
+    return outline
 
 
 def _go_dry(config: Config, data: ImageData, trainer: Trainer) -> None:

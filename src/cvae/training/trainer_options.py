@@ -1,7 +1,6 @@
 """What the trainer's options would come to: whether something is trained, validated and tested."""
 
 import math
-from collections.abc import Iterable
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Timer
@@ -31,19 +30,17 @@ _UNUSABLE = {
 _ENDS = "give trainer.max_epochs=N, +trainer.max_steps=N or +trainer.max_time=DD:HH:MM:SS"
 
 
-def require_usable_options(options: Config, own: Iterable[str] = _OWN) -> None:
+def require_usable_options(options: Config) -> None:
     """Refuse options of the trainer that would be ignored, or leave no run.
 
     Args:
         options: The configuration's `trainer`.
-        own: Those that the program sets itself.
 
     Raises:
         InputError: Naming the first, and what to do instead.
     """
-    for key in own:
+    for key, way_out in _OWN.items():
         if options.get(key) is not None:
-            way_out = _OWN.get(key, "one device evaluates")
             raise InputError(f"trainer.{key}: this is set by the program itself; {way_out}")
     for key, reason in _UNUSABLE.items():
         if options.get(key):
@@ -143,12 +140,12 @@ def require_whole_run(trainer: Trainer, options: Config, data: ImageData) -> Non
 
 def _first_validated(trainer: Trainer, options: Config, batches: int) -> int:
     """Return how many epochs it takes until one ends with a validation."""
-    every, interval = trainer.check_val_every_n_epoch, trainer.val_check_interval
     if isinstance(options.get("val_check_interval"), str | dict):
         raise InputError(
             "trainer.val_check_interval: a validation by the clock cannot be repeated; expected a "
             "number of batches, or a share of an epoch"
         )
+    every, interval = trainer.check_val_every_n_epoch, trainer.val_check_interval
     if every is not None and every < 1:
         raise InputError(f"trainer.check_val_every_n_epoch: expected at least 1, got {every}")
     if interval <= 0:
