@@ -94,6 +94,104 @@ TRAIN = [
     (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
     (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
 ]
+NEVER_ENDS = ["trainer.max_epochs: the training might never end", "+trainer.max_time="]
+SHORT = "trainer.max_epochs=1"
+CSV = "logger._target_=lightning.pytorch.loggers.CSVLogger"
+ONE_CYCLE = ["scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "~scheduler.factor"]
+LATE = [  # what would be met after a training, or in its middle
+    (["logger.name=mine"], ["logger.name: a run's log is in the run's own folder", "'mine'"]),
+    (["logger.version=v1"], ["logger.version: a run's log", "hydra.run.dir=DIR"]),
+    (["+logger.sub_dir=a"], ["logger.sub_dir: a run's log"]),
+    ([CSV, "~logger.default_hp_metric"], ["logger: expected", "TensorBoardLogger", "CSVLogger"]),
+    (["+trainer.limit_train_batches=0"], ["limit_train_batches", "none of 21; got 0"]),
+    (["+trainer.limit_val_batches=0"], ["limit_val_batches", "at least one batch", "none of 3"]),
+    (["+trainer.limit_test_batches=0.01"], ["limit_test_batches", "none of 6; got 0.01"]),
+    ([SHORT, "+trainer.check_val_every_n_epoch=5"], ["before its first validation", "least 5"]),
+    (["+trainer.max_steps=4"], ["trainer.max_steps: the training would end", "least 21, got 4"]),
+    (["+trainer.max_steps=0"], ["trainer.max_steps: nothing would be trained"]),
+    (["+trainer.max_time=00:00:00:00"], ["trainer.max_time: nothing would be trained"]),
+    (["trainer.max_epochs=null"], NEVER_ENDS),
+    (["trainer.max_epochs=-1"], NEVER_ENDS),
+    (["+trainer.overfit_batches=1"], ["trainer.overfit_batches", "+trainer.limit_train_batches"]),
+    (["+trainer.val_check_interval=1000"], ["val_check_interval: expected a divisor of the 21"]),
+    (["+trainer.val_check_interval=0.25"], ["val_check_interval: expected a divisor of the 21"]),
+    (["+trainer.val_check_interval=0"], ["val_check_interval: expected a positive number"]),
+    (
+        ["+trainer.val_check_interval='00:00:01:00'"],
+        ["val_check_interval: a validation by the clock"],
+    ),
+    (["+trainer.check_val_every_n_epoch=0"], ["check_val_every_n_epoch: expected at least 1"]),
+    (["+trainer.accumulate_grad_batches=0"], ["accumulate_grad_batches: expected at least 1"]),
+    (["+callbacks.best.save_top_k=3"], ["callbacks.best.save_top_k", "takes no such argument"]),
+    (["+callbacks.best.filename=x"], ["callbacks.best.filename", "known are mode, monitor"]),
+    (["callbacks.best.monitor=val/ello"], ["callbacks.best.monitor: nothing", "'val/elbo'"]),
+    (["callbacks.best.mode=min"], ["callbacks.best.mode: of val/elbo the best is the maximum"]),
+    (["callbacks.best.monitor=val/loss"], ["of val/loss the best is the minimum, got max"]),
+    (["callbacks.early_stopping.monitor=val/ello"], ["early_stopping.monitor", "'val/elbo'"]),
+    (["callbacks.best=null"], ["callbacks: best and last", "keep them"]),
+    (["+callbacks.x=3"], ["callbacks.x: expected a callback", "got 3"]),
+    (["+callbacks.x._target_=torch.nn.ReLU"], ["callbacks.x: expected a callback", "a ReLU"]),
+    (
+        ["+callbacks.x._target_=lightning.pytorch.callbacks.ModelCheckpoint"],
+        ["callbacks.x: a run writes its own checkpoints", "leave the ModelCheckpoint out"],
+    ),
+    (
+        ["optimizer._target_=torch.nn.ReLU", "~optimizer.lr", "~optimizer.fused"],
+        ["torch's Optimizer, got"],
+    ),
+    (["optimizer._target_=torch.optim.SparseAdam", "~optimizer.fused"], ["dense gradients"]),
+    (["scheduler._target_=torch.nn.ReLU", "~scheduler.factor"], ["scheduler: expected torch"]),
+    (["scheduler=plateau", "scheduler.mode=min"], ["scheduler.mode: ", "expected max, got min"]),
+    (
+        ["scheduler=cosine", "trainer.max_epochs=-1", "+trainer.max_steps=99"],
+        ["scheduler.T_max: expected at least 1 epoch, got -1"],
+    ),
+    (
+        [*ONE_CYCLE, "+scheduler.max_lr=0.1", "+scheduler.total_steps=3"],
+        ["scheduler: Tried to step 4 times"],
+    ),
+]
+IGNORED = [
+    (["+trainer.enable_progress_bar=false"], ["set by the program", "~callbacks.progress"]),
+    (["+trainer.default_root_dir=x"], ["set by the program", "hydra.run.dir=DIR"]),
+    (["+trainer.callbacks=[]"], ["set by the program", "+callbacks.NAME._target_=CLASS"]),
+    (["+trainer.logger=false"], ["trainer.logger: this is set by the program"]),
+    (["+trainer.plugins=[]"], ["trainer.plugins: this is set by the program"]),
+    (["+trainer.enable_checkpointing=false"], ["trainer.enable_checkpointing: this is set"]),
+    (["+trainer.barebones=true"], ["trainer.barebones: nothing would be logged"]),
+    (["trainer.precision=16-mixed"], ["a CPU computes no 16-mixed", "bf16-mixed"]),
+]
+BEYOND = [
+    (["optimizer.lr=inf"], ["optimizer.lr: expected a number from", "got inf"]),
+    (["optimizer.lr=1e300"], ["optimizer.lr: expected a number from", "got 1e+300"]),
+    (["objective.beta=nan"], ["objective.beta: expected a number from", "got nan"]),
+    (["threads=0"], ["threads: expected at least 1, got 0"]),
+    (["threads=1000000"], ["threads: expected at most", "got 1000000"]),
+    (["parallel=0"], ["parallel: expected at least 1, got 0"]),
+    (["hierarchy=1000"], ["hierarchy: expected at most 100, got 1000"]),
+    (["network.depth=100000000"], ["network.depth: expected at most 100, got"]),
+    (["network=conv", "network.depth=100000000"], ["network.depth: expected at most 16, got"]),
+    (["prior=flow", "prior.steps=100000000"], ["prior.steps: expected at most 100"]),
+    (["prior=mixture", "prior.components=1000000000"], ["prior.components: expected at most"]),
+    (["objective=iwae", "objective.samples=100000000"], ["objective.samples: expected at most"]),
+    (["latent_dim=100000000"], ["memory: the weights", " TB, and this machine has"]),
+    (["network.width=1000000"], ["memory: the weights", " TB, and this machine has"]),
+    (["network=conv", "network.depth=12"], ["memory: the weights", "network.*", " TB"]),
+    (["latent_dim=9223372036854775807"], ["memory: the weights would be more than torch"]),
+    (["latent_dim=99999999999999999999"], ["latent_dim: expected a number from"]),
+]
+TPE = ["-m", "search=tpe", "network.width=8"]
+SWEEPS = [
+    (["-m", "prior=glob(gausian*)"], ["prior: 'prior=glob(gausian*)' gives no value"]),
+    (["-m", "seed=range(5,0)"], ["seed: 'seed=range(5,0)' gives no value", "an empty range"]),
+    ([*TPE, "optimizer.lr=interval(1e-1,1e-4)"], ["optimizer.lr: an interval goes from less to"]),
+    ([*TPE, "optimizer.lr=tag(log,interval(0,1e-4))"], ["optimizer.lr: the logarithm", "above 0"]),
+    ([*TPE, "optimizer.lr=range(3,1)"], ["optimizer.lr: ", "gives no value to sweep over"]),
+    ([*TPE, "latent_dim=interval(2,8)"], ["latent_dim: expected int", "int(interval(A,B))"]),
+    ([*TPE, "network.depth=interval(1,3)"], ["network.depth: expected int", "int(interval(A,B))"]),
+    (["-m", "seed=0,1", "parallel=0", "launcher=joblib"], ["parallel: expected at least 1"]),
+    (["-m", "seed=0,1", "launcher=slurm"], ["launcher: slurm needs the program", "joblib"]),
+]
 SAMPLE = [
     ([], ["checkpoint: required but missing; give checkpoint="]),
     (["checkpoint=nowhere.ckpt"], ["'nowhere.ckpt' is not a file"]),
@@ -106,6 +204,8 @@ SAMPLE = [
     (["checkpoint=RUN", "digits=''"], ["x: no class is called ''"]),
     (["checkpoint=RUN", "digits=-1"], ["x: no class is called '-1'"]),
     (["checkpoint=RUN", "n=0"], ["n: expected at least 1, got 0"]),
+    (["checkpoint=RUN", "n=100000000"], ["n: 100000000 rows of 10 images", "a smaller n"]),
+    (["checkpoint=RUN", "n=2000", "plot=interpolation"], ["n: 10 rows of 2000 images"]),
     (["checkpoint=RUN", "n=many"], ["n: expected int, got 'many'"]),
     (["checkpoint=RUN", "plot=manifold", "digits=7"], ["this model has 8 dimensions"]),
     (["checkpoint=RUN", "plot=traversal", "digits=77"], ["shows one condition, got 2"]),
@@ -119,6 +219,12 @@ SAMPLE = [
 ]
 EVALUATE = [
     (["checkpoint=RUN", "samples=0"], ["samples: expected at least 1, got 0"]),
+    (["checkpoint=RUN", "samples=100000000000"], ["samples: expected at most 1000000"]),
+    (["checkpoint=RUN", "images=100000000000"], ["images: expected at most 1000000"]),
+    (["checkpoint=RUN", "trainer.precision=16-mixed"], ["a CPU computes no 16-mixed"]),
+    (["checkpoint=RUN", "+trainer.limit_test_batches=0"], ["trainer.limit_test_batches: "]),
+    (["checkpoint=RUN", "trainer.devices=2"], ["trainer.devices: one device evaluates"]),
+    (["checkpoint=RUN", "+trainer.callbacks=[]"], ["trainer.callbacks: this is set by the"]),
     (["checkpoint=RUN", "images=-1"], ["images: expected at least 0, got -1"]),
     (["checkpoint=RUN", "trainer=warp"], ["trainer: no such option 'warp'"]),
     (["checkpoint=RUN", "trainer.accelerator=abacus"], ["abacus"]),
@@ -178,7 +284,7 @@ EXPORT = [
     (["checkpoint=quadrants.ckpt"], ["a page asks for classes", "choose format=onnx"]),
 ]
 ALL = [
-    *(("train", *row) for row in [*TRAIN, *FILES]),
+    *(("train", *row) for row in [*TRAIN, *FILES, *LATE, *IGNORED, *BEYOND, *SWEEPS]),
     *(("sample", *row) for row in SAMPLE),
     *(("evaluate", *row) for row in EVALUATE),
     *(("report", *row) for row in REPORT),

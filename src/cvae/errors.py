@@ -4,6 +4,8 @@ Every message names the argument, what was expected, what came, and the way out.
 The commands print it on standard error and exit with status 2; in Python it is a `ValueError`.
 """
 
+import math
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -63,9 +65,43 @@ def require_seed(name: str, value: int) -> None:
 
 
 def require_at_least(name: str, value: float, minimum: float) -> None:
-    """Raise an `ArgumentError` unless `value >= minimum`."""
-    if not value >= minimum:
+    """Raise an `ArgumentError` unless the value is at least `minimum`, and finite."""
+    if not minimum <= value < math.inf:
         raise ArgumentError(name, f"expected at least {minimum}, got {value}")
+
+
+def require_between(name: str, value: float, minimum: float, maximum: float) -> None:
+    """Raise an `ArgumentError` unless `minimum <= value <= maximum`."""
+    require_at_least(name, value, minimum)
+    if value > maximum:
+        raise ArgumentError(name, f"expected at most {maximum}, got {value}")
+
+
+def short_of_memory(error: BaseException) -> str | None:
+    """Return what to do about an error that says that memory is lacking; None for another one.
+
+    Python, torch on a CPU and torch on a GPU raise errors of three kinds.
+    """
+    first = str(error).partition("\n")[0]
+    if not isinstance(error, MemoryError) and not re.search(
+        r"can't allocate memory|out of memory", first
+    ):
+        return None
+    asked = re.search(r"allocate (\d+) bytes", first)
+    amount = f" for {in_bytes(int(asked[1]))} more" if asked else ""
+    return (
+        f"memory: this machine has not enough{amount}; ask for less at once, by a smaller model "
+        "or data.batch_size, or fewer samples"
+    )
+
+
+def in_bytes(count: float) -> str:
+    """Return a number of bytes in the unit that suits it, such as "1.5 GB"."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} PB"
 
 
 def diverged(what: str, step: int, epoch: int) -> FloatingPointError:

@@ -37,10 +37,12 @@ class Sweep(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep of these overrides."""
         from cvae.sweeps.launch import run_sweep  # Hydra reads this file whenever it starts
+        from cvae.sweeps.launchers import require_launcher
 
         assert self.hydra_context is not None
         assert self.launcher is not None
         assert self.config is not None
+        require_launcher(self.config)
         run_sweep(
             self.hydra_context.config_loader,
             self.launcher,

@@ -14,7 +14,7 @@ from cvae.config.building import (
 )
 from cvae.config.compose import Config, changes
 from cvae.data.base import ImageData
-from cvae.errors import InputError, require_at_least, require_seed
+from cvae.errors import InputError, require_between, require_seed
 from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
 from cvae.evaluation.tables import show
@@ -25,7 +25,10 @@ from cvae.runs.checkpoint import read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import build_training_module
 from cvae.training.testing import bounds, in_scored_pixels
+from cvae.training.trainer_options import require_usable_options
 
+_MOST = 1_000_000
+"""Draws for an image, or for a class, beyond which no digit that is shown changes."""
 _Judged = tuple[Judge, ImageData]
 """A judge, and the grey images that it knows."""
 
@@ -63,11 +66,19 @@ def task(config: Config) -> None:
 
 def _require_sound(config: Config) -> None:
     require_known_settings(config)
-    require_at_least("samples", config["samples"], 1)
-    require_at_least("images", config["images"], 0)
+    require_between("samples", config["samples"], 1, _MOST)
+    require_between("images", config["images"], 0, _MOST)
+    require_usable_options(config["trainer"])
     require_seed("seed", config["seed"])
+    for key, usable in (("devices", (None, 1, "1", "auto")), ("limit_test_batches", None)):
+        value = config["trainer"].get(key)
+        if value == 0 or (usable and value not in usable):
+            raise InputError(
+                f"trainer.{key}: one device evaluates, and at least one batch; expected 1, "
+                f"got {value}"
+            )
     with naming("trainer", "; trainer=cpu runs everywhere"):
-        require_precision(single_device_trainer(config["trainer"])())
+        require_precision(single_device_trainer(config["trainer"])(), config["trainer"])
 
 
 def _folder_to_add_to(config: Config) -> RunFolder | None:

@@ -7,10 +7,11 @@ import torch
 from cvae.conditions import Wanted
 from cvae.config.compose import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
-from cvae.evaluation.figures import image_grid, png
+from cvae.evaluation.figures import image_grid, png, require_drawable
 from cvae.evaluation.image_metrics import examples
-from cvae.evaluation.panels import PLOTS, Panel, grid
+from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, Panel, grid
 from cvae.files import output_file, write_whole
+from cvae.model.cvae import CVAE
 from cvae.runs.checkpoint import read
 
 
@@ -37,8 +38,19 @@ def sample(config: Config) -> Panel:
     if wanted is None and model.condition.needs_examples:
         wanted = examples(stored.datamodule(config["allow"], **changes(config["data"])))
         wanted = wanted if config["plot"] in ("grid", "interpolation") else wanted[:1]
+    require_drawable(*_size(config, model, wanted), *stored.sizes.image_shape[1:])
     rng = torch.Generator().manual_seed(config["seed"])
     return draw(model, wanted, config["n"], rng)
+
+
+def _size(config: Config, model: CVAE, wanted: Wanted) -> tuple[int, int]:
+    """Return how many rows and columns of images the picture has."""
+    n, plot = config["n"], config["plot"]
+    conditions = len(model.encode(wanted))
+    if plot == "grid":
+        return n, max(conditions, UNCONDITIONAL_COLUMNS)
+    rows = {"interpolation": conditions, "traversal": model.generator.latent_dim, "manifold": n}
+    return rows[plot], n
 
 
 def task(config: Config) -> None:

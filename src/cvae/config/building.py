@@ -21,13 +21,17 @@ from typeguard import TypeCheckError, check_type
 from cvae.batch import Sizes
 from cvae.conditions import Condition
 from cvae.config.compose import Config, instantiate, nodes
+from cvae.config.numbers import require_numbers
 from cvae.data.base import ImageData
-from cvae.errors import InputError, did_you_mean, require_at_least, under
+from cvae.errors import InputError, did_you_mean, require_between, short_of_memory, under
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator
 from cvae.model.hierarchy import conditions_of_layers, in_layers
 from cvae.model.objectives import Objective
+
+_MOST_LAYERS = 100
+"""Layers of z; the deepest published ones have 78 (Child 2021, "Very Deep VAEs")."""
 
 
 def require_known_settings(config: Config) -> None:
@@ -36,6 +40,7 @@ def require_known_settings(config: Config) -> None:
     Raises:
         InputError: Naming the key, what was expected, what came, and the nearest known word.
     """
+    require_numbers(config)
     # A group's own node comes before those that it is interpolated into.
     for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
         _check_node(path, node)
@@ -59,8 +64,13 @@ def _check_node(path: str, node: Config) -> None:
             name = f"a builder (such as {path}.{key}._target_=torch.nn.ELU)"
         raise InputError(
             f"{path}.{key}: expected {name.replace('typing.', '')}, "
-            f"got {value!r}{did_you_mean(str(value), words)}"
+            f"got {value!r}{did_you_mean(str(value), words) or whole(value)}"
         )
+
+
+def whole(value: object) -> str:
+    """Return how a search takes whole numbers, where a fraction was refused; else nothing."""
+    return "; a search takes whole ones from int(interval(A,B))" if type(value) is float else ""
 
 
 def _is_a(value: object, expected: Any) -> bool:
@@ -116,11 +126,22 @@ def naming(part: str, way_out: str = "") -> Iterator[None]:
     except InputError:
         raise
     except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-        raise InputError(f"{part}: {error}{way_out}") from error
+        lacking = short_of_memory(error)
+        raise InputError(lacking or f"{part}: {error}{way_out}") from error
 
 
-def require_precision(trainer: Trainer) -> None:
-    """Raise an `InputError` for a precision that weights and losses are not kept in."""
+def require_precision(trainer: Trainer, options: Config) -> None:
+    """Raise an `InputError` for a precision that weights and losses are not kept in.
+
+    Args:
+        trainer: The trainer.
+        options: What it was built from.
+    """
+    if str(options.get("precision")).startswith("16") and trainer.precision == "bf16-mixed":
+        raise InputError(  # which Lightning would take instead
+            f"trainer.precision: a CPU computes no {options['precision']}; expected 32-true or "
+            "bf16-mixed"
+        )
     if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
         raise InputError(
             f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
@@ -179,7 +200,7 @@ def build_parts(config: Config, sizes: Sizes, prior: str = "prior") -> Parts:
         raise InputError(f"condition: expected a Condition, got a {type(condition).__name__}")
     x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
     layers = config["hierarchy"]
-    require_at_least("hierarchy", layers, 1)
+    require_between("hierarchy", layers, 1, _MOST_LAYERS)
     shapes = conditions_of_layers(x_shape, latent_dim, layers)
     build_posterior, build_prior = built(config, "posterior"), built(config, prior)
     posteriors = [build_posterior([*before, y_shape], latent_dim) for before in shapes]

@@ -14,14 +14,16 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
-from cvae.config.building import arguments
-from cvae.errors import InputError, did_you_mean
+from cvae.config.building import arguments, whole
+from cvae.errors import InputError, did_you_mean, short_of_memory
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def explain(error: Exception) -> str | None:
     """Return what was wrong and how to mend it, or None for an error that is not the user's."""
+    if lacking := short_of_memory(error):
+        return lacking
     match error:
         case InputError() | FloatingPointError():
             return str(error)
@@ -53,7 +55,7 @@ def _missing_option(error: MissingConfigException) -> str:
 def _refused_value(cause: OmegaConfBaseException) -> str | None:
     if isinstance(cause, ValidationError):
         expected = inspect.formatannotation(get_type_hints(cause.object_type)[cause.key])
-        return f"{cause.full_key}: expected {expected}, got {cause.value!r}"
+        return f"{cause.full_key}: expected {expected}, got {cause.value!r}{whole(cause.value)}"
     return f"{cause.full_key}: {_nearest_key(cause)}" if cause.full_key else None
 
 

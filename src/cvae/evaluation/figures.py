@@ -16,9 +16,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from torch import Tensor
 
+from cvae.errors import InputError
+
 _DPI = 100
 _GAP = 4
 _CELL = 56
+_LONGEST, _LARGEST = 65_000, 2**27
+"""Pixels of a picture's side, by matplotlib, and of all of it, by memory."""
 
 
 def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Figure:
@@ -70,6 +74,28 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
     axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], columns)
     axes.set_yticks([r * (height + _GAP) + height / 2 for r in range(len(rows))], rows)
     return figure
+
+
+def require_drawable(rows: int, columns: int, height: int, width: int) -> None:
+    """Refuse a grid of images that no picture can hold.
+
+    Args:
+        rows: Rows of images.
+        columns: Columns of images.
+        height: Pixels of an image.
+        width: Pixels of an image.
+
+    Raises:
+        InputError: If a side or the area of the picture would be too large.
+    """
+    scale = max(1, round(_CELL / width))
+    tall, wide = rows * (height * scale + _GAP), columns * (width * scale + _GAP)
+    if max(tall, wide) > _LONGEST or tall * wide > _LARGEST:
+        raise InputError(
+            f"n: {rows} rows of {columns} images would be a picture of {wide} by {tall} pixels; "
+            f"expected sides of at most {_LONGEST} and {_LARGEST} pixels in all; give a smaller n, "
+            "or fewer x"
+        )
 
 
 class Plane(NamedTuple):

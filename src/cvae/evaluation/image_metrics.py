@@ -13,6 +13,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from cvae.data.base import ImageData, groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
+from cvae.evaluation.left import Left
 from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.model.cvae import CVAE
@@ -108,6 +109,7 @@ def class_consistency(
     classes = len(model.encode(None))
     right = {"mean_image": 0, "sampled_pixels": 0}
     labels = torch.arange(classes, device=model.device)
+    left = Left("images of each class for the judge", per_class)
     for n in _chunks(per_class, max(1, _CHUNK // classes)):
         state = rng.get_state()
         for name in right:
@@ -115,6 +117,7 @@ def class_consistency(
             images = model.sample(None, n, rng, mean=name == "mean_image")
             found = judge.classes(images.flatten(0, 1)).view(n, classes)
             right[name] += int((found == labels).sum())
+        left.done(n)
     return {f"consistency/{name}": count / (per_class * classes) for name, count in right.items()}
 
 
@@ -135,6 +138,7 @@ def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict
     if several.float().mean() < _SEVERAL:
         return {}
     drawn, redrawn = EnergyDistance(), EnergyDistance()
+    left = Left("conditions with references", int(several.sum()))
     order = group.argsort(stable=True)
     for count in counts[several].unique().tolist():
         members = order[counts[group[order]] == count].view(-1, count)
@@ -145,6 +149,7 @@ def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict
             drawn.update(samples, references)
             chosen = torch.randint(count, (_DRAWS, len(part)), generator=rng)
             redrawn.update(references[chosen, torch.arange(len(part))], references)
+            left.done(len(part))
     return {
         "references/draws": _DRAWS,
         "references/conditions": int(several.sum()),
@@ -175,9 +180,11 @@ def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) ->
         )
     dealt = served.labels.argsort(stable=True)  # sorted by class, then alternately to each half
     first, second = (Split(*(part[dealt[start::2]] for part in served)) for start in (0, 1))
-    generated = torch.cat(
-        [model.sample(x.to(model.device), 1, rng)[0].cpu() for x in second.x.split(_CHUNK)]
-    )
+    left, parts = Left("images for the distances", len(second.x)), []
+    for x in second.x.split(_CHUNK):
+        parts.append(model.sample(x.to(model.device), 1, rng)[0].cpu())
+        left.done(len(x))
+    generated = torch.cat(parts)
     classes = [split.labels for split in (first, second)]
     if not model.condition.asked_by_class:  # then generated images have no class
         classes = [torch.zeros_like(labels) for labels in classes]

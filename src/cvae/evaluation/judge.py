@@ -11,10 +11,11 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from filelock import FileLock
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -27,6 +28,7 @@ from cvae.batch import Batch, Shape
 from cvae.conditions import LabelCondition
 from cvae.data.base import ImageData
 from cvae.errors import InputError
+from cvae.evaluation.left import Left
 from cvae.random import drawing_from, speed_up_training
 
 Data = Callable[..., ImageData]
@@ -114,6 +116,14 @@ class Judge(LightningModule):
         }
 
 
+class _SaysWhatIsLeft(Callback):
+    def __init__(self) -> None:
+        self.left = Left("steps of the judge's training", _STEPS)
+
+    def on_train_batch_end(self, *arguments: Any) -> None:
+        self.left.done()
+
+
 def why_no_judge(data: ImageData) -> str | None:
     """Return why there is no judge of these data, or None if there is one."""
     data.prepare_data()
@@ -180,7 +190,7 @@ def _train_into(folder: Path, judge: Judge, data: ImageData, accelerator: str) -
             max_steps=_STEPS,
             limit_val_batches=0,
             logger=TensorBoardLogger(scratch, name=folder.name, version=""),
-            callbacks=[RichProgressBar(leave=False)],
+            callbacks=[RichProgressBar(leave=False), _SaysWhatIsLeft()],
             enable_checkpointing=False,
             enable_model_summary=False,
         )

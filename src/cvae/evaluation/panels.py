@@ -20,7 +20,7 @@ from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
 from cvae.random import drawing_from
 
-_UNCONDITIONAL_COLUMNS = 10
+UNCONDITIONAL_COLUMNS = 10
 
 
 class Panel(NamedTuple):
@@ -39,8 +39,8 @@ def grid(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator, mean: bool =
     """
     x = model.encode(wanted)
     if model.condition.x_shape == (0,):
-        images = model.sample(x, n * _UNCONDITIONAL_COLUMNS, rng, mean)
-        return Panel(images.unflatten(0, (n, _UNCONDITIONAL_COLUMNS)).squeeze(2), [], [])
+        images = model.sample(x, n * UNCONDITIONAL_COLUMNS, rng, mean)
+        return Panel(images.unflatten(0, (n, UNCONDITIONAL_COLUMNS)).squeeze(2), [], [])
     images = model.sample(x, n, rng, mean)
     shown = model.condition.shown(x)
     if shown is None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Transform
 
-from cvae.errors import InputError, require_at_least
+from cvae.errors import InputError, require_at_least, require_between
 from cvae.model.distributions import full_precision
 
 try:
@@ -34,13 +34,13 @@ class Autoregressive(nn.Module):
         width: Units in each of the two hidden layers of the networks that give a and b.
 
     Raises:
-        InputError: If `latent_dim`, `steps` or `width` is below 1.
+        InputError: If `latent_dim`, `steps` or `width` is below 1, or `steps` above 100.
     """
 
     def __init__(self, latent_dim: int, context: int, steps: int, width: int) -> None:
         super().__init__()
         require_at_least("latent_dim (of a flow)", latent_dim, 1)
-        require_at_least("steps", steps, 1)
+        require_between("steps", steps, 1, 100)
         require_at_least("width", width, 1)
         self.latent_dim = latent_dim
         if torch.get_default_device().type == "meta":

@@ -16,7 +16,7 @@ class Combinations:
         overrides: The command line's overrides.
 
     Raises:
-        InputError: If one of them is an interval, of which there are no combinations.
+        InputError: If one of them is an interval, of which there are no combinations, or empty.
     """
 
     def __init__(self, overrides: Sequence[Override]) -> None:
@@ -63,4 +63,20 @@ def _values(override: Override) -> list[str]:
         return [override.get_value_element_as_str()]
     if not override.is_discrete_sweep():
         raise InputError(f"{override.key_or_group}: an interval needs a search, as search=tpe")
-    return list(override.sweep_string_iterator())
+    return values_of(override)
+
+
+def values_of(override: Override) -> list[str]:
+    """Return the values that an override lists, as the command line would write them.
+
+    Raises:
+        InputError: If there are none.
+    """
+    values = list(override.sweep_string_iterator())
+    if not values:
+        name = override.get_key_element()
+        raise InputError(
+            f"{name}: '{override.input_line}' gives no value to sweep over: an empty range, or a "
+            "pattern that no option's name fits"
+        )
+    return values

@@ -4,6 +4,7 @@ Optuna is used directly: Hydra's plugin for it needs an Optuna before 3, and can
 lies in a journal in the sweep's folder, which all processes share and which outlives them.
 """
 
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from lightning import Callback, LightningModule, Trainer
 from cvae.config.compose import Config, instantiate
 from cvae.errors import InputError, require_at_least
 from cvae.runs.run_folder import RunFolder
+from cvae.sweeps.combinations import values_of
 from cvae.sweeps.resume_arguments import JOURNAL
 from cvae.training.module import MONITOR
 
@@ -275,8 +277,10 @@ def _distribution(override: Override, grid: bool) -> Any:
     made = _optuna().distributions
     value = override.value()
     if isinstance(value, IntervalSweep) and not grid:
-        kind = made.IntDistribution if isinstance(value.start, int) else made.FloatDistribution
-        return kind(value.start, value.end, log="log" in value.tags)
+        low, high = _ends(override, value)
+        whole = isinstance(low, int) and isinstance(high, int)
+        kind = made.IntDistribution if whole else made.FloatDistribution
+        return kind(low, high, log="log" in value.tags)
     if isinstance(value, IntervalSweep):
         raise InputError(
             f"{override.key_or_group}: a grid needs values, not an interval; give some, "
@@ -286,7 +290,22 @@ def _distribution(override: Override, grid: bool) -> Any:
         places = list(value.range())
         if places and all(isinstance(place, int) for place in places):
             return made.IntDistribution(places[0], places[-1], step=value.step)
-    return made.CategoricalDistribution([str(v) for v in override.sweep_string_iterator()])
+    return made.CategoricalDistribution(values_of(override))
+
+
+def _ends(override: Override, interval: IntervalSweep) -> tuple[float, float]:
+    low, high = interval.start, interval.end
+    if low is None or high is None or not -math.inf < low < high < math.inf:
+        raise InputError(
+            f"{override.key_or_group}: an interval goes from less to more, such as "
+            f"interval(1e-4,1e-2), got '{override.input_line}'"
+        )
+    if "log" in interval.tags and low <= 0:
+        raise InputError(
+            f"{override.key_or_group}: the logarithm of an interval's ends is taken, so that they "
+            f"have to be above 0, got '{override.input_line}'"
+        )
+    return low, high
 
 
 def _optuna() -> Any:

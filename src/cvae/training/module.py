@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
@@ -14,12 +14,13 @@ from cvae.batch import Batch, Sizes
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
+from cvae.evaluation.left import Left
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator
-from cvae.model.objectives import ELBO, Objective, Terms
+from cvae.model.objectives import ELBO, Estimate, Objective, Terms
 
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""
@@ -48,6 +49,7 @@ class TrainingModule(CVAE, LightningModule):
         compiled: Whether torch compiles the bound and the importance weights when a trainer starts;
             takes a C++ compiler, and seconds to minutes at their first use.
         nll: Where it is set, a test estimates the NLL by importance sampling as well.
+        left: What is left of a test that has a data module.
         validation: The metrics of the last validation, by the names that they are logged under.
     """
 
@@ -72,6 +74,7 @@ class TrainingModule(CVAE, LightningModule):
         self.means = nn.ModuleDict({f"{split}_means": MeanTerms(log_prob_is) for split in _SPLITS})
         self.latent_use = LatentUse(generator.latent_dim)
         self.nll: ImportanceSampledNLL | None = None
+        self.left: Left | None = None
         self.validation: dict[str, float] = {}
         self._validated_now = False
 
@@ -107,12 +110,26 @@ class TrainingModule(CVAE, LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step("val", batch)
 
+    def on_test_start(self) -> None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            limit = int(sum(self.trainer.num_test_batches)) * data.batch_size
+            self.left = Left("test images", min(len(data.test_set), limit))
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step("test", batch)
         x, y = batch
+        if self.nll is None and self.left is not None:
+            self.left.done(len(y))
         self.latent_use.update(self.posterior(x, y), self.prior(x))
         if self.nll is not None:
             self.nll.update(self.estimate(x, y, self.nll.samples))
+
+    def _estimate(self, x: Tensor, y: Tensor, samples: int, chunk: int) -> Estimate:
+        found = super()._estimate(x, y, samples, chunk)
+        if self.left is not None:
+            self.left.done(len(y))
+        return found
 
     def _step(self, split: str, batch: Batch, beta: float = 1.0) -> Terms:
         terms = self.terms(*batch, beta)
@@ -125,6 +142,14 @@ class TrainingModule(CVAE, LightningModule):
         """Return the means of this epoch over a split: "train", "val" or "test"."""
         means: Any = self.means[f"{split}_means"]
         return means
+
+    def logged(self) -> dict[str, Literal["max", "min"] | None]:
+        """Return the names that are logged at the end of an epoch, and what is better of each."""
+        loss, elbo, log_prob, kl = self.means_of("val").names
+        better: dict[str, Literal["max", "min"] | None]
+        better = {loss: "min", elbo: "max", log_prob: "max", kl: None}
+        of_both = {f"{s}/{name}": b for s in ("train", "val") for name, b in better.items()}
+        return of_both | {"train/beta": None, "train/lr": None}
 
     def on_train_epoch_start(self) -> None:
         self._validated_now = False

@@ -1,30 +1,34 @@
 """What a run starts with: checked, and built once, before anything is written."""
 
+import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from lightning import Callback, Trainer
 
 from cvae.config.building import (
     build_datamodule,
     build_parts,
-    instantiated,
     naming,
     require_known_settings,
-    require_precision,
 )
 from cvae.config.compose import Config, with_absolute_paths
 from cvae.data.base import ImageData
-from cvae.errors import InputError, require_seed
+from cvae.errors import InputError, require_at_least, require_between, require_seed
 from cvae.runs.allowed import require_buildable
 from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest
 from cvae.runs.resume_arguments import require_same_data, require_same_settings
 from cvae.runs.run_folder import RunFolder
-from cvae.training.checkpointing import (
-    BestCheckpoint,
-)
+from cvae.training.attachments import build_callbacks, require_logger, require_monitors
+from cvae.training.dry_pass import dry_pass
+from cvae.training.memory import require_memory, weights_memory
 from cvae.training.module import TrainingModule, build_training_module
+from cvae.training.trainer_options import checked_trainer, require_whole_run
+
+_THREADS_PER_CORE, _MOST_THREADS = 4, 256
 
 
 class Resumed(NamedTuple):
@@ -59,34 +63,39 @@ def prepare(config: Config) -> Prepared:
     Raises:
         InputError: If the configuration cannot be trained.
     """
-    require_known_settings(config)
-    if config["seed"] is not None:
-        require_seed("seed", config["seed"])
+    _require_numbers(config)
     require_buildable({name: config[name] for name in PARTS}, config["allow"])
     resumed = newest(RunFolder(Path(config["resume"]))) if config["resume"] else None
     if resumed is not None:
         require_same_settings(config, resumed)
     config = _with_seed(config, resumed)
-    torch.manual_seed(config["seed"])  # of the weights
+    trainer = checked_trainer(config["trainer"])
+    require_logger(config)
+    callbacks = build_callbacks(config)
     with naming("data"):
         data = build_datamodule(config)
-    with naming("model"):
-        model = build_training_module(config, data.sizes)
-        model.generator.likelihood.require(data.support)
-    _require_refit(config, data)
-    with naming("optimizer or scheduler"):
-        model.configure_optimizers()
-    with naming("callbacks"):
-        callbacks = _build_callbacks(config)
-    with naming("trainer", "; trainer=cpu runs everywhere"):
-        _require_trainer(config["trainer"])
+    _require_fitting(config, data, callbacks, trainer)
     data.prepare_data()
     data.setup("fit")
     data.setup("test")  # what is wrong with it is said before anything is trained
     if resumed is not None:
         require_same_data(resumed, data.checksum)
+    require_whole_run(trainer, config["trainer"], data)
+    _go_dry(config, data, trainer)
+    model = _drawn(config, data)
     model.compiled = config["compile"]
     return Prepared(with_absolute_paths(config), data, model, callbacks, _resumed_at(resumed))
+
+
+def _require_numbers(config: Config) -> None:
+    require_known_settings(config)
+    if config["seed"] is not None:
+        require_seed("seed", config["seed"])
+    if config["threads"] is not None:
+        # A sweep is checked on another machine than the one that its jobs run on.
+        most = max(_MOST_THREADS, _THREADS_PER_CORE * (os.cpu_count() or 1))
+        require_between("threads", config["threads"], 1, most)
+    require_at_least("parallel", config["parallel"], 1)
 
 
 def _with_seed(config: Config, resumed: Stored | None) -> Config:
@@ -96,36 +105,48 @@ def _with_seed(config: Config, resumed: Stored | None) -> Config:
     return {**config, "seed": resumed.config["seed"] if resumed else secrets.randbelow(2**32)}
 
 
-def _require_refit(config: Config, data: ImageData) -> None:
-    if config["refit"] is not None:
-        with naming("refit"), torch.device("meta"):
-            build_parts({**config, "prior": config["refit"]}, data.sizes, prior="refit")
+def _require_fitting(
+    config: Config, data: ImageData, callbacks: Mapping[str, Callback], trainer: Trainer
+) -> None:
+    """Refuse what does not fit together, or into the machine, before memory is taken for it."""
+    outline = _outlined(config, data)
+    require_monitors(callbacks, outline)
+    with naming("optimizer or scheduler"):
+        needed = weights_memory(outline)
+    what = "the weights, their gradients and the optimiser's state (latent_dim, network.*, prior.*)"
+    require_memory(needed, what, trainer.strategy.root_device)
 
 
-def _build_callbacks(config: Config) -> dict[str, Any]:
-    nodes = config["callbacks"].items()
-    callbacks = {name: instantiated(node, f"callbacks.{name}") for name, node in nodes}
-    if not isinstance(callbacks.get("best"), BestCheckpoint) or "last" not in callbacks:
+def _outlined(config: Config, data: ImageData) -> TrainingModule:
+    """Return the model without its weights, and see that a refit would fit."""
+    try:
+        with naming("model"), torch.device("meta"):
+            outline = build_training_module(config, data.sizes)
+            if config["refit"] is not None:
+                build_parts({**config, "prior": config["refit"]}, data.sizes, prior="refit")
+    except InputError as error:
+        if "overflow" not in str(error).lower():
+            raise
         raise InputError(
-            "callbacks: best and last write the checkpoints that a run is made of; keep them"
-        )
-    return callbacks
+            "memory: the weights would be more than torch can count; expected smaller latent_dim, "
+            "network.* and prior.*"
+        ) from error
+    outline.generator.likelihood.require(data.support)
+    return outline
 
 
-def _require_trainer(options: Config) -> None:
-    trainer = instantiated(options, "trainer")(logger=False)
-    require_precision(trainer)
-    if trainer.max_epochs == 0 or options.get("fast_dev_run"):
-        raise InputError(
-            "trainer: nothing would be trained and saved; for a short run use "
-            "trainer.max_epochs=1 +trainer.limit_train_batches=1"
-        )
-    spawned = str(options.get("strategy")).startswith(("ddp_spawn", "ddp_fork"))
-    if trainer.num_devices * trainer.num_nodes > 1 and not spawned:
-        raise InputError(
-            "trainer.devices: several processes have to be spawned by the run itself, or each "
-            "would run the whole command again; use trainer=ddp trainer.devices=N"
-        )
+def _go_dry(config: Config, data: ImageData, trainer: Trainer) -> None:
+    model = _drawn(config, data)  # one of its own, as a step changes it
+    needed = dry_pass(model, data, trainer) + weights_memory(model)
+    what = f"the weights and a step on a batch of {data.batch_size} (data.batch_size, network.*)"
+    require_memory(needed, what, trainer.strategy.root_device)
+
+
+def _drawn(config: Config, data: ImageData) -> TrainingModule:
+    """Return the model, its weights drawn from the seed."""
+    torch.manual_seed(config["seed"])
+    with naming("model"):
+        return build_training_module(config, data.sizes)
 
 
 def _resumed_at(stored: Stored | None) -> Resumed | None:

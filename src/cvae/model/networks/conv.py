@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from cvae.batch import Shape
-from cvae.errors import InputError, require_at_least
+from cvae.errors import InputError, require_at_least, require_between
 from cvae.model.networks.mlp import MLP, linear
 
 _GROUPS = 4
@@ -34,7 +34,7 @@ class Conv(nn.Module):
         activation: Builder of the non-linearity after each layer.
 
     Raises:
-        InputError: If images differ in size, or `width` or `depth` is below 1.
+        InputError: If images differ in size, or `width` is below 1, or `depth` not from 1 to 16.
     """
 
     residual = False
@@ -52,7 +52,7 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
-        require_at_least("depth", depth, 1)
+        require_between("depth", depth, 1, 16)
         self.in_shapes, self.out_shape = tuple(map(tuple, in_shapes)), tuple(out_shape)
         images = [shape for shape in self.in_shapes if len(shape) == 3]
         gives_image = len(out_shape) == 4

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cvae.batch import Shape
-from cvae.errors import require_at_least
+from cvae.errors import require_at_least, require_between
 
 _WIDE = 128
 """Size of an input from which its part of the first layer is computed once, not for every z."""
@@ -26,7 +26,7 @@ class MLP(nn.Module):
         activation: Builder of the non-linearity after each hidden layer.
 
     Raises:
-        InputError: If `width` is below 1 or `depth` below 0.
+        InputError: If `width` is below 1, or `depth` not from 0 to 100.
     """
 
     gates = 1
@@ -43,7 +43,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
-        require_at_least("depth", depth, 0)
+        require_between("depth", depth, 0, 100)
         self.in_shapes = tuple(map(tuple, in_shapes))
         hidden = [width] * depth if math.prod(out_shape) else []  # an empty output needs no layers
         sizes = [sum(map(math.prod, self.in_shapes)), *hidden]
@@ -86,7 +86,7 @@ class GatedMLP(MLP):
         depth: Number of hidden layers.
 
     Raises:
-        InputError: If `width` is below 1 or `depth` below 0.
+        InputError: If `width` is below 1, or `depth` not from 0 to 100.
     """
 
     gates = 2

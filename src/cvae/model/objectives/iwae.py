@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from cvae.errors import require_at_least
+from cvae.errors import require_between
 from cvae.model.objectives.base import Decoder, Terms, closed_kl
 from cvae.model.objectives.elbo import ELBO
 
@@ -30,14 +30,14 @@ class IWAE(ELBO):
         **options: As for `ELBO`.
 
     Raises:
-        InputError: If `samples` is below 1.
+        InputError: If `samples` is not from 1 to 10,000.
     """
 
     def __init__(
         self, samples: int = 8, doubly_reparameterized: bool = False, **options: float
     ) -> None:
         super().__init__(**options)
-        require_at_least("samples", samples, 1)
+        require_between("samples", samples, 1, 10_000)
         self.samples, self.doubly_reparameterized = samples, doubly_reparameterized
 
     def forward(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from cvae.batch import Shape
-from cvae.errors import ArgumentError, require_at_least
+from cvae.errors import ArgumentError, require_at_least, require_between
 from cvae.model.distributions import (
     ConditionalDistribution,
     Mixture,
@@ -34,7 +34,8 @@ class MixturePrior(ConditionalDistribution):
         covariance: "diagonal" or "full".
 
     Raises:
-        InputError: If `components` is below 1, `latent_dim` negative, or `covariance` another word.
+        InputError: If `components` is not from 1 to 100,000, `latent_dim` negative, or
+            `covariance` another word.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class MixturePrior(ConditionalDistribution):
     ) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 0)
-        require_at_least("components", components, 1)
+        require_between("components", components, 1, 100_000)
         if covariance not in ("diagonal", "full"):
             raise ArgumentError("covariance", f"expected diagonal or full, got {covariance!r}")
         self.latent_dim, self.is_full = latent_dim, covariance == "full"

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from cvae.batch import Shape
-from cvae.errors import require_at_least
+from cvae.errors import require_at_least, require_between
 from cvae.model.distributions import ConditionalDistribution, Mixture, full_precision
 from cvae.model.networks import Network
 
@@ -28,7 +28,7 @@ class VampPrior(ConditionalDistribution):
         components: Number K of pseudo-inputs.
 
     Raises:
-        InputError: If `components` is below 1, or `latent_dim` negative.
+        InputError: If `components` is not from 1 to 100,000, or `latent_dim` negative.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class VampPrior(ConditionalDistribution):
     ) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 0)
-        require_at_least("components", components, 1)
+        require_between("components", components, 1, 100_000)
         self._posterior = (posterior,)  # a tuple, so that its weights are not counted twice
         self.network = network(in_shapes, (components,))
         self.pseudo_conditions = nn.ParameterList(

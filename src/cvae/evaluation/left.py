@@ -1,0 +1,35 @@
+"""What is left of work that takes long."""
+
+import sys
+from time import monotonic
+
+_SILENCE = 10.0
+"""Seconds of work before the first line; the next ones come after twice as long each."""
+
+
+class Left:
+    """Says on standard error how much of some work is left, once it has taken ten seconds.
+
+    Args:
+        what: What is counted, such as "test images".
+        total: How many there are.
+    """
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.count = what, total, 0
+        self.started, self.due = monotonic(), _SILENCE
+
+    def done(self, count: int = 1) -> None:
+        """Count what has been done, and say what is left if it is time to."""
+        self.count += count
+        passed = monotonic() - self.started
+        if passed < self.due or self.count >= self.total:
+            return
+        self.due = 2 * passed
+        left = passed * (self.total - self.count) / self.count
+        print(
+            f"{self.count} of {self.total} {self.what} after {passed:.0f} s, about {left:.0f} s "
+            "left",
+            file=sys.stderr,
+            flush=True,
+        )
