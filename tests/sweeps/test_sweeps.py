@@ -147,10 +147,12 @@ def test_a_resumed_sweep_keeps_its_settings(tmp_path: Path) -> None:
     }
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": plan}))
     resume = f"sweep.resume={tmp_path}"
-    where = [f"hydra.sweep.dir='{tmp_path}'", f"sweep.resume='{tmp_path}'"]
-    first = ["-m", "latent_dim=2,3", "data.root='/there/d'"]
+    where = [f"hydra.sweep.dir='{tmp_path}'", f"sweep.resume='{tmp_path}'", "--multirun"]
+    first = ["latent_dim=2,3", "data.root='/there/d'"]
     assert with_sweep_arguments([resume]) == [*first, *where]
-    again = with_sweep_arguments(["-m", "latent_dim=2,3", "data.root=d", "launcher=joblib", resume])
+    again = with_sweep_arguments(
+        ["latent_dim=2,3", "data.root=d", "launcher=joblib", resume, "--multirun"]
+    )
     assert again == [*first, "launcher=joblib", *where]
     with pytest.raises(InputError, match="would get latent_dim=2,4; only"):
         with_sweep_arguments(["latent_dim=2,4", resume])
@@ -160,7 +162,11 @@ def test_a_resumed_sweep_keeps_its_settings(tmp_path: Path) -> None:
     plan["overrides"]["task"] = ["data.path=a.npz,/b.npz", "data.root=${oc.env:HOME}/d"]
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": plan}))
     paths = ["data.path='/there/a.npz','/b.npz'", "data.root=${oc.env:HOME}/d"]
-    assert with_sweep_arguments([resume]) == ["-m", *paths, *where]
+    assert with_sweep_arguments([resume]) == [*paths, *where]
+    plan["overrides"]["task"] = ["data.path='o\\'brien','/b c'", "data.root='d,e'"]
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": plan}))
+    paths = ["data.path='/there/o\\'brien','/b c'", "data.root='/there/d,e'"]
+    assert with_sweep_arguments([resume]) == [*paths, *where]
 
 
 @pytest.mark.parametrize(

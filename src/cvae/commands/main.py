@@ -6,12 +6,14 @@ importing torch and Lightning takes seconds, and neither help nor completion sho
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -21,7 +23,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cvae.config.compose import Config, check_root, given_value, plain, quoted, require_usable
+from cvae.config.command_line import ordered, require_usable, separated
+from cvae.config.compose import Config, check_root, given_value, plain, quoted
 from cvae.config.compose import main as hydra_main
 from cvae.config.schemas import SCHEMAS
 
@@ -37,7 +40,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
     Args:
         name: Its options are in `conf/NAME.yaml`; its task is `cvae.commands.NAME.task`, which
             takes the resolved configuration as plain data.
-        arguments: Turns the command line's arguments into overrides.
+        arguments: Turns the command line, ordered, into the one that Hydra is given.
     """
 
     def job(config: DictConfig) -> None:
@@ -56,8 +59,8 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         signal.signal(signal.SIGTERM, _stop)
         with _without_lightning_s_talk(), errors_in_one_line(name):
+            sys.argv[1:] = arguments(ordered(sys.argv[1:]))
             require_usable(sys.argv[1:])
-            sys.argv[1:] = arguments(sys.argv[1:])
             hydra_main(name, job)
 
     return main
@@ -134,17 +137,24 @@ def _of_a_run_or_sweep(arguments: list[str]) -> list[str]:
         of_a_run = resolve_name("cvae.runs.resume_arguments:with_run_arguments")
         of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
         arguments = of_a_sweep(of_a_run(arguments))
-    said = any(argument in ("-m", "--multirun") for argument in arguments)
-    if given_value(arguments, "sweeps") and not (said or given_value(arguments, "hydra.mode")):
-        return [*arguments, "hydra.mode=MULTIRUN"]
+    said = "--multirun" in arguments or given_value(arguments, "hydra.mode")
+    if given_value(arguments, "sweeps") and not said:
+        return ["hydra.mode=MULTIRUN", *arguments]
     return arguments
 
 
 def _folder_first(arguments: list[str]) -> list[str]:
-    """Let `cvae-report DIR` mean `dir=DIR`."""
-    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+    """Let `cvae-report DIR` mean `dir=DIR`, also where a folder is called `lr=0.5`."""
+    overrides, flags = separated(arguments)
+    if not overrides:
         return arguments
-    return [f"dir={quoted(arguments[0])}", *arguments[1:]]
+    first, *others = overrides
+    key = re.split(r"[.@]", first.partition("=")[0].lstrip("+~"))[0]
+    known = [*(field.name for field in fields(SCHEMAS["report"])), "hydra"]
+    is_setting = key in known or not ("/" in key or Path(first).exists())
+    if "=" in first and is_setting:
+        return arguments
+    return [f"dir={quoted(first)}", *others, *flags]
 
 
 train = command("train", _of_a_run_or_sweep)

@@ -23,11 +23,6 @@ from omegaconf import DictConfig, OmegaConf
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError, did_you_mean
 
-_OF_A_SWEEP = ("sweeps", "sweep.resume", "hydra.mode")
-"""Settings that make a command a sweep."""
-_MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
-"""Groups that need no option."""
-
 Config = Mapping[str, Any]
 """A resolved configuration: plain dicts, lists, numbers and strings."""
 
@@ -170,7 +165,7 @@ def changes(node: Config) -> Config:
     return {key: value for key, value in node.items() if value is not None}
 
 
-def given_value(arguments: list[str], name: str) -> str | None:
+def given_value(arguments: Sequence[str], name: str) -> str | None:
     """Return what a command line sets a key to: its last value as a string; None if it does not.
 
     Args:
@@ -180,53 +175,26 @@ def given_value(arguments: list[str], name: str) -> str | None:
     Raises:
         OverrideParseException: If an override is not of Hydra's grammar.
     """
-    found = [o for o in _overrides(arguments) if o.key_or_group == name]
+    found = [o for o in parsed_overrides(arguments) if o.key_or_group == name]
     if not found or found[-1].is_delete() or found[-1].value() is None:
         return None
     return str(found[-1].value())
 
 
-def require_usable(arguments: list[str]) -> None:
-    """Refuse overrides that Hydra refuses without a word that helps.
-
-    Args:
-        arguments: The command line, overrides and flags.
+def parsed_overrides(arguments: Sequence[str]) -> list[Override]:
+    """Return the overrides of a command line.
 
     Raises:
-        InputError: If several values are given to a single run, or a group no option.
-        OverrideParseException: If an override is not of Hydra's grammar.
+        OverrideParseException: If one is not of Hydra's grammar.
     """
-    if any(argument in ("-h", "--help", "-sc", "--shell-completion") for argument in arguments):
-        return
-    several = any(argument in ("-m", "--multirun") for argument in arguments)
-    several = several or any(given_value(arguments, key) for key in _OF_A_SWEEP)
-    groups = [path.name for path in find("conf").iterdir() if path.is_dir()]
-    for override in _overrides(arguments):
-        key, text = override.key_or_group, override.input_line
-        if override.is_sweep_override() and not several:
-            raise InputError(f"'{text}' gives several values to a single run; for a sweep, add -m")
-        if (key in groups or "/" in key) and not _names_options(override):
-            raise InputError(f"'{text}': expected the name of an option, such as prior=gaussian")
-
-
-def _names_options(override: Override) -> bool:
-    if override.is_delete() or override.is_sweep_override():
-        return True
-    value = override.value()
-    return isinstance(value, str | list) or (
-        value is None and override.key_or_group in _MAY_BE_NULL
-    )
-
-
-def _overrides(arguments: list[str]) -> list[Override]:
-    # Flags, and what follows them, are no overrides.
     lines = [a for a in arguments if "=" in a and not a.startswith("-")]
     return OverridesParser.create().parse_overrides(lines)
 
 
 def quoted(value: object) -> str:
     """Return a value as an override's: a string that Hydra takes as it stands."""
-    escaped = str(value).replace("'", "\\'")
+    # A backslash means itself, unless a quote comes after it.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), str(value))
     return f"'{escaped}'"
 
 

@@ -1,13 +1,17 @@
 """What resuming a run takes from its folder, and what it refuses."""
 
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from cvae.config.compose import PLACES, Config, given_value, quoted
+from cvae.config.command_line import separated, short
+from cvae.config.compose import PLACES, Config, find, given_value, quoted
 from cvae.errors import InputError
 from cvae.runs.allowed import is_allowed
 from cvae.runs.checkpoint import Stored, newest
-from cvae.runs.plain_files import read_list
+from cvae.runs.plain_files import read_list, read_yaml
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.settings import OF_THE_MACHINE, first_difference
 
@@ -38,24 +42,99 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
             f"resume: '{folder.path}' is not the folder of a run; expected one that cvae-train "
             "wrote"
         )
+    overrides, flags = separated(arguments)
     started = [
         a for a in read_list(folder.overrides) if not re.match(r"\+{0,2}(sweep\.)?resume=", a)
     ]
-    if any(a.startswith("refit=") for a in arguments):  # another one, with settings of its own
+    if any(a.startswith("refit=") for a in overrides):  # another one, with settings of its own
         started = [a for a in started if not a.startswith("refit")]
-    require_safe_overrides(started, arguments, folder.path)
-    # With ++ in the place of +, what was added may be changed.
-    started = [f"+{a}" if re.match(r"\+[^+]", a) else a for a in started]
+    require_safe_overrides(started, overrides, folder.path)
+    require_flags(_flags_of(folder), flags, folder.path)
+    # What is added or deleted can be so only once.
+    added = {_key(a) for a in overrides if re.match(r"\+[^+]", a)}
+    started = [a for a in started if a not in overrides and _key(a) not in added]
+    started = [_changeable(a) for a in started]
     stored = newest(folder)
     if stored is not None:
         data = stored.config["data"]
         as_trained = [f"data.{key}={quoted(data[key])}" for key in PLACES if key in data]
         as_trained += [f"seed={quoted(stored.config['seed'])}"]  # which it may have drawn
-        require_safe_overrides(as_trained, arguments, folder.path)
+        require_safe_overrides(as_trained, overrides, folder.path)
         started += as_trained
     # A job of a sweep is resumed by itself.
     where = [f"++resume={quoted(folder.path)}", f"hydra.run.dir={quoted(folder.path)}"]
-    return [*started, *arguments, *where, "hydra.mode=RUN"]
+    return [*started, *overrides, *where, "hydra.mode=RUN", *flags]
+
+
+def command_to_resume(folder: RunFolder) -> str:
+    """Return the line for a shell that resumes a run.
+
+    It repeats what a run resumes with only if the call repeats it.
+    """
+    started = read_list(folder.overrides) if folder.overrides.is_file() else []
+    repeated = [a for a in started if not is_safe(a)]
+    return command_line(f"resume={short(folder.path)}", repeated, _flags_of(folder))
+
+
+def command_line(resume: str, repeated: Sequence[str], flags: Sequence[str]) -> str:
+    """Return a call of `cvae-train`, as a shell takes it."""
+    return shlex.join(["cvae-train", resume, *repeated, *flags])
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+")
+
+
+def _changeable(override: str) -> str:
+    """Return an override with ++ in the place of +, so that what was added may be changed.
+
+    Options of groups can only be added.
+    """
+    key, _, value = override.partition("=")
+    group = key.removeprefix("+")
+    is_option = "@" in key or "/" in key or (find("conf") / group / f"{value}.yaml").is_file()
+    return f"+{override}" if re.match(r"\+[^+]", override) and not is_option else override
+
+
+def _flags_of(folder: RunFolder) -> list[str]:
+    try:
+        return flags_of(read_yaml(folder.hydra)["hydra"])
+    except (OSError, InputError, KeyError, TypeError):
+        return []  # they serve a message alone
+
+
+def flags_of(hydra: Any) -> list[str]:
+    """Return the flags, by which files of the user's own were read, of Hydra's settings of a run.
+
+    Raises:
+        KeyError, TypeError: If they are none of Hydra's.
+    """
+    sources = hydra["runtime"]["config_sources"]
+    flags = [f"--config-dir={s['path']}" for s in sources if s["provider"] == "command-line"]
+    name = hydra["job"]["config_name"]
+    return flags if name == "train" else [*flags, f"--config-name={name}"]
+
+
+def require_flags(stored: Sequence[str], given: Sequence[str], folder: Path) -> None:
+    """Refuse to resume without the flags that chose the configuration's files.
+
+    A folder may come from a stranger: which files are read is said by the call alone.
+
+    Args:
+        stored: The flags that a run or a sweep was started with.
+        given: Those of the call.
+        folder: The folder, for the message.
+
+    Raises:
+        InputError: Naming the first that is missing.
+    """
+    for flag in stored:
+        name, _, value = flag.partition("=")
+        if not any(other.startswith(f"{name}=") for other in given):
+            raise InputError(
+                f"'{folder}' was started with {name} {shlex.quote(value)}, whose files it needs; "
+                "if you trust them, repeat that in the call"
+            )
 
 
 def require_safe_overrides(stored: list[str], given: list[str], folder: Path) -> None:
@@ -74,23 +153,25 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
         InputError: Naming the first that is refused.
     """
     for override in stored:
-        if override not in given and not _is_safe(override):
+        if override not in given and not is_safe(override):
             raise InputError(
                 f"'{folder}' was started with '{override}', by which a folder could run code of "
                 "its own; if you trust it, repeat that in the call"
             )
 
 
-def _is_safe(override: str) -> bool:
+def is_safe(override: str) -> bool:
+    """Whether an override may be taken from a stranger's folder, as `require_safe_overrides`."""
     key, _, value = override.partition("=")
-    name = key.lstrip("+~")
+    name = re.sub(r"^(\+\+?|~)", "", key)
     is_place = name in ("data.root", "data.path")
     value = re.sub(r"\$\{oc\.env:\w+\}", "", value) if is_place else value
-    if not re.fullmatch(r"(\+\+?|~)?\w+(\.\w+)*", key) or "$" in value:
+    # GROUP@PACKAGE=OPTION puts an option elsewhere.
+    if not re.fullmatch(r"\w+([./]\w+)*(@\w+(\.\w+)*)?", name) or "$" in value:
         return False
-    if name == "allow" or name.partition(".")[0] == "hydra":
+    if name == "allow" or "hydra" in re.split(r"[./@]", name):
         return False
-    if name == "launcher":
+    if name.partition("@")[0] == "launcher":
         return value in ("basic", "joblib")  # others open what they find in the folder
     if name.endswith("._target_"):
         return all(_is_known_class(target) for target in value.split(","))
@@ -116,7 +197,7 @@ def require_same_settings(config: Config, stored: Stored) -> None:
         InputError: Naming the first setting that differs from the run's own.
     """
     epochs, wanted = stored.contents["epoch"] + 1, config["trainer"]["max_epochs"]
-    if 0 <= wanted < epochs:
+    if wanted is not None and 0 <= wanted < epochs:
         raise InputError(f"trainer.max_epochs: the run already has {epochs} epochs, got {wanted}")
     seed = ("seed",) if config["seed"] is None else ()  # the one that was drawn
     found = first_difference(stored.config, config, (*_FREE, *OF_THE_MACHINE, *seed))

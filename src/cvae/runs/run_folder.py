@@ -32,6 +32,11 @@ class RunFolder:
         return self.path / ".plan.json"
 
     @property
+    def hydra(self) -> Path:
+        """The settings of Hydra's own, as it writes them down."""
+        return self.path / ".hydra" / "hydra.yaml"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
         return self.path / "checkpoints"

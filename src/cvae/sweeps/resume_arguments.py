@@ -2,18 +2,30 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from cvae.config.compose import PLACES, given_value, quoted
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+
+from cvae.config.command_line import separated, short
+from cvae.config.compose import PLACES, given_value, parsed_overrides, quoted
 from cvae.errors import InputError
 from cvae.files import require_own
 from cvae.runs.plain_files import read_yaml
-from cvae.runs.resume_arguments import require_safe_overrides
+from cvae.runs.resume_arguments import (
+    command_line,
+    flags_of,
+    is_safe,
+    require_flags,
+    require_safe_overrides,
+)
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
 JOURNAL = "study.journal"
 """The file in it that holds what a search has learned."""
 
+_OF_A_RESUME = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
+"""How the overrides begin that say which sweep is resumed."""
 FREE = (
     *(f"data.{place}" for place in PLACES),
     "data.download",
@@ -52,11 +64,15 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     except (KeyError, TypeError) as error:
         reason = (str(error).splitlines() or ["empty"])[0]
         raise InputError(f"sweep.resume: '{folder / PLAN}' is damaged ({reason})") from error
-    anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
-    first = [_from(start, a) for a in first if not a.startswith(anew)]
+    first = [_from(start, a) for a in first if not a.startswith(_OF_A_RESUME)]
+    given, flags = separated(given)
     require_safe_overrides(first, given, folder)
-    given = [a for a in given if not a.startswith(anew)]
-    flags, given = _partitioned(given, lambda a: a.startswith("-"))
+    require_flags(_flags_of(plan), flags, folder)
+    if any(flag.startswith("--cfg=") for flag in flags):
+        raise InputError(
+            f"--cfg: it shows the settings of one run; those of the sweep are in '{folder / PLAN}'"
+        )
+    given = [a for a in given if not a.startswith(_OF_A_RESUME)]
     given = [a for a in given if a not in first and _from(start, a) not in first]
     names = tuple(f"{name}{end}" for name in FREE for end in ".=")
     for argument in given:
@@ -69,12 +85,12 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     now = {a.partition("=")[0]: a for a in given}
     kept = [now.pop(a.partition("=")[0], a) for a in first]
     return [
-        "-m",
-        *[f for f in flags if f not in ("-m", "--multirun")],
         *kept,
         *now.values(),
         f"hydra.sweep.dir={quoted(folder)}",
         f"sweep.resume={quoted(folder)}",
+        "--multirun",
+        *[flag for flag in flags if flag != "--multirun"],
     ]
 
 
@@ -92,6 +108,24 @@ def require_own_sweep(folder: Path) -> None:
         require_own(folder, logs)
 
 
+def command_to_resume(folder: Path) -> str:
+    """Return the line for a shell that resumes a sweep.
+
+    It repeats what a sweep resumes with only if the call repeats it.
+    """
+    plan = read_yaml(folder / PLAN)["hydra"]
+    first = [a for kind in ("hydra", "task") for a in plan["overrides"][kind]]
+    repeated = [a for a in first if not (a.startswith(_OF_A_RESUME) or is_safe(a))]
+    return command_line(f"sweep.resume={short(folder)}", repeated, flags_of(plan))
+
+
+def _flags_of(plan: Any) -> list[str]:
+    try:
+        return flags_of(plan)
+    except (KeyError, TypeError):
+        return []  # they serve a message alone
+
+
 def _partitioned(
     arguments: list[str], chosen: Callable[[str], bool]
 ) -> tuple[list[str], list[str]]:
@@ -102,9 +136,12 @@ def _partitioned(
 def _from(start: Path, argument: str) -> str:
     """Return the argument with a path that it gives made absolute."""
     key, _, value = argument.partition("=")
-    if key not in [f"data.{place}" for place in PLACES]:
+    if key not in [f"data.{place}" for place in PLACES] or "$" in value:
         return argument
-    if "$" in value:
+    (override,) = parsed_overrides([argument])
+    found = override.value()
+    if override.is_sweep_override() and not isinstance(found, ChoiceSweep):
         return argument
-    places = [value.strip("'\"")] if value[:1] in ("'", '"') else value.split(",")
-    return f"{key}={','.join(quoted(start / Path(place).expanduser()) for place in places)}"
+    places = found.list if isinstance(found, ChoiceSweep) else [found]
+    words = [place.text if isinstance(place, QuotedString) else str(place) for place in places]
+    return f"{key}={','.join(quoted(start / Path(word).expanduser()) for word in words)}"

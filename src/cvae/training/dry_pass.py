@@ -66,6 +66,11 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _precision(trainer: Trainer) -> torch.autocast:
+    """Return the context of a step in the trainer's precision, on the CPU."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=trainer.precision == "bf16-mixed")
+
+
 def _batch(data: ImageData, split: IndexedBatches, count: int) -> Batch:
     return data.on_after_batch_transfer(split[torch.arange(count) % len(split)])
 
@@ -100,7 +105,7 @@ def _train(model: TrainingModule, batch: Batch, trainer: Trainer) -> int:
     model.train()
     model.zero_grad()
     with naming("model, in a step of training"), counting_saved(model) as saved:
-        with trainer.precision_plugin.forward_context():
+        with _precision(trainer):
             loss: Tensor = model.terms(*batch, model.objective.beta_at(0)).loss
         if loss.shape:
             raise InputError(
@@ -124,10 +129,10 @@ def _follow(scheduler: LRScheduler | None, trainer: Trainer) -> None:
 @torch.no_grad()
 def _evaluate(model: TrainingModule, data: ImageData, trainer: Trainer) -> None:
     model.eval()
-    with naming("model, in a validation"), trainer.precision_plugin.forward_context():
+    with naming("model, in a validation"), _precision(trainer):
         model.terms(*_batch(data, data.val_set, _FEW))
     x, y = _batch(data, data.test_set, _FEW)
-    with naming("model, in a test"), trainer.precision_plugin.forward_context():
+    with naming("model, in a test"), _precision(trainer):
         model.terms(x, y)
         model.latent_use.update(model.posterior(x, y), model.prior(x))
     with naming("model, in a sample"):

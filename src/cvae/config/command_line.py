@@ -1,0 +1,155 @@
+"""The command line as Hydra takes it: overrides, then flags, and paths in quotes.
+
+Hydra has one grammar for all values, in which brackets, commas and accents mean something; and its
+flags may not stand between overrides. A user should have to know neither.
+"""
+
+import re
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from cvae.config.compose import (
+    PLACES,
+    find,
+    given_value,
+    parsed_overrides,
+    quoted,
+)
+from cvae.errors import InputError
+
+_OF_A_SWEEP = ("sweeps", "sweep.resume")
+"""Settings that make a command a sweep."""
+_MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
+"""Groups that need no option."""
+_SWEPT_PATHS = tuple(f"data.{place}" for place in PLACES)
+"""Paths of which a sweep may have several."""
+_PATHS = (
+    *("resume", "sweep.resume", "checkpoint", "dir", "out", "judges"),
+    *("hydra.run.dir", "hydra.sweep.dir", *_SWEPT_PATHS),
+)
+"""Settings whose value is a path, whatever characters are in it."""
+_ONE_FOR_ALL = re.compile(r"launcher|parallel|search|sweeps|resume|sweep\.resume|hydra\b.*")
+"""Settings of a whole sweep, of which its jobs cannot have several."""
+
+
+class _Flags(ArgumentParser):
+    """Hydra's flags. It reads them by a parser of its own that cannot be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False)
+        self.add_argument("overrides", nargs="*")
+        for switch in (("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",)):
+            self.add_argument(*switch, action="store_true")
+        for flag in (("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn")):
+            self.add_argument(*flag)
+        self.add_argument("--config-dir", "-cd")
+        self.add_argument("--experimental-rerun")
+        modes = self.add_mutually_exclusive_group()
+        for mode in (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc")):
+            modes.add_argument(*mode, action="store_true")
+        modes.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+        views = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+        modes.add_argument("--info", "-i", nargs="?", const="all", choices=views)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; the flags are listed by --hydra-help")
+
+
+def ordered(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with its flags last, one word each, and its paths in quotes.
+
+    Raises:
+        InputError: If there is no such flag, or it lacks its value.
+    """
+    given = vars(_Flags().parse_intermixed_args(list(arguments)))
+    overrides = given.pop("overrides")
+    if given["resolve"] and not (given["cfg"] or given["help"]):
+        raise InputError("--resolve: it goes with --cfg or --help")
+    flags = [
+        f"--{name.replace('_', '-')}" if value is True else f"--{name.replace('_', '-')}={value}"
+        for name, value in given.items()
+        if value not in (None, False)
+    ]
+    return [*map(_with_quoted_path, overrides), *flags]
+
+
+def separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides and the flags of an ordered command line."""
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    return [argument for argument in arguments if not argument.startswith("-")], flags
+
+
+def short(path: Path) -> str:
+    """Return a path as short as it can be given to a command from here."""
+    near = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return str(path) if near.lower() == "null" or near[0] in "'\"" else near
+
+
+def _with_quoted_path(override: str) -> str:
+    key, equals, value = override.partition("=")
+    name = key.lstrip("+")
+    if not equals or name not in _PATHS or _is_of_the_grammar(name, value):
+        return override
+    return f"{key}={quoted(value)}"
+
+
+def _is_of_the_grammar(name: str, value: str) -> bool:
+    """Whether Hydra reads a path's value as it is meant."""
+    if value.lower() in ("", "null") or "${" in value or "\0" in value:  # which no path holds
+        return True
+    try:
+        override = OverridesParser.create().parse_override(f"{name}={value}")
+    except HydraException:
+        return False
+    if override.is_sweep_override():
+        return name in _SWEPT_PATHS and not Path(value).exists()
+    in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return override.value() == value or (in_quotes and not Path(value).exists())
+
+
+def require_usable(arguments: Sequence[str]) -> None:
+    """Refuse overrides that Hydra refuses without a word that helps.
+
+    Args:
+        arguments: The command line, ordered.
+
+    Raises:
+        InputError: If several values are given to a single run, a group no option, or several
+            values are given to what all jobs of a sweep share.
+        OverrideParseException: If an override is not of Hydra's grammar.
+    """
+    if any(flag in arguments for flag in ("--help", "--shell-completion")):
+        return
+    several = is_sweep(arguments)
+    groups = [path.name for path in find("conf").iterdir() if path.is_dir()]
+    for override in parsed_overrides(arguments):
+        key, text = override.key_or_group, override.input_line
+        if override.is_sweep_override() and not several:
+            raise InputError(f"'{text}' gives several values to a single run; for a sweep, add -m")
+        if override.is_sweep_override() and _ONE_FOR_ALL.fullmatch(key):
+            raise InputError(f"'{text}': the jobs of a sweep share one {key}; give one value")
+        if (key in groups or "/" in key) and not _names_options(override):
+            raise InputError(f"'{text}': expected the name of an option, such as prior=gaussian")
+
+
+def is_sweep(arguments: Sequence[str]) -> bool:
+    """Whether a command line, ordered, asks for a sweep."""
+    said = given_value(arguments, "hydra.mode")
+    if "--multirun" in arguments or said is not None:
+        return said != "RUN"
+    return any(given_value(arguments, key) for key in _OF_A_SWEEP)
+
+
+def _names_options(override: Override) -> bool:
+    if override.is_delete() or override.is_sweep_override():
+        return True
+    value = override.value()
+    return isinstance(value, str | list) or (
+        value is None and override.key_or_group in _MAY_BE_NULL
+    )
