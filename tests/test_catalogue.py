@@ -137,7 +137,7 @@ LATE = [  # what would be met after a training, or in its middle
     ),
     (
         ["optimizer._target_=torch.nn.ReLU", "~optimizer.lr", "~optimizer.fused"],
-        ["torch's Optimizer, got"],
+        ["ReLU is not an Optimizer"],
     ),
     (["optimizer._target_=torch.optim.SparseAdam", "~optimizer.fused"], ["dense gradients"]),
     (["scheduler._target_=torch.nn.ReLU", "~scheduler.factor"], ["scheduler: expected torch"]),
