@@ -3,8 +3,8 @@
 Everything here is read as plain data from files that may come from anyone.
 """
 
-import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from cvae.errors import InputError
-from cvae.runs.run_folder import RunFolder
+from cvae.runs.run_folder import RunFolder, says_finished
 
 _KIND = ("nats_of", "data", "data.binarize", "target_pixels")
 """Settings that have to agree for the nats of two runs to be comparable."""
@@ -79,7 +79,8 @@ def read_run(place: Path, folder: Path) -> Run:
         InputError: If a file of it is damaged.
     """
     files = RunFolder(place)
-    metrics = _read_mapping(files.metrics, json.loads) or {}
+    metrics = files.read_metrics()
+    metrics = metrics if says_finished(metrics) else {}  # it may have been evaluated all the same
     settings = _read_mapping(files.settings, yaml.safe_load)
     if settings is None:
         overrides = _read(files.overrides, yaml.safe_load) or []
@@ -89,7 +90,7 @@ def read_run(place: Path, folder: Path) -> Run:
         str(place.relative_to(folder)) if place != folder else place.resolve().name,
         place,
         {str(key): value for key, value in settings.items()},
-        {str(key): float(value) for key, value in metrics.items() if _is_number(value)},
+        {key: float(value) for key, value in metrics.items() if _is_number(value)},
         reason.partition("\n")[0] if reason else None if metrics else "did not finish",
     )
 
@@ -111,6 +112,8 @@ def _read_mapping(path: Path, parse: Any) -> dict[Any, Any] | None:
 
 
 def _is_number(value: object) -> bool:
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return False
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -142,7 +145,10 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 class Spread(NamedTuple):
-    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number."""
+    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number.
+
+    Both are NaN where a run's own value is not finite.
+    """
 
     mean: float
     deviation: float
@@ -185,6 +191,8 @@ def score(runs: Sequence[Run]) -> tuple[str, int]:
 
 
 def _spread(values: Sequence[float]) -> Spread:
+    if not all(map(math.isfinite, values)):
+        return Spread(math.nan, math.nan, len(values))
     deviation = stdev(values) if len(values) > 1 else math.nan
     return Spread(fmean(values), deviation, len(values))
 

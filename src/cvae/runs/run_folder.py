@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvae.errors import InputError
 from cvae.files import LOCK, write_whole
+
+_OF_ITS_END = frozenset(("epochs", "seconds"))
+"""Metrics that only the end of a training writes; an evaluation knows neither."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,13 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """The metrics of a finished run."""
+        """The metrics of a finished run, and of what was evaluated."""
         return self.path / "metrics.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """An evaluation that could not be added to the metrics."""
+        return self.path / "evaluation.json"
 
     @property
     def failure(self) -> Path:
@@ -80,14 +89,34 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has been finished."""
-        return self.metrics.is_file()
+        """Whether the run has been finished; one whose metrics are damaged is to be run again."""
+        try:
+            return says_finished(self.read_metrics())
+        except InputError:
+            return False
 
     def read_metrics(self) -> dict[str, float]:
-        """Return the metrics by name; none of a run that is not finished."""
-        found: dict[str, float] = {}
-        return json.loads(self.metrics.read_text()) if self.is_finished else found
+        """Return the metrics by name; none where nothing has been measured yet.
+
+        Raises:
+            InputError: If the file is damaged.
+        """
+        if not self.metrics.is_file():
+            return {}
+        try:
+            found = json.loads(self.metrics.read_text())
+        except (ValueError, RecursionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"'{self.metrics}' is damaged ({reason})") from error
+        if not isinstance(found, dict):
+            raise InputError(f"'{self.metrics}' is damaged (it holds no names with values)")
+        return found
 
     def write_metrics(self, metrics: Mapping[str, float]) -> None:
         """Write the metrics, whole or not at all."""
         write_whole(self.metrics, json.dumps(dict(metrics), indent=2) + "\n")
+
+
+def says_finished(metrics: Mapping[str, float]) -> bool:
+    """Return whether a run with these metrics has been finished, and not only evaluated."""
+    return metrics.keys() >= _OF_ITS_END
