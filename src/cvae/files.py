@@ -1,5 +1,6 @@
 """Files that are whole or not there at all, and folders that one process writes."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from filelock import FileLock, Timeout
 
 from cvae.errors import InputError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room for a file."""
 _PART = ".part"
 LOCK = ".lock"
 """The file in a run's folder that whoever is at it holds locked."""
