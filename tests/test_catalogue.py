@@ -1,5 +1,6 @@
 """Wrong commands, settings, checkpoints and data: each ends in one line that says the way out."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from conftest import altered, composed
 from cvae.batch import Sizes
@@ -234,6 +236,10 @@ EVALUATE = [
     (["checkpoint=RUN", "seed=-1"], ["seed: expected a whole number"]),
     (["checkpoint=RUN", "out=deep"], ["out: expected a file name ending in .json"]),
     (["checkpoint=cut.ckpt"], ["cut.ckpt' is damaged"]),
+    (["checkpoint=torn_metrics"], ["torn_metrics/metrics.json' is damaged"]),
+    (["checkpoint=nan.ckpt"], ["nan.ckpt' is damaged", "weights that are not finite"]),
+    (["checkpoint=grown.ckpt"], ["are not those that the run was started with", "data.path=FILE"]),
+    (["checkpoint=no_sum.ckpt"], ["no_sum.ckpt' is damaged (its data_checksum)"]),
     (["checkpoint=old.ckpt"], ["does not fit this program", "written by cvae 0"]),
     (["checkpoint=RUN", "allow=3"], ["allow: expected list[str]"]),
 ]
@@ -308,6 +314,11 @@ def ask_for_quadrants(contents: dict[str, Any]) -> None:
     contents[KEY]["config"] = config
 
 
+def last_weight(contents: dict[str, Any]) -> Tensor:
+    weights = contents["state_dict"]
+    return next(weights[name] for name in reversed(weights) if name.startswith("generator."))
+
+
 def damage(run_dir: Path) -> None:
     torch.save({"state_dict": {}}, "foreign.ckpt")
     whole = (run_dir / "checkpoints" / "best.ckpt").read_bytes()
@@ -316,6 +327,13 @@ def damage(run_dir: Path) -> None:
     Path("empty.ckpt").touch()
     change = {"prior": {"_target_": "cvae.model.priors.lost.LostPrior", "_partial_": True}}
     altered(run_dir, lambda contents: contents[KEY]["config"].update(change)).rename("old.ckpt")
+    altered(run_dir, lambda contents: last_weight(contents).fill_(torch.nan)).rename("nan.ckpt")
+    for name, checksum in (("grown", 1), ("no_sum", "?")):
+        altered(run_dir, lambda c, sum_=checksum: c[KEY].update(data_checksum=sum_)).rename(
+            f"{name}.ckpt"
+        )
+    shutil.copytree(run_dir, "torn_metrics")
+    Path("torn_metrics/metrics.json").write_text("{")
     altered(run_dir, ask_for_quadrants).rename("quadrants.ckpt")
     images = np.zeros((9, 4, 4))
     for name, arrays in {

@@ -1,5 +1,6 @@
 """Files that are whole or not there at all, and folders that one process writes."""
 
+import errno
 import os
 import re
 import secrets
@@ -14,6 +15,8 @@ from filelock import FileLock, Timeout
 
 from cvae.errors import InputError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room for a file."""
 _PART = re.compile(r"\.(.+\.)?[0-9a-f]+\.part")
 """The name of a file that is not yet complete."""
 LOCK = ".lock"

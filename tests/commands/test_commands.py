@@ -419,6 +419,16 @@ def test_an_evaluation_goes_into_the_run_s_folder(call, tmp_path: Path) -> None:
     assert "judge" not in Path("run/metrics.json").read_text()
 
 
+def test_what_slurm_has_left_in_the_folder_is_not_tested(
+    call, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NTASKS": "1", "JOB_NAME": "x", "JOB_ID": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    Path("hpc_ckpt_1.ckpt").write_text("Lightning would load it in the place of the model")
+    best = f"checkpoint={run_dir}/checkpoints/best.ckpt"
+    assert call(cli.evaluate, best, "samples=1", "images=0")[0] == 0
+
+
 def test_an_evaluation_that_could_not_be_kept_is_refused_before_the_work(
     call, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

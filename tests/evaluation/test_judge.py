@@ -1,5 +1,6 @@
 """The judge knows real digits, is trained once, and each training set has a different one."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def _no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a judge that is kept is not trained again")
 
-    monkeypatch.setattr(judging, "_train_into", refuse)
+    monkeypatch.setattr(judging, "_trained", refuse)
 
 
 def digits(**options) -> Digits:
@@ -33,7 +34,7 @@ def test_it_knows_real_digits_and_is_trained_once(
     judge, folder = judge_of(digits(), judges, "cpu")
     assert torch.equal(torch.get_rng_state(), before)  # an evaluation does not depend on the cache
     with monkeypatch.context() as patch:
-        patch.setattr(judging, "_train_into", None)
+        patch.setattr(judging, "_trained", None)
         again, same = judge_of(digits(), judges, "cpu")
     assert folder == same
     data = digits()
@@ -69,11 +70,46 @@ def test_a_training_cut_short_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-@pytest.mark.parametrize("left", [b"", b"not weights", None])
+def test_what_a_killed_process_has_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_trained", lambda *_: {"test/accuracy": 0.5})
+    (tmp_path / ".making-x").mkdir()
+    _, folder = judge_of(digits(), tmp_path, "cpu")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", folder.name]
+
+
+@pytest.mark.parametrize("failing", ["mkdir", "write_bytes", "rename"])
+def test_a_judge_that_cannot_be_kept_judges_all_the_same(
+    failing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(judging, "_trained", lambda *_: {"test/accuracy": 0.5})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, failing, full)
+        judge, _ = judge_of(digits(), tmp_path / "judges", "cpu")
+    err = capsys.readouterr().err
+    assert not judge.training
+    assert err.count("\n") == 1
+    assert "No space left on device" in err
+    assert "judges=DIR" in err
+    assert {path.name for path in tmp_path.glob("judges/*")} <= {".lock"}
+
+
+@pytest.mark.parametrize("left", [b"", b"not weights", b"nan", None])
 def test_a_damaged_judge_is_reported(left: bytes | None, judges: Path, tmp_path: Path) -> None:
     _, folder = judge_of(digits(), judges, "cpu")
     (tmp_path / folder.name).mkdir()
-    if left is not None:
+    if left == b"nan":
+        weights = torch.load(folder / "judge.pt", weights_only=True)
+        weights["classify.bias"].fill_(torch.nan)
+        torch.save(weights, tmp_path / folder.name / "judge.pt")
+    elif left is not None:
         (tmp_path / folder.name / "judge.pt").write_bytes(left)
     with pytest.raises(InputError, match="damaged; delete it to have the judge trained again"):
         judge_of(digits(), tmp_path, "cpu")

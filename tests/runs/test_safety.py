@@ -29,6 +29,7 @@ from cvae.conditions import GivenCondition
 from cvae.data.arrays import Arrays
 from cvae.errors import InputError
 from cvae.files import LOCK, write_whole
+from cvae.runs.add_evaluation import add_evaluation
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
@@ -373,6 +374,9 @@ def test_a_run_does_not_resume_on_altered_data(call: Call, arrays_path: Path) ->
     status, _, err = call(cli.train, "resume=run", "trainer.max_epochs=4")
     assert (status, err.count("\n")) == (2, 1)
     assert "are not those that the run was started with" in err
+    status, _, err = call(cli.evaluate, "checkpoint=run", "samples=1", "images=0")
+    assert (status, err.count("\n")) == (2, 1)  # test images may have been trained on
+    assert "are not those that the run was started with" in err
     whole = Path("own.npz").read_bytes()
     Path("own.npz").write_bytes(whole[: len(whole) // 2])
     status, _, err = call(cli.train, "resume=run", "trainer.max_epochs=4")
@@ -440,6 +444,15 @@ def test_output_that_nobody_reads_ends_a_run_quietly() -> None:
     assert run.returncode in (1, 128 + signal.SIGPIPE)  # as rich has it, and as we have
     assert "BrokenPipe" not in err
     assert Path("run/metrics.json").exists()
+
+
+def test_an_evaluation_is_not_lost_where_the_metrics_are_damaged(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_text("[" * 10**5)
+    nothing: Any = None
+    with pytest.raises(InputError, match=r"damaged.*the evaluation is in '.*evaluation\.json'"):
+        add_evaluation(folder, nothing, nothing, {"test/nll": 1.0}, 0)
+    assert folder.evaluation.read_text() == '{\n  "test/nll": 1.0\n}\n'
 
 
 # -- anything at all -------------------------------------------------------------------------------
@@ -577,7 +590,7 @@ def test_no_settings_of_a_checkpoint_end_in_a_traceback(
 
 def test_a_report_of_anything_is_a_page_or_a_line(call: Call) -> None:
     for number, contents in enumerate(
-        ["{", "[]", '{"test/elbo": "x"}', "null", "\x00", '{"a": 1e999}']
+        ["{", "[]", '{"test/elbo": "x"}', "null", "\x00", '{"a": 1e999}', "[" * 10**5]
     ):
         folder = Path(f"runs{number}/one/.hydra")
         folder.mkdir(parents=True)

@@ -35,6 +35,7 @@ def run(
     (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(["seed=0"]))
     (folder / "hparams.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     if metrics is not None:
+        metrics = {"epochs": 1, "seconds": 2.0} | metrics  # as the end of a training writes them
         (folder / "metrics.json").write_text(json.dumps(metrics))
     if why:
         (folder / "failure.txt").write_text(why)
@@ -92,6 +93,20 @@ def test_kinds_are_never_in_one_table(sweep: Path) -> None:
     assert "99.00" not in mass
     assert "masses of the same images alone" in mass
     assert "densities of the same images alone" in density
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf, math.inf])
+def test_a_metric_that_is_not_finite_is_a_dash_and_the_worst(sweep: Path, bad: float) -> None:
+    settings = {"prior": "FlowPrior", "latent_dim": 2}
+    for seed, elbo in enumerate((bad, -3.0)):
+        metrics = {"test/elbo": elbo, "test/kl": 5.0}
+        run(sweep / f"x{seed}", MASS | settings | {"seed": seed}, metrics)
+    runs = find_runs(sweep)
+    rows = re.findall(r"^\|.*Prior.*$", report.as_markdown(runs, "sweep"), flags=re.MULTILINE)
+    assert [row.split(" | ")[0] for row in rows].index("| FlowPrior") == 4
+    assert "| FlowPrior | 2 | – | 5.00 ± 0.00 |" in rows[4]
+    assert "–" in Page(report.page(runs, "sweep")).words
+    assert len(list(csv.DictReader(io.StringIO(report.as_csv(runs))))) == 13
 
 
 class Page(HTMLParser):

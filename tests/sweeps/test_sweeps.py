@@ -20,6 +20,7 @@ from cvae.commands import main as cli
 from cvae.config.compose import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
+from cvae.runs.results import find_runs
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import _device
 from cvae.sweeps.launch import Job, _launch
@@ -27,6 +28,9 @@ from cvae.sweeps.progress import count, duration
 from cvae.sweeps.resume_arguments import with_sweep_arguments
 from cvae.sweeps.search import Search
 from cvae.training.module import TrainingModule
+
+DONE = '{"val/elbo": -1.0, "epochs": 1, "seconds": 2.0}'
+"""The metrics of a finished run."""
 
 
 def wait_for(pattern: str, limit: float = 120) -> None:
@@ -117,6 +121,9 @@ def test_a_sweep_cut_off_ends_as_one_that_was_not(
     assert status == 1
     assert "sweep: 1 of 3 done, 0 failed, 2 left" in out
     assert "resume it: cvae-train sweep.resume=s" in out
+    second = next(Path("s").glob("1_*"))  # to evaluate it does not finish it
+    assert call(cli.evaluate, f"checkpoint={second}", "samples=1", "images=0")[0] == 0
+    assert [run.failure for run in find_runs(Path("s"))] == [None, "did not finish"]
     first = next(Path("s").glob("0_*/metrics.json"))
     before = first.stat().st_mtime_ns
     status, out, _ = call(cli.train, *line, "sweep.resume=s")
@@ -246,7 +253,7 @@ class Killing(Launcher):
                 continue
             if folder.name == "b":
                 raise RuntimeError("a worker was killed")
-            (folder / "metrics.json").touch()
+            (folder / "metrics.json").write_text(DONE)
         return []
 
 
@@ -321,7 +328,7 @@ def test_a_grid_search_runs_every_point_whatever_failed() -> None:
                 job = Path(str(number))
                 job.mkdir()
                 if value not in failing:
-                    (job / "metrics.json").write_text('{"val/elbo": -1.0}')
+                    (job / "metrics.json").write_text(DONE)
                 search.tell(number, job)
     assert ran == [["1", "2", "3", "4"], ["1", "2"], ["2"]]
 
@@ -353,7 +360,8 @@ def test_a_search_is_worth_more_than_chance() -> None:
                 )
                 job = folder / str(number)
                 job.mkdir()
-                (job / "metrics.json").write_text(json.dumps({"val/elbo": values[-1]}))
+                metrics = json.loads(DONE) | {"val/elbo": values[-1]}
+                (job / "metrics.json").write_text(json.dumps(metrics))
                 search.tell(number, job)
             assert len(values) == 40
             reached.append(max(values))
@@ -472,13 +480,15 @@ def test_two_jobs_are_not_written_to_one_folder(call) -> None:
 
 
 def test_jobs_are_counted_from_their_folders(tmp_path: Path) -> None:
-    folders = [tmp_path / str(number) for number in range(4)]
-    for folder, file in zip(
-        folders, ("metrics.json", "failure.txt", "other", "metrics.json"), strict=True
+    evaluated, damaged = '{"test/elbo": -1.0}', "{"
+    for number, (file, text) in enumerate(
+        [("metrics.json", DONE)] * 2
+        + [("failure.txt", ""), ("other", ""), ("metrics.json", evaluated)]
+        + [("metrics.json", damaged)]
     ):
-        folder.mkdir()
-        (folder / file).touch()
-    assert count(folders, 5) == (2, 1, 2)
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / file).write_text(text)
+    assert count(sorted(tmp_path.iterdir()), 7) == (2, 1, 4)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from cvae.evaluation.tables import show
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
 from cvae.runs.add_evaluation import add_evaluation
-from cvae.runs.checkpoint import read
+from cvae.runs.checkpoint import Stored, read
+from cvae.runs.resume_arguments import require_same_data
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import build_training_module
 from cvae.training.testing import bounds, in_scored_pixels
@@ -39,6 +40,7 @@ def task(config: Config) -> None:
     _require_sound(config)
     stored = read(config["checkpoint"])
     data = partial(stored.datamodule, config["allow"], **changes(config["data"]))
+    _require_same_splits(stored, data())
     no_judge = why_no_judge(data())
     model = stored.built(build_training_module, config["allow"])
     model.compiled = config["compile"]
@@ -81,6 +83,12 @@ def _require_sound(config: Config) -> None:
         require_precision(single_device_trainer(config["trainer"])(), config["trainer"])
 
 
+def _require_same_splits(stored: Stored, data: ImageData) -> None:
+    data.prepare_data()
+    data.setup("fit")
+    require_same_data(stored, data.checksum)
+
+
 def _folder_to_add_to(config: Config) -> RunFolder | None:
     """Return the folder of the run that is evaluated; None where a checkpoint itself is given."""
     path = Path(config["checkpoint"]).expanduser()
@@ -88,6 +96,7 @@ def _folder_to_add_to(config: Config) -> RunFolder | None:
         return None
     folder = RunFolder(path)
     folder.require_own()
+    folder.read_metrics()  # which must be sound to be added to
     try:
         output_file(str(folder.metrics), ".json")
     except OSError as error:

@@ -6,6 +6,7 @@ constructors check ranges.
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -148,13 +149,17 @@ def require_precision(trainer: Trainer, options: Config) -> None:
         )
 
 
+NO_FOLDER = {"default_root_dir": os.devnull}
+"""A trainer's folder; under Slurm, Lightning would load an hpc_ckpt_1.ckpt of the current one."""
+
+
 def single_device_trainer(options: Config) -> Callable[..., Trainer]:
     """Return a builder of trainers on one device, which write nothing unless asked to.
 
     Several processes would repeat images to share a split evenly.
     """
     one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, **NO_FOLDER}
     return instantiate(options, **one, **silent, _partial_=True)
 
 

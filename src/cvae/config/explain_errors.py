@@ -4,7 +4,6 @@ Hydra, OmegaConf and Lightning report the user's mistakes by errors of many kind
 a line. An error that is not the user's mistake keeps its traceback.
 """
 
-import errno
 import inspect
 from pkgutil import resolve_name
 from typing import get_type_hints
@@ -16,8 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, Vali
 
 from cvae.config.building import arguments, whole
 from cvae.errors import InputError, did_you_mean, short_of_memory
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from cvae.files import DISK_FULL
 
 
 def explain(error: Exception) -> str | None:
@@ -69,7 +67,7 @@ def _nearest_key(cause: OmegaConfBaseException) -> str:
 
 
 def _refused_by_the_system(error: OSError) -> str | None:
-    if error.errno in _FULL:
+    if error.errno in DISK_FULL:
         file = repr(error.filename) if error.filename else "a file"
         way_out = "make room, and run it again (a training: with resume=RUN_DIR)"
         return f"{file}: {error.strerror}; {way_out}"

@@ -3,6 +3,7 @@
 Functions that measure return a flat dictionary of numbers by name.
 """
 
+import sys
 from typing import NamedTuple
 
 import torch
@@ -192,7 +193,11 @@ def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) ->
     scale = real.square().mean().sqrt()
     found: dict[str, float] = {}
     for suffix, images in (("", generated), ("_floor", second.images)):
-        measured = feature_distances(real / scale, _features(judge, images) / scale, *classes)
+        features = _features(judge, images)
+        if not features.isfinite().all():  # in which linear algebra crashes
+            print("no distances: the images drawn are not finite", file=sys.stderr)
+            return {}
+        measured = feature_distances(real / scale, features / scale, *classes)
         found |= {f"distance/{name}{suffix}": value for name, value in measured.items()}
     return found
 

@@ -7,8 +7,13 @@ and kernel distances are measured in its features.
 import hashlib
 import json
 import math
+import os
 import pickle
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +22,6 @@ import torch
 from filelock import FileLock
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -29,6 +33,7 @@ from cvae.conditions import LabelCondition
 from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.evaluation.left import Left
+from cvae.files import DISK_FULL
 from cvae.random import drawing_from, speed_up_training
 
 Data = Callable[..., ImageData]
@@ -40,6 +45,8 @@ FEWEST = 40
 _DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
 _STEPS = 3500
 _MAX_LR = 4e-3
+_PART = ".making-"
+"""How the folders of judges begin that are not complete."""
 _SHIFT = 14
 """Images are shifted by up to one pixel per this many pixels of width."""
 
@@ -156,7 +163,8 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
 
     Raises:
         InputError: If the judge in the cache is damaged.
-        OSError: If the judge has to be trained, and the cache cannot be written to.
+        OSError: If the judge has to be trained, and the cache cannot be written to. A full disk is
+            no obstacle: the judge is not kept then, and a line on standard error says so.
     """
     data.prepare_data()
     data.setup()
@@ -164,13 +172,17 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
         judge = Judge(data.sizes.image_shape, data.sizes.num_classes)
         folder = cache / f"{type(data).__name__}-{_fingerprint(judge, data)}"
         if not folder.is_dir():
-            cache.mkdir(parents=True, exist_ok=True)
-            with FileLock(cache / ".lock"):  # several evaluations may need it at once
+            with _alone(cache):  # several evaluations may need it at once
                 if not folder.is_dir():
-                    _train_into(folder, judge, data, accelerator)
+                    print(f"training a judge of {type(data).__name__}, once, for {folder}")
+                    _keep(folder, judge, _trained(judge, data, accelerator))
+    if not folder.is_dir():
+        return judge.eval(), folder
     try:
         weights = torch.load(folder / "judge.pt", weights_only=True, map_location="cpu")
         judge.load_state_dict(weights)
+        if not all(weight.isfinite().all() for weight in weights.values()):
+            raise RuntimeError("its weights are not finite")
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise InputError(
             f"judge: '{folder}' is damaged; delete it to have the judge trained again"
@@ -178,29 +190,62 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
     return judge.eval(), folder
 
 
-def _train_into(folder: Path, judge: Judge, data: ImageData, accelerator: str) -> None:
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Hold the cache for this process alone, without what killed ones have left in it."""
+    lock = FileLock(cache / ".lock")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        yield
+        return
+    with lock:
+        for left in cache.glob(f"{_PART}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _trained(judge: Judge, data: ImageData, accelerator: str) -> dict[str, float]:
+    """Train a judge, and return its metrics."""
     speed_up_training()
-    print(f"training a judge of {type(data).__name__}, once, for {folder}")
-    with TemporaryDirectory(dir=folder.parent) as scratch:
-        # A separate trainer: the stored judge must not depend on the settings of an evaluation.
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=1,
-            max_epochs=math.ceil(_STEPS / len(data.train_dataloader())),
-            max_steps=_STEPS,
-            limit_val_batches=0,
-            logger=TensorBoardLogger(scratch, name=folder.name, version=""),
-            callbacks=[RichProgressBar(leave=False), _SaysWhatIsLeft()],
-            enable_checkpointing=False,
-            enable_model_summary=False,
+    # A separate trainer: the stored judge must not depend on the settings of an evaluation.
+    trainer = Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=math.ceil(_STEPS / len(data.train_dataloader())),
+        max_steps=_STEPS,
+        limit_val_batches=0,
+        logger=False,  # nothing is written before it is trained, which a full disk would end
+        default_root_dir=os.devnull,  # Lightning would load what Slurm left in the current one
+        callbacks=[RichProgressBar(leave=False), _SaysWhatIsLeft()],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(judge, data)
+    trainer.test(judge, data, verbose=False)
+    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+
+
+def _keep(folder: Path, judge: Judge, metrics: Mapping[str, float]) -> None:
+    weights = BytesIO()  # torch would tell of a full disk in words of its own
+    torch.save(judge.state_dict(), weights)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, prefix=_PART) as scratch:
+            made = Path(scratch, folder.name)
+            made.mkdir()
+            (made / "judge.pt").write_bytes(weights.getbuffer())
+            (made / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+            made.rename(folder)
+    except OSError as error:  # which is no reason to lose the evaluation
+        print(
+            f"judge: not kept in '{folder.parent}' ({error.strerror}), so that it has to be trained"
+            " again; make room there, or name another folder by judges=DIR",
+            file=sys.stderr,
         )
-        trainer.fit(judge, data)
-        trainer.test(judge, data, verbose=False)
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        made = Path(scratch, folder.name)
-        torch.save(judge.state_dict(), made / "judge.pt")
-        (made / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        made.rename(folder)
 
 
 def _fingerprint(judge: Judge, data: ImageData) -> str:

@@ -1,5 +1,6 @@
 """What an evaluation adds to the folder of its run."""
 
+import json
 import shutil
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 
 from cvae.data.base import ImageData
+from cvae.errors import InputError
 from cvae.evaluation.figures import bars, latent_planes, png
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
@@ -38,8 +40,18 @@ def add_evaluation(
         data: Its data.
         metrics: The evaluation.
         step: The training step that it belongs to.
+
+    Raises:
+        InputError: If the run's metrics are damaged; the evaluation is written next to them.
     """
-    before = folder.read_metrics()
+    try:
+        before = folder.read_metrics()
+    except InputError as error:  # which was sound when the evaluation began
+        write_whole(folder.evaluation, json.dumps(dict(metrics), indent=2) + "\n")
+        raise InputError(
+            f"{error}; the evaluation is in '{folder.evaluation}'; to have it in the run as well, "
+            "repair or delete the damaged file and evaluate again"
+        ) from error
     kept = {name: value for name, value in before.items() if not name.startswith(_EVALUATION)}
     folder.write_metrics(kept | dict(metrics))
     _forget_projector(folder)

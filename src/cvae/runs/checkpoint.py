@@ -116,6 +116,7 @@ class Stored:
             }
             # Before any memory is taken for layers as large as a stranger's file says they are.
             _require_shapes(expected, weights)
+            _require_finite(self.path, weights)
             model = build(config, self.sizes)
             model.load_state_dict(weights)
         return model.eval()
@@ -269,3 +270,13 @@ def _require_shapes(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor
         wanted = tuple(expected[name].shape) if name in expected else None
         if found != wanted:
             raise RuntimeError(f"'{name}' is of shape {found}, its settings ask for {wanted}")
+
+
+def _require_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    # No training saves such weights, and what is drawn by them can crash linear algebra.
+    for name, weight in weights.items():
+        if not (name.startswith(_OF_TRAINING) or weight.isfinite().all()):
+            raise InputError(
+                f"checkpoint: '{path}' is damaged, '{name}' has weights that are not finite; take "
+                "another checkpoint, or train again"
+            )

@@ -4,6 +4,7 @@ Everything here is read as plain data from files that may come from anyone.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -11,8 +12,8 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from cvae.errors import InputError
-from cvae.runs.plain_files import first_line, read_json, read_list, read_yaml
-from cvae.runs.run_folder import RunFolder
+from cvae.runs.plain_files import first_line, read_list, read_yaml
+from cvae.runs.run_folder import RunFolder, says_finished
 from cvae.runs.settings import CHECKSUM, NOT_COMPARED, TEST_CHECKSUM
 
 _KIND = ("nats_of", "data", "data.binarize", "target_pixels", TEST_CHECKSUM)
@@ -80,7 +81,8 @@ def read_run(place: Path, folder: Path) -> Run:
     """
     files = RunFolder(place)
     files.require_own()
-    metrics = _read_mapping(files.metrics, read_json) or {}
+    metrics = files.read_metrics()
+    metrics = metrics if says_finished(metrics) else {}  # it may have been evaluated all the same
     settings = _read_mapping(files.settings, read_yaml)
     if settings is None:
         overrides = read_list(files.overrides)
@@ -90,7 +92,7 @@ def read_run(place: Path, folder: Path) -> Run:
         str(place.relative_to(folder)) if place != folder else place.resolve().name,
         place,
         {str(key): _value(value) for key, value in settings.items()},
-        {str(key): float(value) for key, value in metrics.items() if _is_number(value)},
+        {key: float(value) for key, value in metrics.items() if _is_number(value)},
         reason or (None if metrics else "did not finish"),
     )
 
@@ -107,6 +109,8 @@ def _read_mapping(path: Path, read: Callable[[Path], Any]) -> dict[Any, Any] | N
 
 
 def _is_number(value: object) -> bool:
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return False
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -140,7 +144,10 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 class Spread(NamedTuple):
-    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number."""
+    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number.
+
+    Both are NaN where a run's own value is not finite.
+    """
 
     mean: float
     deviation: float
@@ -183,6 +190,8 @@ def score(runs: Sequence[Run]) -> tuple[str, int]:
 
 
 def _spread(values: Sequence[float]) -> Spread:
+    if not all(map(math.isfinite, values)):
+        return Spread(math.nan, math.nan, len(values))
     deviation = stdev(values) if len(values) > 1 else math.nan
     return Spread(fmean(values), deviation, len(values))
 

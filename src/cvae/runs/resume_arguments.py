@@ -210,19 +210,23 @@ def require_same_settings(config: Config, stored: Stored) -> None:
 
 
 def require_same_data(stored: Stored, checksum: int) -> None:
-    """Refuse to resume on data that were altered since the run was started.
+    """Refuse data that were altered since the run was started.
+
+    The splits of other data are other ones: test images may have been trained on.
 
     Args:
-        stored: The checkpoint that the run resumes from.
+        stored: A checkpoint of the run.
         checksum: That of the data now.
 
     Raises:
         InputError: If they differ.
     """
     before = stored.about.get("data_checksum", checksum)
+    if not isinstance(before, int):
+        raise InputError(f"checkpoint: '{stored.path}' is damaged (its data_checksum)")
     if before != checksum:
         raise InputError(
             f"data: the images, labels or conditions are not those that the run was started with "
-            f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back, or "
-            "start a new run"
+            f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back "
+            "(data.path=FILE or data.root=DIR says where they are), or start a new run"
         )

@@ -10,6 +10,9 @@ from cvae.errors import InputError
 from cvae.files import LOCK, remove_parts, require_own, write_whole
 from cvae.runs.plain_files import read_json
 
+_OF_ITS_END = frozenset(("epochs", "seconds"))
+"""Metrics that only the end of a training writes; an evaluation knows neither."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -68,8 +71,13 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """The metrics of a finished run."""
+        """The metrics of a finished run, and of what was evaluated."""
         return self.path / "metrics.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """An evaluation that could not be added to the metrics."""
+        return self.path / "evaluation.json"
 
     @property
     def failure(self) -> Path:
@@ -98,8 +106,11 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has been finished."""
-        return self.metrics.is_file()
+        """Whether the run has been finished; one whose metrics are damaged is to be run again."""
+        try:
+            return says_finished(self.read_metrics())
+        except InputError:
+            return False
 
     def read_plan(self) -> dict[str, Any]:
         """Return the configuration that a job of a sweep was planned with.
@@ -107,10 +118,7 @@ class RunFolder:
         Raises:
             InputError: If the file is damaged.
         """
-        found = read_json(self.plan)
-        if not isinstance(found, dict):
-            raise InputError(f"'{self.plan}' is damaged (it holds no settings)")
-        return found
+        return _read_mapping(self.plan)
 
     def write_plan(self, config: Mapping[str, Any]) -> None:
         """Write the configuration of a job, whole or not at all."""
@@ -127,7 +135,7 @@ class RunFolder:
         """
         top = sweep if sweep and self.path.is_relative_to(sweep) else self.path
         own = (self.overrides.parent, self.checkpoints, self.settings, self.metrics, self.failure)
-        others = (self.plan, self.samples, self.latent_plane, *self.projected)
+        others = (self.plan, self.evaluation, self.samples, self.latent_plane, *self.projected)
         require_own(top, *own, *others, self.lock, *self.path.glob("events.out.*"))
 
     def remove_parts(self) -> None:
@@ -135,10 +143,25 @@ class RunFolder:
         remove_parts(self.path, self.checkpoints)
 
     def read_metrics(self) -> dict[str, float]:
-        """Return the metrics by name; none of a run that is not finished."""
-        found: dict[str, float] = {}
-        return json.loads(self.metrics.read_text()) if self.is_finished else found
+        """Return the metrics by name; none where nothing has been measured yet.
+
+        Raises:
+            InputError: If the file is damaged.
+        """
+        return _read_mapping(self.metrics) if self.metrics.is_file() else {}
 
     def write_metrics(self, metrics: Mapping[str, float]) -> None:
         """Write the metrics, whole or not at all."""
         write_whole(self.metrics, json.dumps(dict(metrics), indent=2) + "\n")
+
+
+def says_finished(metrics: Mapping[str, float]) -> bool:
+    """Return whether a run with these metrics has been finished, and not only evaluated."""
+    return metrics.keys() >= _OF_ITS_END
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"'{path}' is damaged (it holds no names with values)")
+    return found

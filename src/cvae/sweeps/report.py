@@ -156,6 +156,8 @@ def _shown(groups: Sequence[Group]) -> list[str]:
 
 def _told(name: str, spread: Spread) -> tuple[str, str]:
     form = _FORMS.get(name, ".2f")
+    if math.isnan(spread.mean):
+        return "–", ""
     deviation = "" if math.isnan(spread.deviation) else format(spread.deviation, form)
     return format(spread.mean, form), deviation
 

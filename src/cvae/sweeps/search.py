@@ -141,7 +141,8 @@ class Search:
     def tell(self, number: int, folder: Path) -> None:
         """Record what came of a job, from its folder."""
         state = _optuna().trial.TrialState
-        metrics = RunFolder(folder).read_metrics()
+        files = RunFolder(folder)
+        metrics = files.read_metrics() if files.is_finished else {}
         if MONITOR not in metrics:
             self.study.tell(number, state=state.FAIL)
         elif _PRUNED in self.study.get_trials(deepcopy=False)[number].user_attrs:
