@@ -133,6 +133,8 @@ class Stored:
         with self._naming_versions():
             config = {name: self.config[name] for name in ("data", "condition")}
             require_buildable(config, allow)
+            if "download" in config["data"] and "root" not in changes:
+                changes = {"download": False, **changes}  # into a folder that the file names
             return build_datamodule(config, **changes)
 
     @contextmanager
