@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import cvae
+from conftest import altered, composed
 from cvae.commands import main as cli
 from cvae.errors import InputError
 from cvae.files import remove_parts, write_whole
+from cvae.runs.checkpoint import KEY
+from cvae.runs.resume_arguments import with_run_arguments
 from cvae.runs.run_folder import RunFolder
 
 Call = Callable[..., tuple[int, str, str]]
@@ -103,6 +107,45 @@ def test_a_folder_that_the_user_links_to_is_the_folder(call: Call, run_dir: Path
     RunFolder(Path("run")).require_own()
     assert type(cvae.load("run")) is type(cvae.load("elsewhere"))
     assert call(cli.report, "run")[0] == 0
+
+
+def mnist_of(contents: dict[str, Any]) -> None:
+    contents[KEY]["config"]["data"] = composed("data=mnist", "data.root=made")["data"]
+
+
+def test_a_stranger_s_file_makes_no_folder_and_no_lock(call: Call, run_dir: Path) -> None:
+    shutil.copytree(run_dir, "run")
+    altered(run_dir, mnist_of)
+    for folder in (False, True):
+        if folder:
+            Path("made").mkdir()
+        with pytest.raises(InputError, match=r"data\.root: 'made/MNIST/raw/.* is missing"):
+            cvae.datamodule("altered.ckpt").prepare_data()
+        assert "is missing" in refused(call, cli.evaluate, "checkpoint=altered.ckpt")
+        shutil.copy("altered.ckpt", "run/checkpoints/last.ckpt")
+        Path("run/.hydra/overrides.yaml").write_text(
+            "[data=mnist, network.width=64, trainer.max_epochs=2, ~callbacks.progress]"
+        )
+        told = refused(call, cli.train, "resume=run")
+        assert ("is missing" if folder else "a folder that is not here") in told
+        assert not Path("made").exists() or not list(Path("made").iterdir())
+
+
+@pytest.mark.parametrize("root", ["made", "'made'", "made/x", "${oc.env:NOWHERE}/made", "~/made"])
+def test_a_folder_of_data_that_is_not_here_is_not_made(root: str, call: Call) -> None:
+    Path("run/.hydra").mkdir(parents=True)
+    started = ["data=mnist", f"data.root={root}"]
+    Path("run/.hydra/overrides.yaml").write_text(yaml.safe_dump(started))
+    assert "a folder that is not here; give data.root=DIR" in refused(call, cli.train, "resume=run")
+    with_run_arguments(["resume=run", "data.root=mine"])
+
+
+def test_what_a_folder_was_started_with_is_shown_before_it_is_trusted(call: Call) -> None:
+    Path("run/.hydra").mkdir(parents=True)
+    started = ["latent_dim=3", "+callbacks.x._target_=os.mkdir", "+callbacks.x.path=a/\x1b[31mb"]
+    Path("run/.hydra/overrides.yaml").write_text(yaml.safe_dump(started))
+    told = refused(call, cli.train, "resume=run")
+    assert "'+callbacks.x._target_=os.mkdir', '+callbacks.x.path=a/?[31mb'" in told
 
 
 def test_a_name_that_is_planted_for_a_file_to_come_is_not_taken(outside: Path) -> None:

@@ -130,7 +130,9 @@ def test_parts_of_one_s_own_are_built_if_they_are_named_in_the_call(
     assert call(cli.train, "resume=run", "trainer.max_epochs=2")[0] == 2
     again = ["resume=run", "trainer.max_epochs=2", "prior._target_=mine.Prior"]
     assert call(cli.train, *again)[0] == 2
-    assert call(cli.train, *again, "allow=[mine]")[0] == 0
+    status, out, _ = call(cli.train, *again, "allow=[mine]")
+    assert status == 0
+    assert "run: network.width=16" in out.partition("\n")[0]  # what it was started with
     assert type(cvae.load("run", allow=["mine.Prior"]).prior).__name__ == "Prior"
     altered(
         Path("run"), lambda c: c[KEY]["config"]["prior"].update(_target_="mine.subprocess.Popen")

@@ -147,15 +147,19 @@ def test_a_failed_job_is_tried_again(call, monkeypatch: pytest.MonkeyPatch) -> N
     assert not any(Path("s").glob("*/failure.txt"))
 
 
-def test_a_resumed_sweep_keeps_its_settings(tmp_path: Path) -> None:
+def test_a_resumed_sweep_keeps_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "d").mkdir()
     plan = {
         "overrides": {"hydra": ["hydra.mode=MULTIRUN"], "task": ["latent_dim=2,3", "data.root=d"]},
-        "runtime": {"cwd": "/there"},
+        "runtime": {"cwd": str(tmp_path)},
     }
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": plan}))
     resume = f"sweep.resume={tmp_path}"
     where = [f"hydra.sweep.dir='{tmp_path}'", f"sweep.resume='{tmp_path}'", "--multirun"]
-    first = ["latent_dim=2,3", "data.root='/there/d'"]
+    first = ["latent_dim=2,3", f"data.root='{tmp_path}/d'"]
     assert with_sweep_arguments([resume]) == [*first, *where]
     again = with_sweep_arguments(
         ["latent_dim=2,3", "data.root=d", "launcher=joblib", resume, "--multirun"]
@@ -168,11 +172,12 @@ def test_a_resumed_sweep_keeps_its_settings(tmp_path: Path) -> None:
     assert with_sweep_arguments(["latent_dim=2"]) == ["latent_dim=2"]
     plan["overrides"]["task"] = ["data.path=a.npz,/b.npz", "data.root=${oc.env:HOME}/d"]
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": plan}))
-    paths = ["data.path='/there/a.npz','/b.npz'", "data.root=${oc.env:HOME}/d"]
+    paths = [f"data.path='{tmp_path}/a.npz','/b.npz'", "data.root=${oc.env:HOME}/d"]
     assert with_sweep_arguments([resume]) == [*paths, *where]
+    Path("d,e").mkdir()
     plan["overrides"]["task"] = ["data.path='o\\'brien','/b c'", "data.root='d,e'"]
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": plan}))
-    paths = ["data.path='/there/o\\'brien','/b c'", "data.root='/there/d,e'"]
+    paths = [f"data.path='{tmp_path}/o\\'brien','/b c'", f"data.root='{tmp_path}/d,e'"]
     assert with_sweep_arguments([resume]) == [*paths, *where]
 
 

@@ -11,6 +11,7 @@ from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.tables import show
 from cvae.files import writing
+from cvae.runs.resume_arguments import shown
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import fit
@@ -43,6 +44,8 @@ def task(config: Config) -> None:
         config = plan.read_plan() if plan.plan.is_file() else config
         attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
+    if config["resume"] is not None:
+        print(f"resumes {run_dir}: {shown(hydra.overrides.task)}", flush=True)
     with writing(run_dir):
         model, metrics = fit(_prepared.pop(), run_dir)
     show(metrics, model)

@@ -24,6 +24,7 @@ from cvae.errors import InputError
 from cvae.files import require_own
 from cvae.model.cvae import CVAE
 from cvae.runs.allowed import require_buildable
+from cvae.runs.bounds import no_larger_than, plain_size, require_bounded, require_modest
 from cvae.runs.run_folder import RunFolder
 
 _MISFITS = (
@@ -93,6 +94,11 @@ class Stored:
             self.about.get("levels", 256),
         )
 
+    @property
+    def _of_data(self) -> dict[str, Any]:
+        names = ("image_shape", "given_shape", "num_classes")
+        return {name: self.about.get(name) for name in names}
+
     def model(self, allow: Sequence[str] = ()) -> CVAE:
         """Return the trained model, on the CPU and in evaluation mode; errors as for `load`."""
         return self.built(build_model, allow)
@@ -107,11 +113,13 @@ class Stored:
             config = {name: self.config[name] for name in (*_MODEL, "latent_dim")}
             config["hierarchy"] = self.config.get("hierarchy", 1)  # older ones have one layer
             require_buildable(config, allow)
-            with torch.device("meta"):
+            stored = self.contents["state_dict"]
+            require_modest(config, self._of_data, stored)
+            with torch.device("meta"), no_larger_than(stored):
                 expected = build(config, self.sizes).state_dict()
             weights = {
                 name: weight
-                for name, weight in self.contents["state_dict"].items()
+                for name, weight in stored.items()
                 if name in expected or not name.startswith(_OF_TRAINING)
             }
             # Before any memory is taken for layers as large as a stranger's file says they are.
@@ -126,6 +134,8 @@ class Stored:
         with self._naming_versions():
             config = {name: self.config[name] for name in ("data", "condition")}
             require_buildable(config, allow)
+            if "download" in config["data"] and "root" not in changes:
+                changes = {"download": False, **changes}  # into a folder that the file names
             return build_datamodule(config, **changes)
 
     @contextmanager
@@ -194,13 +204,15 @@ def read(path: str | Path) -> Stored:
         )
     try:
         with file.open("rb") as opened:
+            plain = plain_size(file)
             contents: Any = torch.load(opened, map_location="cpu", weights_only=True)
+            require_bounded(contents, plain)
     except PermissionError:
         raise
     except Exception as error:  # whatever bytes that are no checkpoint do to its reader
         raise InputError(
-            f"checkpoint: '{file}' is damaged, or not a checkpoint of plain tensors; "
-            "expected a file written by cvae-train"
+            f"checkpoint: '{file}' is damaged, or not a checkpoint of plain tensors"
+            f"{_reason(error)}; expected a file written by cvae-train"
         ) from error
     if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
         raise InputError(
@@ -212,6 +224,11 @@ def read(path: str | Path) -> Stored:
     except RecursionError as error:
         raise InputError(f"checkpoint: '{file}' holds settings without an end") from error
     return Stored(file, contents)
+
+
+def _reason(error: Exception) -> str:
+    # torch's own errors are pages that advise to trust the file.
+    return f" ({error})" if type(error) is ValueError else ""
 
 
 def newest(folder: RunFolder) -> Stored | None:

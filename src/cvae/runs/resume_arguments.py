@@ -1,5 +1,6 @@
 """What resuming a run takes from its folder, and what it refuses."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ _FREE = (
     *("callbacks.last", _PATIENCE, "refit"),
 )
 """Settings that a resumed run may change."""
+_PAGE = 3000
 
 
 def with_run_arguments(arguments: list[str]) -> list[str]:
@@ -59,6 +61,8 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
         data = stored.config["data"]
         as_trained = [f"data.{key}={quoted(data[key])}" for key in PLACES if key in data]
         as_trained += [f"seed={quoted(stored.config['seed'])}"]  # which it may have drawn
+        if "download" in data and not _gives_root(overrides):  # into a folder that the file names
+            as_trained += ["data.download=false"]
         require_safe_overrides(as_trained, overrides, folder.path)
         started += as_trained
     # A job of a sweep is resumed by itself.
@@ -142,7 +146,8 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
 
     A folder may come from a stranger. The name of an option and a plain value are safe. An override
     that names a class, another file, a package, an interpolation or a setting of Hydra is taken
-    only if the call repeats it, and so is a launcher that reads what the folder holds.
+    only if the call repeats it, and so is a launcher that reads what the folder holds, and a folder
+    of data that would be made.
 
     Args:
         stored: The overrides that the folder holds.
@@ -150,14 +155,43 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
         folder: The folder, for the message.
 
     Raises:
-        InputError: Naming the first that is refused.
+        InputError: Naming those that are refused, so that they are seen before they are trusted.
     """
-    for override in stored:
-        if override not in given and not is_safe(override):
-            raise InputError(
-                f"'{folder}' was started with '{override}', by which a folder could run code of "
-                "its own; if you trust it, repeat that in the call"
-            )
+    unsafe = [override for override in stored if override not in given and not is_safe(override)]
+    if unsafe:
+        raise InputError(
+            f"'{folder}' was started with '{_listed(unsafe)}', by which a folder could run code of "
+            "its own; if you trust it, repeat that in the call"
+        )
+    missing = [] if _gives_root(given) else [o for o in stored if _makes_folder(o)]
+    if missing:
+        raise InputError(
+            f"'{folder}' was started with '{_listed(missing)}', a folder that is not here; give "
+            "data.root=DIR, or repeat that in the call to have it made"
+        )
+
+
+def shown(overrides: Sequence[str], between: str = " ") -> str:
+    """Return overrides in a line, without what a terminal would obey, and no longer than a page."""
+    line = between.join(overrides)[:_PAGE]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def _listed(overrides: Sequence[str]) -> str:
+    return shown(overrides, "', '")
+
+
+def _gives_root(arguments: Sequence[str]) -> bool:
+    return any(argument.lstrip("+").startswith("data.root=") for argument in arguments)
+
+
+def _makes_folder(override: str) -> bool:
+    key, _, value = override.partition("=")
+    if key.lstrip("+") != "data.root":
+        return False
+    value = re.sub(r"\$\{oc\.env:(\w+)\}", lambda name: os.environ.get(name[1], ""), value)
+    places = [value.strip("'\"")] if value[:1] in ("'", '"') else value.split(",")
+    return not all(Path(place).expanduser().is_dir() for place in places)
 
 
 def is_safe(override: str) -> bool:

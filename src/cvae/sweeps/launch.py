@@ -16,6 +16,7 @@ from cvae.config.compose import plain
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.runs.plain_files import first_line
+from cvae.runs.resume_arguments import shown
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.plan import Check, Job, Planner
@@ -77,6 +78,8 @@ def _begin(planner: Planner) -> None:
             f"resume it by sweep.resume={relative(planner.folder)}, or name another folder"
         )
     require_own_sweep(planner.folder)
+    if planner.config.sweep.resume is not None:
+        print(f"resumes {planner.folder}: {shown(planner.config.hydra.overrides.task)}", flush=True)
     planner.folder.mkdir(parents=True, exist_ok=True)
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 

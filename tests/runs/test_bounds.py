@@ -1,0 +1,119 @@
+"""A small checkpoint of a stranger takes neither memory nor time that its file does not have."""
+
+import resource
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import cvae
+from conftest import altered
+from cvae.errors import InputError
+from cvae.runs.checkpoint import KEY
+
+SECONDS, KILOBYTES = 5, 2**18
+Contents = dict[str, Any]
+
+
+def settings(**changes: Any) -> Callable[[Contents], None]:
+    """Change settings, by their dotted names with two underlines for the dot."""
+
+    def change(contents: Contents) -> None:
+        for name, value in changes.items():
+            *groups, last = name.split("__")
+            node = contents[KEY]["config"]
+            for group in groups:
+                node = node[group]
+            node[last] = value
+
+    return change
+
+
+def shared(contents: Contents) -> None:
+    node: Any = ["x"]
+    for _ in range(40):
+        node = [node, node]
+    contents[KEY]["config"]["prior"]["x"] = node
+
+
+def in_the_state_of_an_optimizer(contents: Contents) -> None:
+    node: Any = {}
+    for _ in range(40):
+        node = {0: node, 1: node}
+    contents["optimizer_states"] = [node]
+
+
+def itself(contents: Contents) -> None:
+    contents[KEY]["config"]["data"] = contents[KEY]["config"]
+
+
+def without_strides(contents: Contents) -> None:
+    weights = contents["state_dict"]
+    weights["posterior.network.layers.0.weight"] = torch.zeros(1, 1).expand(10**7, 99)
+
+
+def one_storage(contents: Contents) -> None:
+    numbers = torch.zeros(10**6)
+    contents["state_dict"] |= {f"x{number}": numbers for number in range(300)}
+
+
+def sparse(contents: Contents) -> None:
+    tensor = torch.sparse_coo_tensor(torch.zeros(2, 1, dtype=torch.long), [1.0], (10**9, 10**9))
+    contents["state_dict"]["x"] = tensor
+
+
+FLOW = {
+    "_target_": "cvae.model.priors.flow.FlowPrior",
+    "_partial_": True,
+    "network": {"_target_": "cvae.model.networks.MLP", "_partial_": True},
+}
+CONV = {"_target_": "cvae.model.networks.Conv", "_partial_": True}
+BOMBS: dict[str, Callable[[Contents], Any]] = {
+    "hierarchy": settings(hierarchy=10**6),
+    "a hierarchy of nothing": settings(hierarchy=10**6, latent_dim=0),
+    "depth": settings(network__depth=10**7),
+    "a narrow depth": settings(network__depth=10**4, network__width=1),
+    "a depth of convolutions": settings(network={**CONV, "depth": 10**6}),
+    "steps": settings(prior={**FLOW, "steps": 10**8}),
+    "fewer steps": settings(prior={**FLOW, "steps": 9000}),
+    "width": settings(network__width=10**9),
+    "a whole number": settings(seed=10**5000),
+    "a text": settings(prior___target_="x" * 10**6),
+    "pixels": lambda c: c[KEY].update(image_shape=[1, 10**6, 10**6]),
+    "classes": lambda c: c[KEY].update(num_classes=10**10),
+    "shared lists": shared,
+    "shared lists elsewhere": in_the_state_of_an_optimizer,
+    "itself": itself,
+    "strides of 0": without_strides,
+    "one storage": one_storage,
+    "sparse": sparse,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_checkpoint_stands_for_no_more_than_its_file_holds(name: str, run_dir: Path) -> None:
+    altered(run_dir, BOMBS[name])
+    require_refused("altered.ckpt")
+
+
+def test_a_compressed_checkpoint_is_refused(run_dir: Path) -> None:
+    altered(run_dir, lambda contents: contents.update(x=torch.zeros(10**7)))
+    with zipfile.ZipFile("altered.ckpt") as read, zipfile.ZipFile("x.ckpt", "w", 8) as written:
+        for part in read.namelist():
+            written.writestr(part, read.read(part))
+    assert Path("x.ckpt").stat().st_size < Path("altered.ckpt").stat().st_size / 10
+    require_refused("x.ckpt")
+
+
+def require_refused(path: str) -> None:
+    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with pytest.raises(InputError) as caught:
+        cvae.load(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert time.monotonic() - start < SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < memory + KILOBYTES
