@@ -47,10 +47,10 @@ def dry_pass(model: TrainingModule, data: ImageData, trainer: Trainer) -> float:
     learning = _learning(model)
     with torch.random.fork_rng(devices=[]), _one_thread():
         saved = [_train(model, _batch(data, data.train_set, n), trainer) for n in (_FEW, _MORE)]
+        _evaluate(model, data, trainer)  # before a step, which may go anywhere
         with naming("optimizer"):
             learning.optimizer.step(lambda: 0.0)  # some optimisers ask for one
         _follow(learning.scheduler, trainer)
-        _evaluate(model, data, trainer)
     each = (saved[1] - saved[0]) / (_MORE - _FEW)
     return saved[0] + each * (min(data.batch_size, len(data.train_set)) - _FEW)
 
