@@ -14,14 +14,15 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cvae.config.command_line import short
 from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.config.schemas import TrainSchema
 from cvae.errors import InputError
-from cvae.files import write_whole
+from cvae.files import hold, write_whole
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.progress import Progress, count
-from cvae.sweeps.resume_arguments import PLAN
+from cvae.sweeps.resume_arguments import PLAN, command_to_resume
 from cvae.sweeps.search import Search
 
 Check = Callable[[Config], object]
@@ -167,7 +168,7 @@ def _begin(planner: Planner) -> None:
             f"hydra.sweep.dir: '{planner.folder}' holds a sweep already; "
             f"resume it by sweep.resume={relative(planner.folder)}, or name another folder"
         )
-    planner.folder.mkdir(parents=True, exist_ok=True)
+    hold(planner.folder, "hydra.sweep.dir")
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 
 
@@ -212,12 +213,11 @@ def _reporting(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[Non
                 print(f"failed: {folder.name}: {failure.read_text().partition(chr(10))[0]}")
         print(f"compare the runs: cvae-report {relative(sweep)}")
         if ended.failed or ended.left:
-            print(f"resume it: cvae-train sweep.resume={relative(sweep)}", flush=True)
+            print(f"resume it: {command_to_resume(sweep)}", flush=True)
     if ended.failed or ended.left:
         sys.exit(1)
 
 
 def relative(path: Path) -> str:
     """Return a path as short as it can be from here."""
-    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return shlex.quote(str(near))
+    return shlex.quote(short(path))
