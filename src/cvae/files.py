@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,36 +116,57 @@ def output_file(path: str, suffix: str) -> Path:
         return file
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for this process alone.
+_held: dict[Path, FileLock] = {}
+"""The folders that this process holds, and their locks."""
+
+
+def hold(folder: Path, name: str = "hydra.run.dir") -> None:
+    """Keep a folder, which is made if it is missing, for this process alone until `release`.
+
+    Args:
+        folder: The folder of a run or a sweep.
+        name: The setting that chose it, for the message.
 
     Raises:
         InputError: If another process holds it.
     """
+    folder = folder.absolute()
+    if folder in _held:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise InputError(
-            f"hydra.run.dir: '{folder}' is being written by another process; wait for it, or "
+            f"{name}: '{folder}' is being written by another process; wait for it, or "
             "choose another folder"
         ) from error
+    _held[folder] = lock
 
 
-def require_free(folder: Path, resuming: bool) -> None:
-    """Refuse a run's folder that another process writes, or that has another run in it.
+def release() -> None:
+    """Let others have every folder that this process holds."""
+    while _held:
+        _held.popitem()[1].release()
+
+
+def hold_for_run(folder: Path, resuming: bool) -> None:
+    """Hold a run's folder, as `hold`, which must have no other run in it.
 
     Raises:
-        InputError: If it is not free.
+        InputError: If another process holds it, or it has a run in it that is not resumed.
     """
-    if (folder / LOCK).exists():
-        with writing(folder):
-            pass
+    _require_no_run(folder, resuming)  # before a lock is made in it
+    hold(folder)
+    _require_no_run(folder, resuming)  # which another process may have finished meanwhile
+
+
+def _require_no_run(folder: Path, resuming: bool) -> None:
     if not resuming and (folder / "checkpoints").is_dir():
         raise InputError(
-            f"hydra.run.dir: '{folder}' has a run in it already; go on with that by "
-            f"resume={folder}, or choose another folder"
+            f"hydra.run.dir: '{folder}' has a run in it already; resume that by "
+            f"resume={shlex.quote(str(folder))}, or choose another folder"
         )
 
 

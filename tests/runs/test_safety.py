@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +27,7 @@ from cvae.commands import main as cli
 from cvae.conditions import GivenCondition
 from cvae.data.arrays import Arrays
 from cvae.errors import InputError
-from cvae.files import LOCK, write_whole
+from cvae.files import write_whole
 from cvae.runs.add_evaluation import add_evaluation
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
@@ -386,21 +385,12 @@ def test_a_run_does_not_resume_on_altered_data(call: Call, arrays_path: Path) ->
     assert "own.npz' cannot be read" in err
 
 
-def test_two_processes_do_not_write_one_folder(call: Call) -> None:
-    Path("run").mkdir()
-    with FileLock(Path("run") / LOCK):
-        status, _, err = call(cli.train, *LINE)
-    assert (status, err.count("\n")) == (2, 1)
-    assert "'run' is being written by another process" in err
-    assert [path.name for path in Path("run").iterdir()] == [LOCK]
-
-
 def test_a_run_is_not_written_over_another(call: Call) -> None:
     assert call(cli.train, *LINE, "trainer.max_epochs=1")[0] == 0
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     status, _, err = call(cli.train, *LINE, "seed=1")
     assert (status, err.count("\n")) == (2, 1)
-    assert "has a run in it already; go on with that by resume=run" in err
+    assert "has a run in it already; resume that by resume=run" in err
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 

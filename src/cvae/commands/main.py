@@ -4,6 +4,7 @@ A task is named, as Hydra names what it builds, and imported once there is somet
 importing torch and Lightning takes seconds, and neither help nor completion should.
 """
 
+import codecs
 import logging
 import os
 import re
@@ -14,9 +15,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
+from unicodedata import combining, normalize
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -30,6 +33,8 @@ from cvae.config.schemas import SCHEMAS
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
+_RESEMBLES = str.maketrans("−–—×‖’‘“”•→━─│", "---x|''\"\"*>--|")
+"""Characters that only a richer terminal shows, and what a plain one shows in their place."""
 _LIGHTNING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
 """The logger that says which devices there are; importing Lightning sets those above it."""
 
@@ -57,13 +62,35 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
     def main() -> None:
         # Hydra would report errors in several lines of its own; with this it lets them through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-        signal.signal(signal.SIGTERM, _stop)
-        with _without_lightning_s_talk(), errors_in_one_line(name):
+        _let_every_terminal_show_it()
+        with _stopping(), _without_lightning_s_talk(), errors_in_one_line(name):
             sys.argv[1:] = arguments(ordered(sys.argv[1:]))
             require_usable(sys.argv[1:])
-            hydra_main(name, job)
+            try:
+                hydra_main(name, job)
+            finally:
+                if "cvae.files" in sys.modules:  # else nothing is held; importing takes long
+                    resolve_name("cvae.files:release")()
 
     return main
+
+
+def _let_every_terminal_show_it() -> None:
+    """Have characters that the output's encoding lacks replaced, by the plain ones they resemble.
+
+    An error would end the work that they tell of.
+    """
+    codecs.register_error("cvae.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="cvae.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_RESEMBLES)
+    letters = "".join(c for c in normalize("NFKD", text) if not combining(c))
+    return letters.encode("ascii", "replace").decode(), error.end
 
 
 @contextmanager
@@ -78,15 +105,40 @@ def _without_lightning_s_talk() -> Iterator[None]:
         _LIGHTNING.setLevel(level)
 
 
-def _stop(number: int, frame: object) -> None:
-    sys.exit(128 + number)  # as a shell says it; what is being written is put in order first
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the command in order, and its status say which of them it was.
+
+    What is being written is put in order first. Lightning, and others that catch the exception,
+    would end with a status of their own.
+    """
+    stopped: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        stopped.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)  # as a shell says it
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # by nohup, or a shell's &
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if stopped:
+            sys.exit(128 + stopped[0])
 
 
 class CheckFirst(Callback):
     """Checks the configuration of a run before Hydra writes anything.
 
     Args:
-        check: Name of a function that raises an `InputError` unless a configuration can be run.
+        check: Name of a function that raises an `InputError` unless a configuration can be run in
+            a folder, which it holds from then on.
         command: Name of the command, for the message.
     """
 
@@ -94,16 +146,11 @@ class CheckFirst(Callback):
         self.check, self.command = check, command
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from cvae.files import require_free  # only now, as help needs no locks
-
         try:
             with errors_in_one_line(self.command):
                 settings = plain(config)
                 check_root(settings, SCHEMAS[self.command])
-                folder = resolve_name("cvae.runs.run_folder:RunFolder")
-                folder(Path(config.hydra.run.dir)).require_own()
-                resolve_name(self.check)(settings)
-                require_free(Path(config.hydra.run.dir), resuming=settings["resume"] is not None)
+                resolve_name(self.check)(settings, Path(config.hydra.run.dir))
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and continue
             sys.exit(1)

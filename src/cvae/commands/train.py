@@ -1,6 +1,8 @@
 """`cvae-train`: train a model, or one job of a sweep."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -10,8 +12,8 @@ from lightning import Callback
 from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.tables import show
-from cvae.files import writing
-from cvae.runs.resume_arguments import shown
+from cvae.files import LOCK, hold, hold_for_run
+from cvae.runs.resume_arguments import command_to_resume, shown
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import fit
@@ -24,15 +26,20 @@ _prepared: list[Prepared] = []
 """The run that `check_run` has prepared; Hydra calls it apart from the task."""
 
 
-def check_run(config: Config) -> None:
-    """Prepare a run that is not a job of a sweep, before Hydra writes anything.
+def check_run(config: Config, folder: Path) -> None:
+    """Prepare a single run, and hold its folder, before Hydra writes anything.
 
     Raises:
-        InputError: If the configuration cannot be trained, or only a sweep can do as it says.
+        InputError: If the configuration cannot be trained, only a sweep can do as it says, the
+            folder is another run's, or a link is where the run would write.
     """
     if config["search"] is not None and config["resume"] is None:
         raise InputError("search: a search is a sweep, and this is a single run; add -m")
+    RunFolder(folder).require_own()
+    if (folder / LOCK).exists():  # whoever holds it may yet add to what the run resumes from
+        hold(folder)
     _prepared[:] = [prepare(config)]
+    hold_for_run(folder, resuming=config["resume"] is not None)
 
 
 def task(config: Config) -> None:
@@ -46,15 +53,24 @@ def task(config: Config) -> None:
         return
     if config["resume"] is not None:
         print(f"resumes {run_dir}: {shown(hydra.overrides.task)}", flush=True)
-    with writing(run_dir):
+    folder = RunFolder(run_dir)
+    with _saying_how_to_resume(folder):
         model, metrics = fit(_prepared.pop(), run_dir)
     show(metrics, model)
-    folder = RunFolder(run_dir)
     files = (folder.refitted, folder.best, folder.last, folder.metrics, folder.samples)
     for file in files:
         if file.is_file():
             print(file)
-    print(f"curves: tensorboard --logdir {run_dir}")
+    print(f"curves: tensorboard --logdir {shlex.quote(str(run_dir))}")
+
+
+@contextmanager
+def _saying_how_to_resume(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        print(f"resume it: {command_to_resume(folder)}", flush=True)
+        raise
 
 
 def _job(config: Config, folder: Path, further: Sequence[Callback]) -> None:

@@ -12,16 +12,17 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from cvae.config.command_line import short
 from cvae.config.compose import plain
 from cvae.errors import InputError
-from cvae.files import write_whole
+from cvae.files import hold, write_whole
 from cvae.runs.plain_files import first_line
 from cvae.runs.resume_arguments import shown
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.plan import Check, Job, Planner
 from cvae.sweeps.progress import Progress, count
-from cvae.sweeps.resume_arguments import PLAN, require_own_sweep
+from cvae.sweeps.resume_arguments import PLAN, command_to_resume, require_own_sweep
 from cvae.sweeps.search import Search
 
 
@@ -80,7 +81,7 @@ def _begin(planner: Planner) -> None:
     require_own_sweep(planner.folder)
     if planner.config.sweep.resume is not None:
         print(f"resumes {planner.folder}: {shown(planner.config.hydra.overrides.task)}", flush=True)
-    planner.folder.mkdir(parents=True, exist_ok=True)
+    hold(planner.folder, "hydra.sweep.dir")
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 
 
@@ -125,12 +126,11 @@ def _reporting(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[Non
                 print(f"failed: {folder.name}: {first_line(failure)}")
         print(f"compare the runs: cvae-report {relative(sweep)}")
         if ended.failed or ended.left:
-            print(f"resume it: cvae-train sweep.resume={relative(sweep)}", flush=True)
+            print(f"resume it: {command_to_resume(sweep)}", flush=True)
     if ended.failed or ended.left:
         sys.exit(1)
 
 
 def relative(path: Path) -> str:
     """Return a path as short as it can be from here."""
-    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return shlex.quote(str(near))
+    return shlex.quote(short(path))

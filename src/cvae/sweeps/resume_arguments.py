@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from cvae.config.command_line import separated, short
 from cvae.config.compose import PLACES, given_value, parsed_overrides, quoted
 from cvae.errors import InputError
-from cvae.files import require_own
+from cvae.files import LOCK, require_own
 from cvae.runs.plain_files import read_yaml
 from cvae.runs.resume_arguments import (
     command_line,
@@ -102,7 +102,7 @@ def require_own_sweep(folder: Path) -> None:
     Raises:
         InputError: Naming the first.
     """
-    require_own(folder, folder / PLAN, folder / JOURNAL, *folder.glob(".gpu*.lock"))
+    require_own(folder, folder / PLAN, folder / JOURNAL, folder / LOCK, *folder.glob(".gpu*.lock"))
     logs = folder / ".submitit"  # which submitit keeps links of its own in
     if logs.is_symlink():
         require_own(folder, logs)
