@@ -21,6 +21,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cvae.commands.interruptions import errors_of_threads, stopping
 from cvae.config.compose import Config, check_root, given_value, plain, quoted, require_usable
 from cvae.config.compose import main as hydra_main
 from cvae.config.schemas import SCHEMAS
@@ -54,8 +55,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
     def main() -> None:
         # Hydra would report errors in several lines of its own; with this it lets them through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-        signal.signal(signal.SIGTERM, _stop)
-        with _without_lightning_s_talk(), errors_in_one_line(name):
+        with stopping(), _without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
             require_usable(sys.argv[1:])
             sys.argv[1:] = arguments(sys.argv[1:])
             hydra_main(name, job)
@@ -73,10 +73,6 @@ def _without_lightning_s_talk() -> Iterator[None]:
             yield
     finally:
         _LIGHTNING.setLevel(level)
-
-
-def _stop(number: int, frame: object) -> None:
-    sys.exit(128 + number)  # as a shell says it; what is being written is put in order first
 
 
 class CheckFirst(Callback):
