@@ -1,5 +1,6 @@
 """Wrong commands, settings, checkpoints and data: each ends in one line that says the way out."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from conftest import altered, composed
@@ -252,6 +254,11 @@ FILES = [
     (["data=arrays", "data.path=dark.npz"], ["array 'y' of 'dark.npz' has pixels from -1"]),
     (["data=arrays", "data.path=short.npz"], ["array 'x' of 'short.npz' has shape (9,)"]),
     (["data=arrays", "data.path=nan.npz"], ["array 'y' of 'nan.npz' holds NaN"]),
+    (["data=arrays", "data.path=locked.npz"], ["locked.npz' cannot be read", "is encrypted"]),
+    (
+        ["data=folder", "data.root=classes", "data.size=1000000"],
+        ["data.size: 2 images of 1000000x1000000 pixels take", "choose a smaller size"],
+    ),
     (["data=folder", "data.root=nowhere"], ["data.root: 'nowhere' is not a folder"]),
     (["data=folder", "data.root=pictures"], ["'pictures' has 0 folders of images"]),
     (["data=mnist", "data.root=torn", "data.download=false"], ["torn/MNIST/raw' are damaged"]),
@@ -345,6 +352,14 @@ def damage(run_dir: Path) -> None:
         np.savez(f"{name}.npz", **arrays)
     Path("text.npz").write_text("not an archive")
     Path("cut.npz").write_bytes(Path("dark.npz").read_bytes()[:99])
+    locked = bytearray(Path("dark.npz").read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # of each file in the archive
+        for found in re.finditer(mark, bytes(locked)):
+            locked[found.start() + flags] |= 1  # "encrypted"
+    Path("locked.npz").write_bytes(locked)
+    for name in ("a", "b"):
+        Path("classes", name).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(f"classes/{name}/1.png")
     Path("pictures").mkdir()
     raw = Path("torn/MNIST/raw")
     raw.mkdir(parents=True)

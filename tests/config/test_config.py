@@ -5,15 +5,41 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 
 import cvae
 from conftest import GROUPS, SHORT, composed, options, train
 from cvae.config import building
 from cvae.config.compose import find
+from cvae.config.explain_errors import explain
 from cvae.errors import InputError
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import grid
 from cvae.training.prepare import prepare
+
+
+class Failing:
+    """What a constructor may raise that is no argument's fault."""
+
+    def __init__(self, error: Exception) -> None:
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("a cable\nis loose"), "RuntimeError: a cable"),
+        (MemoryError(), "MemoryError"),
+        (FileNotFoundError(2, "No such file", "x.png"), "'x.png': No such file"),
+    ],
+)
+def test_an_error_of_a_constructor_says_its_reason(error: Exception, told: str) -> None:
+    node = {"_target_": f"{__name__}.Failing", "error": error}
+    with pytest.raises((type(error), InstantiationException)) as caught:
+        building.instantiated(node, "data")
+    if isinstance(caught.value, InstantiationException):  # Hydra 1.4 leaves errors as they are
+        assert str(explain(caught.value)).endswith(told)
+
 
 PARTS = [group for group in GROUPS if group not in ("launcher", "search")]  # of a run
 EVERY_OPTION = [

@@ -243,6 +243,15 @@ def test_folders_of_splits_are_kept(folder_root: Path, tmp_path: Path) -> None:
     assert [len(s) for s in (data.train_set, data.val_set, data.test_set)] == [60, 60, 59]
 
 
+def test_a_class_may_lack_in_the_test_split(folder_root: Path, tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        shutil.copytree(folder_root, tmp_path / name)
+    shutil.rmtree(tmp_path / "test" / "cat")
+    data = Folder(LabelCondition, root=str(tmp_path))
+    data.setup("test")
+    assert data.test_set.items.labels.tolist() == [1] * 30
+
+
 def test_files_are_seen_as_they_are_meant(folder_root: Path, tmp_path: Path) -> None:
     root = tmp_path / "own"
     shutil.copytree(folder_root, root)

@@ -26,6 +26,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cvae.commands.interruptions import errors_of_threads, stopping
 from cvae.config.command_line import ordered, require_usable, separated
 from cvae.config.compose import Config, check_root, given_value, plain, quoted
 from cvae.config.compose import main as hydra_main
@@ -63,7 +64,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         # Hydra would report errors in several lines of its own; with this it lets them through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         _let_every_terminal_show_it()
-        with _stopping(), _without_lightning_s_talk(), errors_in_one_line(name):
+        with stopping(), _without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
             sys.argv[1:] = arguments(ordered(sys.argv[1:]))
             require_usable(sys.argv[1:])
             try:
@@ -103,34 +104,6 @@ def _without_lightning_s_talk() -> Iterator[None]:
             yield
     finally:
         _LIGHTNING.setLevel(level)
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the command in order, and its status say which of them it was.
-
-    What is being written is put in order first. Lightning, and others that catch the exception,
-    would end with a status of their own.
-    """
-    stopped: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        stopped.append(number)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(128 + number)  # as a shell says it
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # by nohup, or a shell's &
-            signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if stopped:
-            sys.exit(128 + stopped[0])
 
 
 class CheckFirst(Callback):

@@ -8,7 +8,12 @@ import inspect
 from pkgutil import resolve_name
 from typing import get_type_hints
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
@@ -33,6 +38,8 @@ def explain(error: Exception) -> str | None:
             return f"{error.full_key}: required but missing; give {error.full_key}=VALUE"
         case HydraException() if isinstance(error.__cause__, OmegaConfBaseException):
             return _refused_value(error.__cause__) or str(error).partition("\n")[0]
+        case InstantiationException() if isinstance(error.__cause__, Exception):
+            return _reason(error, error.__cause__)
         case HydraException() | OmegaConfBaseException() | MisconfigurationException():
             return str(error).partition("\n")[0]
         case OSError():
@@ -48,6 +55,16 @@ def _missing_option(error: MissingConfigException) -> str:
     if not error.options:
         return f"{group or option}: no such configuration '{error.missing_cfg_file}'"
     return f"{group}: no such option '{option}'{did_you_mean(option, error.options)}"
+
+
+def _reason(error: InstantiationException, cause: Exception) -> str:
+    """Return what a constructor raised, which Hydra leaves to a second line."""
+    known = explain(cause)
+    if known is not None:
+        return known
+    what = str(cause).strip().partition("\n")[0]
+    said = f"{type(cause).__name__}: {what}" if what else type(cause).__name__
+    return f"{str(error).partition(chr(10))[0]} {said}"
 
 
 def _refused_value(cause: OmegaConfBaseException) -> str | None:

@@ -18,7 +18,7 @@ _SPLITS = ("", "_val", "_test")
 _NAMES = ("x", "y", "labels")
 _UNREADABLE = (
     *(OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(zipfile.BadZipFile, zlib.error, RuntimeError),  # the last one of what is encrypted
 )
 _KINDS = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "real numbers"}
 

@@ -1,5 +1,6 @@
 """A user's own labelled images, from folders of image files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ class Folder(OwnData):
     """Reads `DIR/CLASS/FILE`: a sub-folder for each class, of any images that Pillow reads.
 
     With `DIR/train`, that folder holds the sub-folders of classes, and `DIR/val` and `DIR/test`
-    hold those of a validation and a test split. Grey images have one channel; if any image has
-    colour, all have three. Transparent pixels become white. Names that begin with a dot are
-    ignored.
+    hold those of a validation and a test split, which may lack a class. Grey images have one
+    channel; if any image has colour, all have three. Transparent pixels become white. Names that
+    begin with a dot are ignored.
 
     Args:
         condition: Builder of the condition.
@@ -57,6 +58,8 @@ class Folder(OwnData):
                 "one for each class and at least two classes; put the images of each class into "
                 "a separate folder",
             )
+        if size is not None:
+            _require_room(size, sum(len(_files(f / c)) for f in splits.values() for c in classes))
         found = {name: self._images(folder, classes) for name, folder in splits.items()}
         files = [file for part in found.values() for file in part]
         channels = max(pixels.shape[0] for _, pixels, _ in files)
@@ -132,6 +135,21 @@ def _items(files: list[tuple[Path, np.ndarray, int]], shape: tuple[int, ...]) ->
     return labelled(torch.from_numpy(images), torch.from_numpy(labels))
 
 
+def _require_room(size: int, count: int) -> None:
+    """Raise an `ArgumentError` where so many images of this size are more than the memory holds."""
+    needed = count * size**2
+    if hasattr(os, "sysconf") and needed > (memory := _memory()):
+        raise ArgumentError(
+            "size",
+            f"{count} images of {size}x{size} pixels take {needed / 2**30:,.1f} GiB at least, and "
+            f"this machine has {memory / 2**30:,.1f} GiB; choose a smaller size",
+        )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _classes(folder: Path) -> list[str]:
     """Return the names of the sub-folders that hold images."""
     if not folder.is_dir():
@@ -140,7 +158,7 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    if folder.name.startswith("."):
+    if folder.name.startswith(".") or not folder.is_dir():
         return []
     known = Image.registered_extensions()
     return sorted(
