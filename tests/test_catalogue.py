@@ -17,7 +17,7 @@ from cvae.batch import Sizes
 from cvae.commands import main as cli
 from cvae.config.building import build_model
 from cvae.data.mnist import MNIST
-from cvae.runs.checkpoint import KEY
+from cvae.runs.checkpoint import KEY, POSITION
 
 TRAIN = [
     (["latnt_dim=2"], ["latnt_dim: no such key", "'latent_dim'"]),
@@ -93,6 +93,10 @@ TRAIN = [
     (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
     (["prior=standard,gaussian"], ["gives several values to a single run; for a sweep, add -m"]),
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
+    (["--nonsense"], ["unrecognized arguments: --nonsense", "--hydra-help"]),
+    (["latent_dim=2", "--config-dir", "nowhere", "seed=1"], ["nowhere", "not found"]),
+    (["-m", "latent_dim=2,3", "--cfg", "job"], ["--cfg", "not allowed with"]),
+    (["-m", "launcher=basic,joblib", "latent_dim=2"], ["share one launcher"]),
     (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
     (["latent_dim={2"], ["latent_dim={2", "key=value"]),
     (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
@@ -268,6 +272,7 @@ FILES = [
     (["resume=empty_run"], ["resume: ", "empty_run' is not the folder of a run"]),
     (["resume=torn_run"], ["last.ckpt' is damaged"]),
     (["resume=hollow_run"], ["not one that a run can resume from"]),
+    (["resume=early_run"], ["was written by cvae 0.0.1, an earlier version", "sampled from"]),
     (["resume=odd_run"], ["overrides.yaml' is damaged"]),
     (["resume=RUN", "latent_dim=3"], ["latent_dim: a resumed run keeps its own, 8, but would"]),
     (["resume=RUN", "trainer.max_epochs=1"], ["trainer.max_epochs: the run already has 2 epochs"]),
@@ -326,6 +331,11 @@ def last_weight(contents: dict[str, Any]) -> Tensor:
     return next(weights[name] for name in reversed(weights) if name.startswith("generator."))
 
 
+def of_an_early_version(contents: dict[str, Any]) -> None:
+    contents[KEY]["versions"]["cvae"] = "0.0.1"
+    del contents[KEY][POSITION]
+
+
 def damage(run_dir: Path) -> None:
     torch.save({"state_dict": {}}, "foreign.ckpt")
     whole = (run_dir / "checkpoints" / "best.ckpt").read_bytes()
@@ -365,7 +375,8 @@ def damage(run_dir: Path) -> None:
     raw.mkdir(parents=True)
     for name in MNIST.files:
         (raw / name).write_bytes(b"\x00\x00\x08")
-    for name, overrides in (("torn_run", "[]"), ("odd_run", "{a: 1}"), ("hollow_run", "[]")):
+    runs = dict.fromkeys(("torn_run", "hollow_run", "early_run"), "[]")
+    for name, overrides in (runs | {"odd_run": "{a: 1}"}).items():
         (Path(name) / ".hydra").mkdir(parents=True)
         (Path(name) / ".hydra" / "overrides.yaml").write_text(overrides)
     Path("torn_run/checkpoints").mkdir()
@@ -373,6 +384,9 @@ def damage(run_dir: Path) -> None:
     Path("hollow_run/checkpoints").mkdir()
     torn = altered(run_dir, lambda contents: contents.pop("global_step"))
     torn.rename("hollow_run/checkpoints/last.ckpt")
+    Path("early_run/checkpoints").mkdir()
+    early = altered(run_dir, of_an_early_version)
+    early.rename("early_run/checkpoints/last.ckpt")
     Path("torn_run/metrics.json").write_text("{")
     Path("empty_run").mkdir()
 

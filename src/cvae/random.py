@@ -3,27 +3,84 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from numpy.random import SeedSequence
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_TAKE_A_GENERATOR = {
+    *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"),
+    *("binomial", "standard_gamma", "sample_dirichlet"),
+    *("normal_", "uniform_", "exponential_", "bernoulli_", "cauchy_", "geometric_", "log_normal_"),
+    *("random_",),
+}
+"""torch's functions that draw, by name, without the underscore before some of them."""
+_LIKE = {"rand_like": Tensor.uniform_, "randn_like": Tensor.normal_}
+"""Those that take none in every version of torch, and what fills a tensor with the same draws."""
 
 
 @contextmanager
-def drawing_from(rng: torch.Generator | None, device: torch.device) -> Iterator[None]:
+def drawing_from(rng: torch.Generator | None) -> Iterator[None]:
     """Let torch.distributions, whose methods take no generator, draw from `rng`.
+
+    Torch's own generators are neither used nor changed, so that other threads may draw meanwhile.
+    What draws without torch's functions, such as dropout, is not reached.
 
     Args:
         rng: Source of randomness, which moves on by one number; None is torch's own.
-        device: Where the draws are made. Torch's own generators are left as they were.
     """
     if rng is None:
         yield
         return
-    seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with _Drawing(_seed_from(rng)):
         yield
+
+
+class _Drawing(TorchFunctionMode):
+    """Hands a generator to torch's functions, as this thread calls them."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.rngs: dict[torch.device, torch.Generator] = {}
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(function, "__name__", "").removeprefix("_")
+        if kwargs.get("generator") is None and (name in _TAKE_A_GENERATOR or name in _LIKE):
+            shaped = next((part for part in args if isinstance(part, Tensor)), None)
+            device = kwargs.get("device") if shaped is None else shaped.device
+            rng = self._rng(torch.device(device or torch.get_default_device()))
+            if name in _LIKE:
+                return _LIKE[name](torch.empty_like(*args, **kwargs), generator=rng)
+            kwargs["generator"] = rng
+        return function(*args, **kwargs)
+
+    def _rng(self, device: torch.device) -> torch.Generator | None:
+        if device.type == "meta":
+            return None
+        if device not in self.rngs:
+            self.rngs[device] = torch.Generator(device).manual_seed(self.seed)
+        return self.rngs[device]
+
+
+@contextmanager
+def seeded_from(rng: torch.Generator) -> Iterator[None]:
+    """Let a whole training on the CPU draw from `rng`, which moves on by one number.
+
+    Torch's own generator is set for the time, and then as it was: no other thread may draw.
+    """
+    with torch.random.fork_rng([]):
+        torch.manual_seed(_seed_from(rng))
+        yield
+
+
+def _seed_from(rng: torch.Generator) -> int:
+    return int(torch.randint(2**62, (), generator=rng, device=rng.device))
 
 
 def draw_binary(probabilities: Tensor) -> Tensor:

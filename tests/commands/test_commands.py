@@ -24,7 +24,7 @@ from cvae.errors import InputError
 from cvae.runs.checkpoint import KEY, read
 from cvae.training import fit, testing
 from cvae.training.checkpointing import BEST_VALUE
-from cvae.training.module import build_training_module
+from cvae.training.module import TrainingModule, build_training_module
 
 SHORT_LINE = [*SHORT, "hydra.run.dir=run"]
 
@@ -369,6 +369,12 @@ def test_a_checkpoint_of_another_version_is_reported_with_the_versions(
     torch.save(contents, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match=r"does not fit this program.*written by cvae 0"):
         cvae.load(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize("cls", [cvae.CVAE, TrainingModule])
+def test_lightning_s_way_to_load_points_to_ours(cls: type, run_dir: Path) -> None:
+    with pytest.raises(InputError, match=r"use cvae\.load\(PATH\)"):
+        cls.load_from_checkpoint(run_dir / "checkpoints" / "best.ckpt")
 
 
 # -- cvae-evaluate -----------------------------------------------------------------------------

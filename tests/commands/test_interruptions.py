@@ -34,7 +34,7 @@ def test_a_signal_that_python_drops_is_sent_again(
     number: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     begun = time.monotonic()
-    with pytest.raises(SystemExit) as ended, stopping():
+    with pytest.raises(SystemExit) as ended, stopping():  # noqa: PT012
         Dropping(number)
         time.sleep(60)
     assert status(ended) == 128 + number
@@ -48,7 +48,7 @@ def test_a_command_that_was_asked_to_stop_never_ends_well(
     number: int, ending: SystemExit | None
 ) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(SystemExit) as ended, stopping():
+    with pytest.raises(SystemExit) as ended, stopping():  # noqa: PT012
         try:
             os.kill(os.getpid(), number)
             time.sleep(60)
@@ -83,7 +83,7 @@ def failing() -> None:
 def test_a_full_disk_that_a_thread_has_met_is_no_traceback(
     told: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(OSError, match=r"the main one|No space left"), errors_of_threads():
+    with pytest.raises(OSError, match=r"main one|No space"), errors_of_threads():  # noqa: PT012
         thread = threading.Thread(target=failing)
         thread.start()
         thread.join()

@@ -267,17 +267,51 @@ def test_an_empty_condition_leaves_units_that_differ() -> None:
     assert p.mean[0].unique().numel() == L
 
 
+FAMILIES = [
+    torch.distributions.Normal(torch.zeros(3), 1.0),
+    torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3)),
+    torch.distributions.Uniform(torch.zeros(3), 1.0),
+    torch.distributions.Bernoulli(torch.full((9,), 0.5)),
+    torch.distributions.Categorical(torch.ones(9)),
+    torch.distributions.Gamma(torch.ones(3), 1.0),
+    torch.distributions.Dirichlet(torch.ones(3)),
+    torch.distributions.Beta(torch.ones(3), 1.0),
+    torch.distributions.StudentT(torch.ones(3)),
+    torch.distributions.Exponential(torch.ones(3)),
+    torch.distributions.Laplace(torch.zeros(3), 1.0),
+    torch.distributions.Cauchy(torch.zeros(3), 1.0),
+    torch.distributions.Poisson(torch.full((9,), 5.0)),
+    torch.distributions.Binomial(99, torch.full((9,), 0.5)),
+    torch.distributions.Geometric(torch.full((9,), 0.1)),
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)
+def test_any_distribution_can_be_drawn_from_a_generator(
+    family: torch.distributions.Distribution,
+) -> None:
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    found = []
+    for seed in (7, 7, 8):
+        with drawing_from(torch.Generator().manual_seed(seed)):
+            found.append(family.sample())
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_drawing_from_a_generator_leaves_the_global_one_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(7)
-    with drawing_from(generator, torch.device("cpu")):
+    with drawing_from(generator):
         first = torch.rand(3)
     assert torch.equal(torch.rand(3), expected)
-    with drawing_from(generator, torch.device("cpu")):
+    with drawing_from(generator):
         assert not torch.equal(torch.rand(3), first)
-    with drawing_from(torch.Generator().manual_seed(7), torch.device("cpu")):
+    with drawing_from(torch.Generator().manual_seed(7)):
         assert torch.equal(torch.rand(3), first)
 
 

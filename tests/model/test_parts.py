@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lightning import Callback
 from torch.optim.swa_utils import get_ema_avg_fn
 
 import cvae
-from conftest import SHORT, composed, train
+from conftest import SHORT, composed, model_of, options, train
 from cvae.batch import Items
 from cvae.errors import InputError
 from cvae.model.distributions import moments
@@ -230,3 +231,34 @@ def test_the_average_of_the_weights_is_torch_s(tmp_path: Path) -> None:
         expected = average(average(first, seen[1][name], 1), seen[2][name], 2)
         torch.testing.assert_close(contents["state_dict"][name], expected)
     assert contents["averaging_state"]["n_averaged"].item() == 3
+
+
+# -- drawing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *(f"prior={name}" for name in options("prior")),
+        *(f"likelihood={name}" for name in options("likelihood")),
+        *(f"network={name}" for name in options("network")),
+        *("hierarchy=2", "prior=mixture prior.covariance=full"),
+    ],
+)
+def test_threads_draw_what_one_would(overrides: str, mean: bool) -> None:
+    model = model_of(overrides)
+    state = torch.get_rng_state()
+
+    def drawn(seed: int) -> torch.Tensor:
+        return model.sample(n=2, rng=torch.Generator().manual_seed(seed), mean=mean)
+
+    expected = [drawn(seed) for seed in range(8)]
+    if overrides != "prior=flow":  # which, with such weights, draws z that saturate every pixel
+        assert len({str(part.tolist()) for part in expected}) == 8
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(drawn, range(8)))
+    assert all(map(torch.equal, expected, found))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(5))))
+    assert torch.equal(model.sample(n=2, mean=mean), expected[5])  # as torch's own would

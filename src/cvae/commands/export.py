@@ -46,7 +46,7 @@ def largest_difference(model: CVAE, rounded: CVAE, rng: torch.Generator) -> floa
     """Return the largest difference of a pixel, in 255ths, between mean images of the same z."""
     x, worst = model.encode(None), 0.0
     for _ in range(_CHUNKS):
-        with drawing_from(rng, model.device):
+        with drawing_from(rng):
             z = model.prior(x).sample(torch.Size([_CHUNK]))
         difference = model.decode(x, z) - rounded.decode(x, z)
         worst = max(worst, 255 * difference.abs().max().item())

@@ -34,7 +34,7 @@ from cvae.data.base import ImageData
 from cvae.errors import InputError
 from cvae.evaluation.left import Left
 from cvae.files import DISK_FULL
-from cvae.random import drawing_from, speed_up_training
+from cvae.random import seeded_from, speed_up_training
 
 Data = Callable[..., ImageData]
 """The data that a model was trained on, with changes."""
@@ -168,7 +168,7 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
     """
     data.prepare_data()
     data.setup()
-    with drawing_from(torch.Generator().manual_seed(0), torch.device("cpu")):
+    with seeded_from(torch.Generator().manual_seed(0)):
         judge = Judge(data.sizes.image_shape, data.sizes.num_classes)
         folder = cache / f"{type(data).__name__}-{_fingerprint(judge, data)}"
         if not folder.is_dir():

@@ -54,7 +54,7 @@ def grid(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator, mean: bool =
 def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
     """Interpolate linearly in n steps from one draw of z to another: a row per condition."""
     x = model.encode(wanted)
-    with drawing_from(rng, model.device):
+    with drawing_from(rng):
         start, end = model.prior(x).sample(torch.Size([2]))
     steps = torch.linspace(0, 1, n, device=x.device)
     images = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))

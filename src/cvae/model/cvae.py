@@ -7,12 +7,13 @@ It is ordinary PyTorch: a notebook can build one from parts and use it without a
 
 import math
 from functools import partial
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from cvae.conditions import Condition, Wanted
-from cvae.errors import require_at_least
+from cvae.errors import InputError, require_at_least
 from cvae.model.distributions import ConditionalDistribution, moments
 from cvae.model.generator import Generator
 from cvae.model.objectives import Estimate, log_importance_weights
@@ -45,6 +46,20 @@ class CVAE(nn.Module):
         self.posterior = posterior
         self.generator = generator
 
+    @classmethod
+    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        """Point to `cvae.load`, which is how a model comes out of a checkpoint.
+
+        Lightning's way, of this name, calls `__init__` with numbers and strings from the file.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "load_from_checkpoint: a checkpoint holds the settings that its model is built from; "
+            "use cvae.load(PATH), with a checkpoint or the folder of a run"
+        )
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -75,7 +90,7 @@ class CVAE(nn.Module):
         """
         require_at_least("n", n, 1)
         x = self.encode(x)
-        with drawing_from(rng, self.device):
+        with drawing_from(rng):
             return self._pixels(x, self.prior(x).sample((n,)), mean)
 
     def encode(self, x: Wanted) -> Tensor:

@@ -99,6 +99,13 @@ class Stored:
         names = ("image_shape", "given_shape", "num_classes")
         return {name: self.about.get(name) for name in names}
 
+    @property
+    def writer(self) -> str:
+        """The program that wrote it, with its version."""
+        versions = self.about.get("versions")
+        known = versions.get("cvae") if isinstance(versions, dict) else None
+        return f"cvae {known or 'of an unknown version'}"
+
     def model(self, allow: Sequence[str] = ()) -> CVAE:
         """Return the trained model, on the CPU and in evaluation mode; errors as for `load`."""
         return self.built(build_model, allow)
@@ -145,12 +152,10 @@ class Stored:
         except InputError:
             raise
         except _MISFITS as error:
-            versions = self.about.get("versions")
-            writer = versions.get("cvae") if isinstance(versions, dict) else None
             reason = str(error).partition("\n")[0]
             raise InputError(
                 f"checkpoint: '{self.path}' does not fit this program ({reason}); "
-                f"it was written by cvae {writer or 'unknown'}, this is {version('cvae')}"
+                f"it was written by {self.writer}, this is {version('cvae')}"
             ) from error
 
 
@@ -260,8 +265,8 @@ def _require_resumable(stored: Stored) -> Stored:
     position, best = about.get(POSITION), about.get("best")
     if not isinstance(position, list) or len(position) != 2 or not isinstance(best, dict):
         raise InputError(
-            f"checkpoint: '{stored.path}' was written by an earlier version of cvae, which no run "
-            "can resume from; it can be sampled from and evaluated"
+            f"checkpoint: '{stored.path}' was written by {stored.writer}, an earlier version, from "
+            f"which no run of {version('cvae')} can resume; it can be sampled from and evaluated"
         )
     return stored
 

@@ -61,7 +61,7 @@ class Snapshots(Callback):
             return
         assert isinstance(pl_module, CVAE)
         # What is drawn for a picture must not change what is drawn for the training.
-        with drawing_from(torch.Generator().manual_seed(0), pl_module.device):
+        with drawing_from(torch.Generator().manual_seed(0)):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, pl_module: CVAE) -> None:

@@ -29,8 +29,7 @@ def moments(distribution: Distribution, seed: int = 0) -> tuple[Tensor, Tensor]:
     try:
         return distribution.mean, distribution.stddev
     except NotImplementedError:
-        device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
-        with drawing_from(torch.Generator().manual_seed(seed), device):
+        with drawing_from(torch.Generator().manual_seed(seed)):
             draws = distribution.sample(torch.Size([_DRAWS]))
         return draws.mean(0), draws.std(0)
 
