@@ -29,17 +29,33 @@ class Dropping:
             pass
 
 
+def dropped(number: int) -> None:
+    with stopping():
+        Dropping(number)
+        time.sleep(60)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_that_python_drops_is_sent_again(
     number: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     begun = time.monotonic()
-    with pytest.raises(SystemExit) as ended, stopping():  # noqa: PT012
-        Dropping(number)
-        time.sleep(60)
+    with pytest.raises(SystemExit) as ended:
+        dropped(number)
     assert status(ended) == 128 + number
     assert time.monotonic() - begun < 30
     assert capfd.readouterr().err == ""
+
+
+def swallowed(number: int, ending: SystemExit | None) -> None:
+    with stopping():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+        except BaseException:  # as a library might
+            pass
+        if ending is not None:
+            raise ending
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -48,14 +64,8 @@ def test_a_command_that_was_asked_to_stop_never_ends_well(
     number: int, ending: SystemExit | None
 ) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(SystemExit) as ended, stopping():  # noqa: PT012
-        try:
-            os.kill(os.getpid(), number)
-            time.sleep(60)
-        except BaseException:  # as a library might
-            pass
-        if ending is not None:
-            raise ending
+    with pytest.raises(SystemExit) as ended:
+        swallowed(number, ending)
     assert status(ended) == 128 + number
     assert signal.getsignal(number) is before
 
@@ -79,14 +89,19 @@ def failing() -> None:
     raise OSError(errno.ENOSPC, "No space left on device", "events")
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_a_full_disk_that_a_thread_has_met_is_no_traceback(
-    told: bool, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(OSError, match=r"main one|No space"), errors_of_threads():  # noqa: PT012
+def with_a_failing_thread(told: bool) -> None:
+    with errors_of_threads():
         thread = threading.Thread(target=failing)
         thread.start()
         thread.join()
         if told:
             raise OSError(errno.ENOSPC, "the main one", "events")
+
+
+@pytest.mark.parametrize(("told", "line"), [(False, "No space left"), (True, "the main one")])
+def test_a_full_disk_that_a_thread_has_met_is_no_traceback(
+    told: bool, line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OSError, match=line):
+        with_a_failing_thread(told)
     assert capfd.readouterr().err == ""

@@ -292,6 +292,24 @@ def test_a_training_that_diverges_says_where_and_keeps_its_last_sound_checkpoint
     assert call(cli.train, "resume=run", "trainer.gradient_clip_val=1")[0] == 0
 
 
+@pytest.mark.parametrize("further", [[], ["~callbacks.snapshots"]])
+def test_a_bound_that_stays_finite_while_the_prior_cannot_be_drawn_from_ends_in_a_line(
+    further: list[str], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(self: TrainingModule, *_: Any) -> None:
+        with torch.no_grad():
+            for name, part in self.named_parameters():
+                if name.startswith("prior"):
+                    part.mul_(1000)
+
+    monkeypatch.setattr(TrainingModule, "on_train_batch_end", explode)
+    short = ["prior=vamp", "trainer.max_epochs=1", "+trainer.limit_train_batches=1"]
+    status, _, err = call(cli.train, *LINE, *short, *further)
+    assert (status, err.count("\n")) == (1, 1), err
+    assert "what the prior draws is not finite at step 1 (epoch 0)" in err
+    assert not Path("run/metrics.json").exists()
+
+
 def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = []
 

@@ -20,6 +20,7 @@ from cvae.evaluation.panels import grid
 from cvae.model.cvae import CVAE
 from cvae.model.objectives import kl_per_dimension
 from cvae.random import drawing_from
+from cvae.training.not_finite import drawing_pictures
 
 _NOTHING = nullcontext()
 _ROWS = 6
@@ -61,7 +62,8 @@ class Snapshots(Callback):
             return
         assert isinstance(pl_module, CVAE)
         # What is drawn for a picture must not change what is drawn for the training.
-        with drawing_from(torch.Generator().manual_seed(0)):
+        rng, place = torch.Generator().manual_seed(0), (trainer.global_step, trainer.current_epoch)
+        with drawing_from(rng), drawing_pictures(pl_module, *place):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, pl_module: CVAE) -> None:

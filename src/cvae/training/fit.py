@@ -36,7 +36,7 @@ from cvae.training.checkpointing import (
 )
 from cvae.training.exact_resume import ExactResume
 from cvae.training.module import MONITOR, TrainingModule, build_training_module
-from cvae.training.not_finite import StopWhenDiverged
+from cvae.training.not_finite import StopWhenDiverged, drawing_pictures
 from cvae.training.prepare import Prepared, Resumed
 from cvae.training.refit import refit
 from cvae.training.testing import test
@@ -94,7 +94,8 @@ def fit(
     tested, metrics = _test(config, data, folder)
     last = read(folder.last)  # the training may have been that of other processes
     _end_log(logger, tested, metrics, folder, last.contents["global_step"])
-    _draw_samples(config, tested, data, folder)
+    with drawing_pictures(tested, last.contents["global_step"], last.contents["epoch"]):
+        _draw_samples(config, tested, data, folder)
     best = last.about[BEST_VALUE]
     metrics |= {
         **refitted,

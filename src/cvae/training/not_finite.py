@@ -1,10 +1,15 @@
 """A training whose numbers are no longer finite ends at once, and says what broke first."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from cvae.errors import diverged
+from cvae.model.cvae import CVAE
+from cvae.model.distributions import moments
 from cvae.training.module import TrainingModule
 
 
@@ -14,6 +19,7 @@ class StopWhenDiverged(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._require_finite(trainer, pl_module, "train")  # which came before it
         self._require_finite(trainer, pl_module, "val")
+        self._require_finite_weights(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._require_finite(trainer, pl_module, "train")
@@ -22,6 +28,9 @@ class StopWhenDiverged(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._require_finite(trainer, pl_module, "train")
+        self._require_finite_weights(trainer, pl_module)
+
+    def _require_finite_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not all(part.isfinite().all() for part in pl_module.parameters()):
             raise diverged("a weight is not finite", trainer.global_step, trainer.current_epoch)
 
@@ -36,3 +45,33 @@ class StopWhenDiverged(Callback):
             batch += trainer.current_epoch * int(trainer.num_training_batches)
             step = batch // trainer.accumulate_grad_batches
         raise diverged(f"{split}/{name} is {value}", step, trainer.current_epoch)
+
+
+@contextmanager
+def drawing_pictures(model: CVAE, step: int, epoch: int) -> Iterator[None]:
+    """Say of a model that cannot be drawn from, although its bound is finite, that it diverged.
+
+    Args:
+        model: The model.
+        step: Steps of training that it has taken.
+        epoch: Epochs.
+
+    Raises:
+        FloatingPointError: If what is entered fails, and the prior's moments are not finite.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or _can_be_drawn(model):
+            raise
+        raise diverged("what the prior draws is not finite", step, epoch) from error
+
+
+@torch.no_grad()
+def _can_be_drawn(model: CVAE) -> bool:
+    # Of one condition; torch refuses to draw from a flow or a mixture whose numbers are not finite.
+    try:
+        found = moments(model.prior(torch.zeros(1, *model.condition.x_shape, device=model.device)))
+    except (ValueError, RuntimeError):
+        return False
+    return all(bool(part.isfinite().all()) for part in found)
