@@ -1,6 +1,8 @@
 """A small checkpoint of a stranger takes neither memory nor time that its file does not have."""
 
+import os
 import resource
+import struct
 import time
 import zipfile
 from collections.abc import Callable
@@ -9,11 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 import cvae
 from conftest import altered
+from cvae.conditions import GivenCondition
+from cvae.data.arrays import Arrays
+from cvae.data.folder import Folder
 from cvae.errors import InputError
 from cvae.runs.checkpoint import KEY
+from cvae.runs.events import curve
 
 SECONDS, KILOBYTES = 5, 2**18
 Contents = dict[str, Any]
@@ -107,6 +114,28 @@ def test_a_compressed_checkpoint_is_refused(run_dir: Path) -> None:
             written.writestr(part, read.read(part))
     assert Path("x.ckpt").stat().st_size < Path("altered.ckpt").stat().st_size / 10
     require_refused("x.ckpt")
+
+
+@pytest.mark.parametrize(("length", "data"), [(2**62, b"x"), (2**64 - 1, b"x"), (9, b"\xff" * 9)])
+def test_an_event_file_that_is_no_such_is_reported(length: int, data: bytes) -> None:
+    head = struct.pack("<Q", length)
+    sums = [struct.pack("<I", masked_crc32c(part)) for part in (head, data)]
+    Path("events.out.tfevents.1.x.1.0").write_bytes(head + sums[0] + data + sums[1])
+    with pytest.raises(InputError, match="holds an event file that is damaged"):
+        curve(Path(), "val/elbo")
+
+
+@pytest.mark.parametrize(
+    ("build", "name", "options"),
+    [(Arrays, "own.npz", {"path": "own.npz"}), (Folder, "own/a/1.png", {"root": "own"})],
+)
+def test_a_pipe_among_the_data_is_not_waited_for(
+    build: Callable[..., Any], name: str, options: dict[str, str]
+) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(name)
+    with pytest.raises(InputError, match=f"'{name}' is not a file"):
+        build(GivenCondition, **options)
 
 
 def require_refused(path: str) -> None:

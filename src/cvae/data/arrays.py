@@ -80,6 +80,8 @@ class Arrays(OwnData):
         )
 
     def _arrays(self) -> dict[str, np.ndarray]:
+        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for
+            raise ArgumentError("path", f"'{self.path}' is not a file")
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = dict(file)

@@ -157,6 +157,12 @@ def _classes(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and _files(path))
 
 
+def _is_image(path: Path) -> bool:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ArgumentError("root", f"'{path}' is not a file; take it out")
+    return True
+
+
 def _files(folder: Path) -> list[Path]:
     if folder.name.startswith(".") or not folder.is_dir():
         return []
@@ -164,5 +170,5 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in known and not path.name.startswith(".")
+        if path.suffix.lower() in known and not path.name.startswith(".") and _is_image(path)
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cvae.errors import InputError
+
 
 def put_events_in_order(folder: Path) -> None:
     """Date a run's event files before the one to come.
@@ -27,9 +29,18 @@ def put_events_in_order(folder: Path) -> None:
 
 
 def curve(folder: Path, tag: str) -> Mapping[int, float]:
-    """Return a curve of a run: step to value; empty where it has none."""
+    """Return a curve of a run: step to value; empty where it has none.
+
+    Raises:
+        InputError: If an event file is damaged in a way that TensorBoard does not pass over.
+    """
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
+    try:
+        events.Reload()
+    except OSError:
+        raise
+    except Exception as error:  # whatever bytes that are no events do to their reader
+        raise InputError(f"'{folder}' holds an event file that is damaged; take it away") from error
     if tag not in events.Tags()["scalars"]:
         return {}
     return {point.step: point.value for point in events.Scalars(tag)}
