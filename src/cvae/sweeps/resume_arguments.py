@@ -7,7 +7,7 @@ from cvae.config.compose import PLACES, given_value, quoted
 from cvae.errors import InputError
 from cvae.files import require_own
 from cvae.runs.plain_files import read_yaml
-from cvae.runs.resume_arguments import require_safe_overrides
+from cvae.runs.resume_arguments import require_present_data, require_safe_overrides
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
@@ -54,6 +54,7 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     anew = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
     first = [_from(start, a) for a in first if not a.startswith(anew)]
     require_safe_overrides(first, given, folder)
+    require_present_data(first, given, folder)
     given = [a for a in given if not a.startswith(anew)]
     flags, given = _partitioned(given, lambda a: a.startswith("-"))
     given = [a for a in given if a not in first and _from(start, a) not in first]
