@@ -65,6 +65,7 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
             as_trained += ["data.download=false"]
         require_safe_overrides(as_trained, overrides, folder.path)
         started += as_trained
+    require_present_data(started, arguments, folder.path)
     # A job of a sweep is resumed by itself.
     where = [f"++resume={quoted(folder.path)}", f"hydra.run.dir={quoted(folder.path)}"]
     return [*started, *overrides, *where, "hydra.mode=RUN", *flags]
@@ -146,8 +147,7 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
 
     A folder may come from a stranger. The name of an option and a plain value are safe. An override
     that names a class, another file, a package, an interpolation or a setting of Hydra is taken
-    only if the call repeats it, and so is a launcher that reads what the folder holds, and a folder
-    of data that would be made.
+    only if the call repeats it, and so is a launcher that reads what the folder holds.
 
     Args:
         stored: The overrides that the folder holds.
@@ -163,10 +163,23 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
             f"'{folder}' was started with '{_listed(unsafe)}', by which a folder could run code of "
             "its own; if you trust it, repeat that in the call"
         )
-    missing = [] if _gives_root(given) else [o for o in stored if _makes_folder(o)]
-    if missing:
+
+
+def require_present_data(stored: Sequence[str], given: Sequence[str], folder: Path) -> None:
+    """Refuse a folder of data that would be made because a stranger's folder names it.
+
+    Args:
+        stored: The overrides that the stranger's folder holds; the last ones count.
+        given: Those of the call.
+        folder: The stranger's folder, for the message.
+
+    Raises:
+        InputError: If it is not there, and the call gives none.
+    """
+    roots = [override for override in stored if override.lstrip("+").startswith("data.root=")]
+    if roots and not _gives_root(given) and not _is_present(roots[-1].partition("=")[2]):
         raise InputError(
-            f"'{folder}' was started with '{_listed(missing)}', a folder that is not here; give "
+            f"'{folder}' was started with '{_listed(roots[-1:])}', a folder that is not here; give "
             "data.root=DIR, or repeat that in the call to have it made"
         )
 
@@ -185,13 +198,10 @@ def _gives_root(arguments: Sequence[str]) -> bool:
     return any(argument.lstrip("+").startswith("data.root=") for argument in arguments)
 
 
-def _makes_folder(override: str) -> bool:
-    key, _, value = override.partition("=")
-    if key.lstrip("+") != "data.root":
-        return False
+def _is_present(value: str) -> bool:
     value = re.sub(r"\$\{oc\.env:(\w+)\}", lambda name: os.environ.get(name[1], ""), value)
     places = [value.strip("'\"")] if value[:1] in ("'", '"') else value.split(",")
-    return not all(Path(place).expanduser().is_dir() for place in places)
+    return all(Path(place).expanduser().is_dir() for place in places)
 
 
 def is_safe(override: str) -> bool:

@@ -16,6 +16,7 @@ from cvae.runs.resume_arguments import (
     flags_of,
     is_safe,
     require_flags,
+    require_present_data,
     require_safe_overrides,
 )
 
@@ -67,6 +68,7 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     first = [_from(start, a) for a in first if not a.startswith(_OF_A_RESUME)]
     given, flags = separated(given)
     require_safe_overrides(first, given, folder)
+    require_present_data(first, given, folder)
     require_flags(_flags_of(plan), flags, folder)
     if any(flag.startswith("--cfg=") for flag in flags):
         raise InputError(
