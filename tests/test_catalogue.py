@@ -93,6 +93,13 @@ TRAIN = [
     (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
     (["prior=standard,gaussian"], ["gives several values to a single run; for a sweep, add -m"]),
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
+    (
+        ["prior.network.width=64"],
+        ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"],
+    ),
+    (["refit.components=3"], ["refit.components: refit has no option yet", "refit=NAME"]),
+    (["-m", "prior=null,mixture"], ["expected the name of an option"]),
+    (["-m", "prior=standard,mixture", "prior.componets=3"], ["prior.componets: no such key"]),
     (["--nonsense"], ["unrecognized arguments: --nonsense", "--hydra-help"]),
     (["latent_dim=2", "--config-dir", "nowhere", "seed=1"], ["nowhere", "not found"]),
     (["-m", "latent_dim=2,3", "--cfg", "job"], ["--cfg", "not allowed with"]),

@@ -106,8 +106,10 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    # A density, its KL, its NLL, and two contracts; where there is a browser, two exports as well.
-    assert re.search("20 passed|18 passed, 2 skipped", done.stdout), done.stdout
+    # Each is held to a density, a KL, an NLL, and to contracts; where there is a browser, to exports.
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None, done.stdout
+    assert int(passed[1]) >= 18, done.stdout
 
 
 # -- what they name ------------------------------------------------------------------------------

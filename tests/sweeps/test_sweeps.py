@@ -17,11 +17,13 @@ from hydra.plugins.launcher import Launcher
 
 from conftest import QUICK, SHORT, command, composed, cut_off, results, train
 from cvae.commands import main as cli
+from cvae.config.command_line import ordered
 from cvae.config.compose import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.runs.results import find_runs
 from cvae.runs.run_folder import RunFolder
+from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.job import _device
 from cvae.sweeps.launch import Job, _launch
 from cvae.sweeps.progress import count, duration
@@ -272,6 +274,47 @@ def test_a_killed_process_takes_no_other_job_with_it(tmp_path: Path) -> None:
     assert "a worker was killed" in (tmp_path / "b" / "failure.txt").read_text()
     with pytest.raises(InputError, match="launcher: it gave up with FileExistsError"):
         _launch(launcher, jobs, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "prior=mixture,vamp prior.components=3",
+            ["prior=mixture prior.components=3", "prior=vamp prior.components=3"],
+        ),
+        (
+            "prior=standard,mixture prior.components=3,5 seed=0",
+            [
+                "prior=standard seed=0",
+                *(f"prior=mixture prior.components={n} seed=0" for n in (3, 5)),
+            ],
+        ),
+        ("refit=null,mixture", ["refit=[]", "refit=mixture"]),
+        (
+            "refit=null,flow refit.steps=2 refit.width=8",
+            ["refit=[]", "refit=flow refit.steps=2 refit.width=8"],
+        ),
+        (
+            "prior=gaussian,mixture prior.network.width=8 +network@prior.network=mlp",
+            [
+                f"prior={name} prior.network.width=8 +network@prior.network=mlp"
+                for name in ("gaussian", "mixture")
+            ],
+        ),
+        (
+            "prior=flow,standard prior.misspelt=2",
+            ["prior=flow prior.misspelt=2", "prior=standard prior.misspelt=2"],
+        ),
+        ("prior='flow' seed=0,1", ["prior='flow' seed=0", "prior='flow' seed=1"]),
+    ],
+)
+def test_a_setting_goes_to_the_options_that_have_it(line: str, expected: list[str]) -> None:
+    overrides = OverridesParser.create().parse_overrides(ordered([*line.split(), "-m"])[:-1])
+    with composing():
+        points = Combinations(overrides).points
+        assert points == [point.split() for point in expected]
+        assert all(compose("train", point) for point in points if "misspelt" not in line)
 
 
 # -- searching ---------------------------------------------------------------------------------

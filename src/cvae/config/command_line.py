@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
 
 from cvae.config.compose import (
@@ -76,7 +76,8 @@ def ordered(arguments: Sequence[str]) -> list[str]:
         for name, value in given.items()
         if value not in (None, False)
     ]
-    return [*map(_with_quoted_path, overrides), *flags]
+    overrides = [_without_option(_with_quoted_path(override)) for override in overrides]
+    return [*_of_swept_options(overrides, flags), *flags]
 
 
 def separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -113,6 +114,41 @@ def _is_of_the_grammar(name: str, value: str) -> bool:
     return override.value() == value or (in_quotes and not Path(value).exists())
 
 
+def _without_option(override: str) -> str:
+    """Return an override whose group has no options where it said null, as Hydra writes none."""
+    key, equals, value = override.partition("=")
+    if key not in _MAY_BE_NULL:
+        return override
+    return f"{key}{equals}{re.sub(r'(?i)(?<![^,( ])null(?![^,) ])', '[]', value)}"
+
+
+def _of_swept_options(overrides: list[str], flags: list[str]) -> list[str]:
+    """Return the overrides of a sweep, its settings of swept options as sweeps of one value.
+
+    Hydra composes the sweep itself without what is swept, and would look for such a setting in
+    the option that is there by default.
+    """
+    if not is_sweep([*overrides, *flags]):
+        return overrides
+    parsed = parsed_overrides(overrides)
+    if len(parsed) < len(overrides):  # one has no value, and is refused later
+        return overrides
+    swept = [o.key_or_group for o in parsed if o.is_sweep_override() and is_group(o.key_or_group)]
+    return [
+        f"{o.key_or_group}=choice({text.partition('=')[2]})"
+        if o.key_or_group.partition(".")[0] in swept
+        and "." in o.key_or_group
+        and not (o.is_sweep_override() or o.is_add() or o.is_force_add() or o.is_delete())
+        else text
+        for text, o in zip(overrides, parsed, strict=True)
+    ]
+
+
+def is_group(key: str) -> bool:
+    """Whether a key is that of a group of options."""
+    return key.isidentifier() and (find("conf") / key).is_dir()
+
+
 def require_usable(arguments: Sequence[str]) -> None:
     """Refuse overrides that Hydra refuses without a word that helps.
 
@@ -127,14 +163,13 @@ def require_usable(arguments: Sequence[str]) -> None:
     if any(flag in arguments for flag in ("--help", "--shell-completion")):
         return
     several = is_sweep(arguments)
-    groups = [path.name for path in find("conf").iterdir() if path.is_dir()]
     for override in parsed_overrides(arguments):
         key, text = override.key_or_group, override.input_line
         if override.is_sweep_override() and not several:
             raise InputError(f"'{text}' gives several values to a single run; for a sweep, add -m")
         if override.is_sweep_override() and _ONE_FOR_ALL.fullmatch(key):
             raise InputError(f"'{text}': the jobs of a sweep share one {key}; give one value")
-        if (key in groups or "/" in key) and not _names_options(override):
+        if (is_group(key) or "/" in key) and not _names_options(override):
             raise InputError(f"'{text}': expected the name of an option, such as prior=gaussian")
 
 
@@ -147,9 +182,10 @@ def is_sweep(arguments: Sequence[str]) -> bool:
 
 
 def _names_options(override: Override) -> bool:
-    if override.is_delete() or override.is_sweep_override():
+    if override.is_delete():
         return True
     value = override.value()
-    return isinstance(value, str | list) or (
-        value is None and override.key_or_group in _MAY_BE_NULL
-    )
+    if override.is_sweep_override() and not isinstance(value, ChoiceSweep):
+        return True
+    several = value.list if isinstance(value, ChoiceSweep) else [value]
+    return all(isinstance(option, str | list | QuotedString) for option in several)

@@ -43,9 +43,13 @@ _NOT_IN_A_NAME = (
 def job_folder(number: int, overrides: Sequence[str]) -> str:
     """Return the name of a sweep's job: safe in a path, on the command line, and not too long."""
     kept = [o.partition("=") for o in overrides]
-    words = sorted(f"{key}-{value}" for key, _, value in kept if key not in _NOT_IN_A_NAME)
+    words = sorted(f"{key}-{_worded(value)}" for key, _, value in kept if key not in _NOT_IN_A_NAME)
     words = [word.rstrip("-") for word in words]  # of what is deleted, the key alone
     return re.sub(r"[^\w.+-]+", "-", "_".join([str(number), *words]))[:120]
+
+
+def _worded(value: str) -> str:
+    return "null" if value == "[]" else value  # of a group without an option
 
 
 def gpus(accelerator: str) -> int:
@@ -176,7 +180,7 @@ def given_value(arguments: Sequence[str], name: str) -> str | None:
         OverrideParseException: If an override is not of Hydra's grammar.
     """
     found = [o for o in parsed_overrides(arguments) if o.key_or_group == name]
-    if not found or found[-1].is_delete() or found[-1].value() is None:
+    if not found or found[-1].is_delete() or found[-1].value() in (None, []):
         return None
     return str(found[-1].value())
 

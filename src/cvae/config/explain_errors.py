@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from cvae.config.building import arguments, whole
+from cvae.config.command_line import is_group
 from cvae.errors import InputError, did_you_mean, short_of_memory
 from cvae.files import DISK_FULL
 
@@ -80,7 +81,23 @@ def _nearest_key(cause: OmegaConfBaseException) -> str:
         taken, _ = arguments(resolve_name(node["_target_"]))
         if cause.key in taken:
             return f"not set by default; to add it, write +{cause.full_key}=VALUE"
+    if not node and isinstance(node, DictConfig) and (where := _unset_group(str(cause.full_key))):
+        return where
     return f"no such key{did_you_mean(str(cause.key), [str(key) for key in node or {}])}"
+
+
+def _unset_group(full_key: str) -> str | None:
+    """Return why a group's node has no settings: it has no option, or is that of the group."""
+    *parents, group, key = full_key.split(".")
+    if not is_group(group):
+        return None
+    if not parents:
+        return f"{group} has no option yet; choose one as well, by {group}=NAME"
+    place = ".".join([*parents, group])
+    return (
+        f"{place} is the {group} that all parts share; set {group}.{key}, or give it one of its "
+        f"own as well, by +{group}@{place}=NAME"
+    )
 
 
 def _refused_by_the_system(error: OSError) -> str | None:

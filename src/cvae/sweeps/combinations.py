@@ -1,11 +1,15 @@
 """A sweep over every combination of what is swept: a search without a sampler."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
+from hydra import compose
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
+from cvae.config.command_line import is_group
 from cvae.errors import InputError
 
 
@@ -27,7 +31,9 @@ class Combinations:
                 values[key] = [key]  # whatever its value is
             else:
                 values[key] = [f"{key}={value}" for value in _values(override)]
-        self.points = [list(point) for point in product(*values.values())]
+        options = options_of(overrides)
+        every = [fitting(point, options) for point in product(*values.values())]
+        self.points = [list(point) for point in dict.fromkeys(map(tuple, every))]
         self.trials = len(self.points)
         self.proposed = False
 
@@ -80,3 +86,44 @@ def values_of(override: Override) -> list[str]:
             "pattern that no option's name fits"
         )
     return values
+
+
+def options_of(overrides: Sequence[Override]) -> dict[str, list[str]]:
+    """Return the options that a sweep gives to each group, as overrides."""
+    return {
+        override.key_or_group: [f"{override.key_or_group}={o}" for o in _values(override)]
+        for override in overrides
+        if override.is_discrete_sweep() and is_group(override.key_or_group)
+    }
+
+
+def fitting(point: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a job's overrides without the settings that only other options of its sweep have.
+
+    So `prior=standard,mixture prior.components=3` gives the mixtures their components.
+
+    Args:
+        point: The overrides.
+        options: The options that the sweep gives to each group, as overrides.
+    """
+    chosen = tuple(o for o in point if is_group(o.partition("=")[0]))
+
+    def fits(override: str) -> bool:
+        key = override.partition("=")[0]
+        group, _, setting = key.partition(".")
+        if not setting or group not in options or _has(chosen, key):
+            return True
+        others = (o for o in chosen if not o.startswith(f"{group}="))
+        return not any(_has((*others, option), key) for option in options[group])
+
+    return [override for override in point if fits(override)]
+
+
+def _has(options: tuple[str, ...], key: str) -> bool:
+    absent = object()
+    return OmegaConf.select(_composed(options), key, default=absent) is not absent
+
+
+@lru_cache(256)
+def _composed(options: tuple[str, ...]) -> DictConfig:
+    return compose("train", list(options))  # with the files that the command line gave Hydra

@@ -18,7 +18,7 @@ from lightning import Callback, LightningModule, Trainer
 from cvae.config.compose import Config, instantiate
 from cvae.errors import InputError, require_at_least
 from cvae.runs.run_folder import RunFolder
-from cvae.sweeps.combinations import values_of
+from cvae.sweeps.combinations import fitting, options_of, values_of
 from cvae.sweeps.resume_arguments import JOURNAL
 from cvae.training.module import MONITOR
 
@@ -82,6 +82,7 @@ class Search:
                     "values cannot be ranked; search under each of them in turn"
                 )
         self.fixed = [o.input_line for o in overrides if not o.is_sweep_override() and o.input_line]
+        self.options_of_groups = options_of(swept)
         grid = options["sampler"] is None
         self.space = {o.get_key_element(): _distribution(o, grid) for o in swept}
         self.grid: list[dict[str, Any]] = []
@@ -180,7 +181,8 @@ class Search:
 
     def _overrides(self, params: dict[str, Any], number: int) -> list[str]:
         chosen = [f"{key}={value}" for key, value in params.items()]
-        return [*self.fixed, *chosen, f"search.trial={number}"]
+        kept = fitting([*self.fixed, *chosen], self.options_of_groups)
+        return [*kept, f"search.trial={number}"]
 
 
 def require_of_space(params: dict[str, Any], space: dict[str, Any]) -> None:
