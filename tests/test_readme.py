@@ -106,7 +106,7 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    # Each is held to a density, a KL, an NLL, and to contracts; where there is a browser, to exports.
+    # A density, its KL, its NLL, two contracts; where there is a browser, exports as well.
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None, done.stdout
     assert int(passed[1]) >= 18, done.stdout

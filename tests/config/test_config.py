@@ -29,7 +29,7 @@ class Failing:
     ("error", "told"),
     [
         (RuntimeError("a cable\nis loose"), "RuntimeError: a cable"),
-        (MemoryError(), "MemoryError"),
+        (KeyError(), "KeyError"),
         (FileNotFoundError(2, "No such file", "x.png"), "'x.png': No such file"),
     ],
 )

@@ -248,14 +248,16 @@ def test_the_average_of_the_weights_is_torch_s(tmp_path: Path) -> None:
 )
 def test_threads_draw_what_one_would(overrides: str, mean: bool) -> None:
     model = model_of(overrides)
+    if overrides == "prior=flow":
+        for weight in model.prior.parameters():
+            weight.data.mul_(0.1)  # with larger ones, z of a flow is not finite
     state = torch.get_rng_state()
 
     def drawn(seed: int) -> torch.Tensor:
         return model.sample(n=2, rng=torch.Generator().manual_seed(seed), mean=mean)
 
     expected = [drawn(seed) for seed in range(8)]
-    if overrides != "prior=flow":  # which, with such weights, draws z that saturate every pixel
-        assert len({str(part.tolist()) for part in expected}) == 8
+    assert len({str(part.tolist()) for part in expected}) == 8
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(drawn, range(8)))
     assert all(map(torch.equal, expected, found))
