@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,6 @@ TRAIN = [
     (["resume=nowhere"], ["resume", "nowhere", "not the folder of a run"]),
     (["prior=standard,gaussian"], ["gives several values to a single run; for a sweep, add -m"]),
     (["network.activation._target_=torch.nn.Elu"], ["did you mean 'ELU'?"]),
-    (
-        ["prior.network.width=64"],
-        ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"],
-    ),
     (["refit.components=3"], ["refit.components: refit has no option yet", "refit=NAME"]),
     (["-m", "prior=null,mixture"], ["expected the name of an option"]),
     (["-m", "prior=standard,mixture", "prior.componets=3"], ["prior.componets: no such key"]),
@@ -109,6 +106,9 @@ TRAIN = [
     (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
     (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
 ]
+if version("hydra-core").startswith("1.3"):  # 1.4 sets it in the network that all parts share
+    said = ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"]
+    TRAIN.append((["prior.network.width=64"], said))
 NEVER_ENDS = ["trainer.max_epochs: the training might never end", "+trainer.max_time="]
 SHORT = "trainer.max_epochs=1"
 CSV = "logger._target_=lightning.pytorch.loggers.CSVLogger"

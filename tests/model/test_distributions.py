@@ -278,7 +278,6 @@ FAMILIES = [
     torch.distributions.Beta(torch.ones(3), 1.0),
     torch.distributions.StudentT(torch.ones(3)),
     torch.distributions.Exponential(torch.ones(3)),
-    torch.distributions.Laplace(torch.zeros(3), 1.0),
     torch.distributions.Cauchy(torch.zeros(3), 1.0),
     torch.distributions.Poisson(torch.full((9,), 5.0)),
     torch.distributions.Binomial(99, torch.full((9,), 0.5)),

@@ -162,6 +162,11 @@ STRANGE = [
     "callbacks.best.dirpath=/tmp",
     "callbacks.best.filename=../../outside",
     "launcher=submitit_local",
+    "+launcher@_global_=slurm",
+    "+callbacks@hydra.callbacks.x=default",
+    "+callbacks@_global_.hydra.callbacks=default",
+    "+hydra/launcher@x=joblib",
+    "+network@prior.network=../evil",
 ]
 
 
