@@ -52,7 +52,7 @@ priors: setup ## Train five priors for five minutes each, and report, forty minu
 benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
 	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)
 
-chaos: setup ## Kill fifty runs at random moments, five minutes; each, once resumed, has to end with the same bits
+chaos: setup ## Kill fifty commands, fill their disk, lock their folder, ten minutes; the same bits in the end
 	@$(BIN)/python experiments/chaos.py $(ARGS)
 
 demo: ## Open a page that writes numbers by hand, in your browser

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cvae
-from chaos import differing, outcome
 from conftest import SHORT, altered, composed, train
 from cvae.commands import main as cli
 from cvae.conditions import GivenCondition
@@ -32,6 +31,7 @@ from cvae.runs.add_evaluation import add_evaluation
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
+from same_bits import differing, outcome
 
 LINE = ["network.width=16", "~callbacks.progress", "trainer.max_epochs=3", "hydra.run.dir=run"]
 Call = Callable[..., tuple[int, str, str]]

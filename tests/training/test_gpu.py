@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 import cvae
-from chaos import differing, outcome
 from conftest import QUICK, SHORT, STEPS, built, composed, cut_off, results, train
 from cvae.commands import main as cli
 from cvae.training.module import TrainingModule
+from same_bits import differing, outcome
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,7 +13,6 @@ import torch
 from lightning import seed_everything
 from tensorboard.summary.writer import event_file_writer
 
-from chaos import differing, outcome
 from conftest import composed, cut_off, train
 from cvae.commands import main as cli
 from cvae.config.compose import find
@@ -21,6 +20,7 @@ from cvae.data.base import ShuffledBatches
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
+from same_bits import differing, outcome
 
 TINY = ["network.width=16", "~callbacks.progress", "optimizer.lr=0.01", "data.batch_size=256"]
 
