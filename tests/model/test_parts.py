@@ -236,7 +236,6 @@ def test_the_average_of_the_weights_is_torch_s(tmp_path: Path) -> None:
 # -- drawing -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mean", [True, False])
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -246,15 +245,15 @@ def test_the_average_of_the_weights_is_torch_s(tmp_path: Path) -> None:
         *("hierarchy=2", "prior=mixture prior.covariance=full"),
     ],
 )
-def test_threads_draw_what_one_would(overrides: str, mean: bool) -> None:
+def test_threads_draw_what_one_would(overrides: str) -> None:
     model = model_of(overrides)
-    if overrides == "prior=flow":
-        for weight in model.prior.parameters():
-            weight.data.mul_(0.1)  # with larger ones, z of a flow is not finite
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(0.3)  # else a flow's z saturate every pixel, or overflow
     state = torch.get_rng_state()
 
     def drawn(seed: int) -> torch.Tensor:
-        return model.sample(n=2, rng=torch.Generator().manual_seed(seed), mean=mean)
+        return model.sample(n=2, rng=torch.Generator().manual_seed(seed))
 
     expected = [drawn(seed) for seed in range(8)]
     assert len({str(part.tolist()) for part in expected}) == 8
@@ -263,4 +262,4 @@ def test_threads_draw_what_one_would(overrides: str, mean: bool) -> None:
     assert all(map(torch.equal, expected, found))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(5))))
-    assert torch.equal(model.sample(n=2, mean=mean), expected[5])  # as torch's own would
+    assert torch.equal(model.sample(n=2), expected[5])  # as torch's own would
