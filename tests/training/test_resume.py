@@ -186,10 +186,10 @@ def test_the_order_depends_on_the_seed_and_the_epoch() -> None:
 
 
 def test_a_run_killed_at_any_moment_ends_as_one_that_was_not() -> None:
-    command = [sys.executable, str(find("experiments") / "chaos.py"), "2"]
+    command = [sys.executable, str(find("experiments") / "chaos.py"), "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 of 2 runs ended with the same bits as the uninterrupted one" in done.stdout
+    assert "1 of 1 runs ended with the same bits as the uninterrupted one" in done.stdout
 
 
 def test_a_misspelt_monitor_ends_a_run_at_its_first_validation(tmp_path: Path) -> None:
