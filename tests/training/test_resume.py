@@ -184,10 +184,10 @@ def test_the_order_depends_on_the_seed_and_the_epoch() -> None:
 
 
 def test_a_run_killed_at_any_moment_ends_as_one_that_was_not() -> None:
-    command = [sys.executable, str(find("experiments") / "chaos.py"), "2"]
+    command = [sys.executable, str(find("experiments") / "chaos.py"), "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 of 2 runs ended with the same bits as the uninterrupted one" in done.stdout
+    assert "1 of 1 runs ended with the same bits as the uninterrupted one" in done.stdout
 
 
 WORST = ["callbacks.best.monitor=val/kl", "callbacks.best.mode=min"]  # of the untrained it is least
