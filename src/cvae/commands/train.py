@@ -46,14 +46,13 @@ def task(config: Config) -> None:
     """Run `cvae-train`, or one job of its sweep."""
     hydra = HydraConfig.get()
     run_dir = Path(hydra.runtime.output_dir)
+    folder = RunFolder(run_dir)
     if hydra.mode == RunMode.MULTIRUN:
-        plan = RunFolder(run_dir)
-        config = plan.read_plan() if plan.plan.is_file() else config
+        config = folder.read_plan() if folder.plan.is_file() else config
         attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
     if config["resume"] is not None:
         print(f"resumes {run_dir}: {shown(hydra.overrides.task)}", flush=True)
-    folder = RunFolder(run_dir)
     with _saying_how_to_resume(folder):
         model, metrics = fit(_prepared.pop(), run_dir)
     show(metrics, model)
