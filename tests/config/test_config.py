@@ -42,8 +42,12 @@ def test_an_error_of_a_constructor_says_its_reason(error: Exception, told: str) 
 
 
 PARTS = [group for group in GROUPS if group not in ("launcher", "search")]  # of a run
+SLOW = {("trainer", "ddp"): pytest.mark.slow}  # tests/training/test_devices.py trains with it
 EVERY_OPTION = [
-    (group, name) for group in PARTS if group != "experiment" for name in options(group)
+    pytest.param(group, name, marks=SLOW.get((group, name), ()), id=f"{group}={name}")
+    for group in PARTS
+    if group != "experiment"
+    for name in options(group)
 ]
 EXPERIMENTS = sorted(p.stem for p in (find("conf") / "experiment").glob("*.yaml"))
 
@@ -104,7 +108,7 @@ def iter_batches(data):
         yield data.on_after_batch_transfer(batch)
 
 
-@pytest.mark.parametrize(("group", "name"), EVERY_OPTION, ids=map("=".join, EVERY_OPTION))
+@pytest.mark.parametrize(("group", "name"), EVERY_OPTION)
 def test_every_option_keeps_the_contract(
     group: str,
     name: str,
@@ -127,8 +131,12 @@ def test_every_option_keeps_the_contract(
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_keeps_the_contract(
-    name: str, data_overrides: Callable[[list[str]], list[str]], tmp_path: Path
+    name: str,
+    data_overrides: Callable[[list[str]], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("cvae.training.refit._EPOCHS", 1)
     # Compiled networks have a test of their own, which takes a minute less.
     chosen = [f"experiment={name}", *SHORT, "compile=false"]
     keeps_the_contract(chosen + data_overrides(chosen), tmp_path)

@@ -50,7 +50,8 @@ def posterior(name: str) -> nn.Module:
 def prior(name: str, *overrides: str) -> nn.Module:
     torch.manual_seed(1)
     config = composed(f"prior={name}", "network.width=16", *overrides)["prior"]
-    builder = instantiate(config, **({"components": 4} if "components" in config else {}))
+    small = {"components": 4, "width": 16}
+    builder = instantiate(config, **{key: small[key] for key in small if key in config})
     known = {"posterior": posterior("gaussian"), "y_shape": Y}
     return completed(builder, **known)([X], L)
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,14 +108,26 @@ def test_flows_without_zuko_say_how_to_get_it(change: str, monkeypatch: pytest.M
 # -- refit ---------------------------------------------------------------------------------------
 
 
+REFITTED = [
+    *("prior=standard", "latent_dim=4", "network.width=64", "~callbacks.progress"),
+    "trainer.max_epochs=25",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_refits() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvae.training.refit._EPOCHS", 15)
+        yield
+
+
 @pytest.fixture(scope="module")
 def refitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run with a prior that moves too little with x, and the same run refitted."""
     folders = []
     for refit in ([], ["refit=mixture", "refit.components=3"]):
         folder = tmp_path_factory.mktemp("refit")
-        options = ["network.width=64", "trainer.max_epochs=25", "~callbacks.progress"]
-        train(composed("prior=standard", "latent_dim=4", *options, *refit), folder)
+        train(composed(*REFITTED, *refit), folder)
         folders.append(folder)
     return folders[0], folders[1]
 
@@ -156,11 +169,8 @@ def test_a_refit_raises_the_elbo_by_the_amount_it_reports(refitted: tuple[Path, 
 
 def test_a_finished_run_can_be_refitted(refitted: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(refitted[0], tmp_path / "run")
-    given = ["prior=standard", "latent_dim=4", "network.width=64", "trainer.max_epochs=25"]
-    config = composed(
-        *(*given, "~callbacks.progress", "refit=mixture", "refit.components=3"),
-        f"resume={tmp_path / 'run'}",
-    )
+    refit = ["refit=mixture", "refit.components=3", f"resume={tmp_path / 'run'}"]
+    config = composed(*REFITTED, *refit)
     prepare(config)
     _, metrics = train(config, tmp_path / "run")
     expected = json.loads((refitted[1] / "metrics.json").read_text())
@@ -175,8 +185,7 @@ def test_a_refit_starts_from_what_was_trained_however_often(
     shutil.copytree(refitted[1], run)
     first = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").unlink()  # as if killed before
-    given = ["prior=standard", "latent_dim=4", "network.width=64", "trainer.max_epochs=25"]
-    words = [*given, "~callbacks.progress", f"resume={run}"]
+    words = [*REFITTED, f"resume={run}"]
     again = composed(*words, "refit=mixture", "refit.components=3")
     assert {n: v for n, v in train(again, run)[1].items() if n != "seconds"} == {
         n: v for n, v in first.items() if n != "seconds"

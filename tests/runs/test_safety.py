@@ -6,7 +6,6 @@ import pickle
 import resource
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from cvae.runs.add_evaluation import add_evaluation
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
+from forked import Forked
 from same_bits import differing, outcome
 
 LINE = ["network.width=16", "~callbacks.progress", "trainer.max_epochs=3", "hydra.run.dir=run"]
@@ -335,12 +335,6 @@ def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # -- the disk and the world ------------------------------------------------------------------------
 
 
-def command(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
-    code = "from cvae.commands.main import train; train()"
-    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], text=True, **pipes)
-
-
 def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "metrics.json"
     write_whole(path, "before")
@@ -436,27 +430,34 @@ def test_a_clock_that_is_set_back_disorders_no_curve(
     assert [tag for tag in trained if one["curves"][tag] != other["curves"][tag]] == []
 
 
-def test_a_closed_terminal_loses_nothing(call: Call) -> None:
-    assert call(cli.train, *LINE[:-1], "hydra.run.dir=whole", "trainer.max_epochs=12")[0] == 0
-    run = command(*LINE, "trainer.max_epochs=12")
+def trained(monkeypatch: pytest.MonkeyPatch, *arguments: str, out: int | None = None) -> Forked:
+    """A training in a process of its own."""
+    monkeypatch.setattr("sys.argv", ["cvae-train", *arguments])
+    return Forked(cli.train, out)
+
+
+def test_a_closed_terminal_loses_nothing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = [*LINE[:-1], "trainer.max_epochs=6"]
+    assert call(cli.train, *line, "hydra.run.dir=whole")[0] == 0
+    run = trained(monkeypatch, *line, "hydra.run.dir=run")
     while not Path("run/checkpoints/last.ckpt").exists():
-        assert run.poll() is None, run.communicate()
-        time.sleep(0.05)
-    run.send_signal(signal.SIGHUP)
-    _, err = run.communicate()
-    assert run.returncode == -signal.SIGHUP, err
-    assert "Traceback" not in err
+        assert not run.ended(), run.wait()
+        time.sleep(0.01)
+    run.send(signal.SIGHUP)
+    status, printed = run.wait()
+    assert status == -signal.SIGHUP, printed
+    assert "Traceback" not in printed
     assert call(cli.train, "resume=run")[0] == 0
     assert differing(outcome(Path("whole")), outcome(Path("run"))) == []
 
 
-def test_output_that_nobody_reads_ends_a_run_quietly() -> None:
+def test_output_that_nobody_reads_ends_a_run_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    run = command(*LINE, "trainer.max_epochs=1", stdout=writer)
+    run = trained(monkeypatch, *LINE, "trainer.max_epochs=1", out=writer)
     os.close(writer)
-    _, err = run.communicate()
-    assert run.returncode in (1, 128 + signal.SIGPIPE)  # as rich has it, and as we have
+    status, err = run.wait()
+    assert status in (1, 128 + signal.SIGPIPE)  # as rich has it, and as we have
     assert "BrokenPipe" not in err
     assert Path("run/metrics.json").exists()
 

@@ -30,6 +30,7 @@ from cvae.sweeps.progress import count, duration
 from cvae.sweeps.resume_arguments import with_sweep_arguments
 from cvae.sweeps.search import Search
 from cvae.training.module import TrainingModule
+from forked import Forked
 
 DONE = '{"val/elbo": -1.0, "epochs": 1, "seconds": 2.0}'
 """The metrics of a finished run."""
@@ -188,14 +189,15 @@ def test_a_resumed_sweep_keeps_its_settings(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
 def test_a_sweep_that_was_asked_to_stop_can_be_resumed(
-    call, whole: Path, number: signal.Signals
+    call, whole: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = ["-m", *QUICK, "latent_dim=2,3,4", "hydra.sweep.dir=s"]
-    process = command(*line)
+    monkeypatch.setattr("sys.argv", ["cvae-train", *line])
+    process = Forked(cli.train)
     wait_for("s/1_*/checkpoints/last.ckpt")
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    process.send(number)
+    status, out = process.wait()
+    assert status == 128 + number
     assert "resume it: cvae-train sweep.resume=s" in out
     assert "Traceback" not in out
     assert call(cli.train, "sweep.resume=s")[0] == 0
@@ -336,14 +338,14 @@ SPACE = ["latent_dim=2,8", "optimizer.lr=tag(log,interval(1e-4,1e-1))"]
 def test_a_search_cut_off_proposes_what_it_would_have(
     call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = ["-m", *QUICK, *SPACE, "search=tpe", "search.trials=4"]
+    line = ["-m", *QUICK, *SPACE, "search=tpe", "search.trials=3", "trainer.max_epochs=2"]
     status, out, _ = call(cli.train, *line, "hydra.sweep.dir=whole")
     assert status == 0
-    assert "sweep: 4 of 4 done" in out
+    assert "sweep: 3 of 3 done" in out
     with monkeypatch.context() as patch:
-        cut_off(patch, epoch=2, batch=1, after=2)
+        cut_off(patch, epoch=1, batch=1, after=1)
         assert call(cli.train, *line, "hydra.sweep.dir=cut")[0] == 1
-    assert len(results(Path("cut"))) == 2
+    assert len(results(Path("cut"))) == 1
     assert call(cli.train, *line, "sweep.resume=cut")[0] == 0
     assert searched(Path("cut")) == searched(Path("whole"))
     assert list(results(Path("cut")).values()) == list(results(Path("whole")).values())
@@ -458,9 +460,9 @@ def test_jobs_that_share_a_machine_share_its_gpus(
     ("name", "jobs"), [("prior_likelihood_latent", 12), ("latent_size", 18), ("seeds", 10)]
 )
 def test_named_sweeps(call, monkeypatch: pytest.MonkeyPatch, name: str, jobs: int) -> None:
-    made = []
+    made: list[dict] = []
     monkeypatch.setattr(
-        "cvae.commands.train.attempt", lambda train, config, folder, sharing: made.append(config)
+        "cvae.sweeps.launch._launch", lambda _, jobs, __: made.extend(job.config for job in jobs)
     )
     status, out, _ = call(cli.train, f"sweeps={name}", "trainer.max_epochs=3")
     assert (status, len(made)) == (1, jobs)  # nothing was trained
@@ -489,26 +491,22 @@ def test_a_job_is_what_was_planned_whatever_becomes_of_the_files(
     assert made == [(3, 0), (3, 1)]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"latent_dim": 5}, ["latent_dim: job 1", "planned with 5", "say 2 now"]),
-        ({"network": {"width": 3}}, ["network.width: job 1", "say 16 now"]),
-        ({"added": {"x": 1}}, ["added.x: job 1", "planned with 1", "say None now"]),
-    ],
-)
-def test_a_sweep_is_not_resumed_with_other_settings(
-    call, monkeypatch: pytest.MonkeyPatch, change: dict, words: list[str]
-) -> None:
-    monkeypatch.setattr("cvae.commands.train.attempt", lambda *args, **kwargs: None)
+def test_a_sweep_is_not_resumed_with_other_settings(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvae.sweeps.launch._launch", lambda *_: None)
     assert call(cli.train, "-m", "seed=0,1", "latent_dim=2", *SHORT, "hydra.sweep.dir=s")[0] == 1
     (folder,) = Path("s").glob("1_*")
     plan = RunFolder(folder)
     stored = plan.read_plan()
-    plan.write_plan({**stored, **change})
-    status, _, err = call(cli.train, "sweep.resume=s")
-    assert (status, err.count("\n")) == (2, 1)
-    assert all(word in err for word in words), err
+    changes: list[tuple[dict, list[str]]] = [
+        ({"latent_dim": 5}, ["latent_dim: job 1", "planned with 5", "say 2 now"]),
+        ({"network": {"width": 3}}, ["network.width: job 1", "say 16 now"]),
+        ({"added": {"x": 1}}, ["added.x: job 1", "planned with 1", "say None now"]),
+    ]
+    for change, words in changes:
+        plan.write_plan({**stored, **change})
+        status, _, err = call(cli.train, "sweep.resume=s")
+        assert (status, err.count("\n")) == (2, 1), change
+        assert all(word in err for word in words), err
     plan.write_plan({**stored, "threads": 7})  # which may change
     assert call(cli.train, "sweep.resume=s")[0] == 1
     folder.rename("s/7_seed-7")

@@ -2,8 +2,6 @@
 
 import itertools
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,14 @@ import torch
 from lightning import seed_everything
 from tensorboard.summary.writer import event_file_writer
 
+import chaos
 from conftest import composed, cut_off, train
 from cvae.commands import main as cli
-from cvae.config.compose import find
 from cvae.data.base import ShuffledBatches
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
+from forked import Forked
 from same_bits import differing, outcome
 
 TINY = ["network.width=16", "~callbacks.progress", "optimizer.lr=0.01", "data.batch_size=256"]
@@ -69,6 +68,7 @@ def test_a_run_cut_off_ends_as_one_that_was_not(
     epoch: int,
     batch: int,
 ) -> None:
+    monkeypatch.setattr("cvae.training.refit._EPOCHS", 2)
     line = [*TINY, "trainer.max_epochs=5", *overrides]
     train(composed(*line), tmp_path / "whole")
     with monkeypatch.context() as patch:
@@ -183,11 +183,13 @@ def test_the_order_depends_on_the_seed_and_the_epoch() -> None:
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
 
 
-def test_a_run_killed_at_any_moment_ends_as_one_that_was_not() -> None:
-    command = [sys.executable, str(find("experiments") / "chaos.py"), "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 of 1 runs ended with the same bits as the uninterrupted one" in done.stdout
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["chaos.py", "1"])
+    status, printed = Forked(chaos.main).wait()
+    assert status == 0, printed
+    assert "1 of 1 runs ended with the same bits as the uninterrupted one" in printed
 
 
 WORST = ["callbacks.best.monitor=val/kl", "callbacks.best.mode=min"]  # of the untrained it is least
