@@ -347,11 +347,11 @@ def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Any:
-    """A file system of seven hundred kilobytes."""
+    """A file system of 450 kilobytes."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)],
+        ["mount", "-t", "tmpfs", "-o", "size=450k", "tmpfs", str(disk)],
         check=False,
         capture_output=True,
     )
@@ -371,7 +371,8 @@ def test_a_full_disk_is_reported_and_complete_files_are_kept(call: Call, small_d
     assert kept["epoch"] > 0
     assert not list((small_disk / "run").rglob("*.part"))
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    assert call(cli.train, f"resume={small_disk / 'run'}")[0] == 0
+    further = f"trainer.max_epochs={kept['epoch'] + 3}"
+    assert call(cli.train, f"resume={small_disk / 'run'}", further)[0] == 0
 
 
 def test_a_read_only_folder_is_reported(call: Call, small_disk: Path) -> None:
