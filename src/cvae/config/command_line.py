@@ -130,18 +130,16 @@ def _of_swept_options(overrides: list[str], flags: list[str]) -> list[str]:
     """
     if not is_sweep([*overrides, *flags]):
         return overrides
-    parsed = parsed_overrides(overrides)
-    if len(parsed) < len(overrides):  # one has no value, and is refused later
-        return overrides
+    parsed = parsed_overrides(overrides)  # of those that have a value
     swept = [o.key_or_group for o in parsed if o.is_sweep_override() and is_group(o.key_or_group)]
-    return [
-        f"{o.key_or_group}=choice({text.partition('=')[2]})"
+    changed = {
+        str(o.input_line): f"{o.key_or_group}=choice({str(o.input_line).partition('=')[2]})"
+        for o in parsed
         if o.key_or_group.partition(".")[0] in swept
         and "." in o.key_or_group
         and not (o.is_sweep_override() or o.is_add() or o.is_force_add() or o.is_delete())
-        else text
-        for text, o in zip(overrides, parsed, strict=True)
-    ]
+    }
+    return [changed.get(text, text) for text in overrides]
 
 
 def is_group(key: str) -> bool:
