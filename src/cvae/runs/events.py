@@ -3,6 +3,7 @@
 This is all of the program that knows how TensorBoard names its files and reads them back.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ def curve(folder: Path, tag: str) -> Mapping[int, float]:
         InputError: If an event file is damaged in a way that TensorBoard does not pass over.
     """
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of a run that was resumed
     try:
         events.Reload()
     except OSError:
