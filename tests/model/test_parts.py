@@ -167,12 +167,19 @@ def test_a_refit_raises_the_elbo_by_the_amount_it_reports(refitted: tuple[Path, 
     assert torch.corrcoef(torch.stack((found.flatten(), centres.flatten())))[0, 1] > 0.8
 
 
-def test_a_finished_run_can_be_refitted(refitted: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_finished_run_can_be_refitted(
+    refitted: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("cvae.evaluation.left._SILENCE", 0.0)
     shutil.copytree(refitted[0], tmp_path / "run")
     refit = ["refit=mixture", "refit.components=3", f"resume={tmp_path / 'run'}"]
     config = composed(*REFITTED, *refit)
     prepare(config)
     _, metrics = train(config, tmp_path / "run")
+    assert "1 of 15 epochs of the refit after" in capsys.readouterr().err
     expected = json.loads((refitted[1] / "metrics.json").read_text())
     for name in ("test/elbo", "refit/before", "refit/after", "epochs"):
         assert metrics[name] == expected[name], name

@@ -20,6 +20,7 @@ from cvae.batch import Batch
 from cvae.config.building import build_parts, single_device_trainer
 from cvae.config.compose import Config
 from cvae.data.base import ImageData
+from cvae.evaluation.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.runs.checkpoint import KEY, read
@@ -94,6 +95,10 @@ class _Fit(LightningModule):
         self.best: dict[str, Tensor] = {}
         self.lowest = math.inf
         self.total, self.images = 0.0, 0
+        self.left = Left("epochs of the refit", _EPOCHS)
+
+    def on_train_epoch_end(self) -> None:
+        self.left.done()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._cross_entropy(batch, _DRAWS).mean()
