@@ -478,6 +478,21 @@ def test_named_sweeps(call, monkeypatch: pytest.MonkeyPatch, name: str, jobs: in
     assert len({json.dumps(config) for config in made}) == jobs
 
 
+def test_a_named_sweep_gives_a_setting_to_the_options_that_have_it(
+    call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("own/sweeps").mkdir(parents=True)
+    swept = {"prior": "standard,mixture", "prior.components": "3,5"}
+    text = yaml.safe_dump({"hydra": {"sweeper": {"params": swept}}})
+    Path("own/sweeps/mine.yaml").write_text(f"# @package _global_\n{text}")
+    made: list[dict] = []
+    monkeypatch.setattr(
+        "cvae.sweeps.launch._launch", lambda _, jobs, __: made.extend(job.config for job in jobs)
+    )
+    assert call(cli.train, "--config-dir", "own", "sweeps=mine", *SHORT)[0] == 1  # not trained
+    assert [config["prior"].get("components") for config in made] == [None, 3, 5]
+
+
 # -- the plan ------------------------------------------------------------------------------------
 
 
