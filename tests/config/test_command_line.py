@@ -70,6 +70,12 @@ def test_flags_may_stand_anywhere(line: str, flags: list[str]) -> None:
     assert arguments[len(overrides) :] == flags
 
 
+def test_settings_of_swept_options_are_swept_beside_what_is_deleted() -> None:
+    line = "~callbacks.progress prior=mixture,vamp prior.components=3 -m"
+    expected = ["~callbacks.progress", "prior=mixture,vamp", "prior.components=choice(3)"]
+    assert ordered(line.split()) == [*expected, "--multirun"]
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

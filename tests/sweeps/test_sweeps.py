@@ -286,13 +286,6 @@ def test_a_killed_process_takes_no_other_job_with_it(tmp_path: Path) -> None:
             ["prior=mixture prior.components=3", "prior=vamp prior.components=3"],
         ),
         (
-            "~callbacks.progress prior=mixture,vamp prior.components=3",
-            [
-                f"~callbacks.progress prior={name} prior.components=3"
-                for name in ("mixture", "vamp")
-            ],
-        ),
-        (
             "prior=standard,mixture prior.components=3,5 seed=0",
             [
                 "prior=standard seed=0",
