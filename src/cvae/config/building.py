@@ -57,7 +57,7 @@ def _check_node(path: str, node: Config) -> None:
                 f"{path}.{key}: {node['_target_']} takes no such argument{did_you_mean(key, known)}"
             )
         expected = known.get(key, Any)
-        if isinstance(value, Mapping | list) or _is_a(value, expected):
+        if _fits(value, expected):
             continue
         words = [word for word in get_args(expected) if isinstance(word, str)]
         name = "a known word" if words else inspect.formatannotation(expected)
@@ -72,6 +72,16 @@ def _check_node(path: str, node: Config) -> None:
 def whole(value: object) -> str:
     """Return how a search takes whole numbers, where a fraction was refused; else nothing."""
     return "; a search takes whole ones from int(interval(A,B))" if type(value) is float else ""
+
+
+def _fits(value: object, expected: Any) -> bool:
+    """Whether an argument may have a value of the configuration; what it builds is not known."""
+    if isinstance(value, Mapping):
+        return "_target_" in value or _is_a(value, expected)
+    if isinstance(value, list):
+        builds = any(isinstance(part, Mapping) for part in value)
+        return builds or _is_a(value, expected) or _is_a(tuple(value), expected)
+    return _is_a(value, expected)
 
 
 def _is_a(value: object, expected: Any) -> bool:
