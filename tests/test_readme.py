@@ -99,7 +99,7 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
     (conf / "prior" / "laplace.yaml").write_text(block("yaml", "LaplacePrior"))
     (model / "networks" / "residual_mlp.py").write_text(block("python", "class ResidualMLP"))
     (conf / "network" / "residual_mlp.yaml").write_text(block("yaml", "ResidualMLP"))
-    status, printed = Forked(partial(tested_anew, tmp_path, "laplace or residual_mlp")).wait()
+    status, printed = Forked(partial(run_anew, tmp_path, "laplace or residual_mlp")).wait()
     assert status == 0, printed
     # A density, its KL, its NLL, two contracts; where there is a browser, exports as well.
     passed = re.search(r"(\d+) passed", printed)
@@ -107,7 +107,7 @@ def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path:
     assert int(passed[1]) >= 18, printed
 
 
-def tested_anew(repository: Path, which: str) -> None:
+def run_anew(repository: Path, which: str) -> None:
     """Run tests of another repository, whose modules take the place of ours."""
     ours = ("cvae", "hydra_plugins", "conftest", "forked", "test_", "tests")
     for name in [name for name in sys.modules if name.startswith(ours)]:
