@@ -55,8 +55,8 @@ def record(run_dir: Path) -> str:
     config, model, sizes = stored.config, stored.model(), stored.sizes
     nats_of = model.generator.likelihood.nats_of
     data, pixels = config["data"]["_target_"].rpartition(".")[2], PIXELS[config["data"]["binarize"]]
-    if model.condition.y_shape != sizes.image_shape:
-        pixels += f", {math.prod(model.condition.y_shape)} of {math.prod(sizes.image_shape)} hidden"
+    if model.condition.y_shape != sizes.y.shape:
+        pixels += f", {math.prod(model.condition.y_shape)} of {math.prod(sizes.y.shape)} hidden"
     shown = ["data.root=DIR" if o.startswith("data.root=") else o for o in overrides]
     kept = {
         "command": shlex.join(["cvae-train", *(o for o in shown if not o.startswith(PRIVATE))]),

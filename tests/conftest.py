@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cvae.batch import Sizes
+from cvae.batch import Support
 from cvae.config.building import build_datamodule, build_model
 from cvae.config.compose import Config, find, resolved
 from cvae.data import mnist
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.evaluation import judge
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes, Target
+from cvae.kinds.categories import LabelMap
+from cvae.kinds.counts import Counts
+from cvae.kinds.table import Column, Table
 from cvae.model.cvae import CVAE
 from cvae.training.fit import Trained, fit
 from cvae.training.module import TrainingModule, build_training_module
@@ -88,23 +94,81 @@ def train(config: Config, folder: Path, *further: Any, **how: Any) -> Trained:
 PARTS = ("prior", "posterior", "likelihood", "network", "objective")
 STEPS = [
     "hierarchy=2",
+    *("data=vectors", "data=sequences", "data=tokens"),
     *(f"{group}={name}" for group in PARTS for name in options(group)),
 ]
 
 
-def built(*overrides: str) -> tuple[ImageData, TrainingModule]:
-    config = composed("network.width=8", *overrides)
+DATA_FOR = {
+    "categorical": "label_maps",
+    "mixed": "table",
+    "negative_binomial": "counts",
+    "poisson": "counts",
+}
+"""What the likelihoods need that are no distributions over images."""
+
+
+def written_own_data(folder: Path) -> dict[str, list[str]]:
+    """A small file for each kind of y but images, in a folder; what says so, by the option."""
+    rng = np.random.default_rng(0)
+    ages, sexes = rng.integers(20, 90, 60), np.array(["f", "m"])[np.arange(60) % 2]
+    found = {}
+    for kind, y in {
+        "vectors": rng.random((60, 4)) * 50,
+        "sequences": rng.standard_normal((60, 6, 2)),
+        "label_maps": rng.integers(0, 3, (60, 9, 7)),
+        "tokens": rng.integers(0, 5, (60, 8)),
+        "counts": rng.poisson(3, (60, 5)),
+    }.items():
+        np.savez(folder / kind, y=y, **{"x.age": ages + 0.5, "x.sex": sexes})
+        found[kind] = [f"data.path={folder / kind}.npz"]
+    rows = [f"{age},{sex},{age / 7},{age % 5}" for age, sex in zip(ages, sexes, strict=True)]
+    (folder / "table.csv").write_text("\n".join(["age,sex,height,visits", *rows]))
+    found["table"] = [f"data.path={folder / 'table.csv'}", "data.x=[age]"]
+    found["table"] += ["data.y=[sex,height,visits]"]
+    return found
+
+
+def built(*overrides: str) -> tuple[PairData, TrainingModule]:
+    """Data and an untrained model; data of other kinds than images are written to this folder."""
+    chosen = {f"likelihood={name}": f"data={kind}" for name, kind in DATA_FOR.items()}
+    line = [*(chosen[one] for one in overrides if one in chosen), *overrides]
+    for kind, further in written_own_data(Path.cwd()).items():
+        line += further if f"data={kind}" in line else []
+    config = composed("network.width=8", *line)
     data = build_datamodule(config)
     data.setup("fit")
     return data, build_training_module(config, data.sizes)
 
 
+SERVED: dict[Support, Target] = {
+    Support.CATEGORIES: LabelMap((9, 7), categories=3),
+    Support.COUNTS: Counts((4,), average=(1.0, 0.5, 2.0, 9.0)),
+    Support.MIXED: Table(
+        (4,),
+        described=(
+            Column("height", "real"),
+            Column("children", "count"),
+            Column("smokes", "binary"),
+            Column("town", "category", ("A", "B", "C")),
+        ),
+    ),
+}
+"""A y for each likelihood that is no distribution over images."""
+
+
+def target_for(config: Config, shape: tuple[int, int, int]) -> Target:
+    """A y that a configuration's likelihood is a distribution over: an image where it can be."""
+    support = resolve_name(config["likelihood"]["_target_"]).support
+    return ImageKind(shape) if Support.BINARY in support else SERVED[support]
+
+
 def model_of(*overrides: str, shape: tuple[int, int, int] = (1, 9, 7)) -> CVAE:
     """An untrained model whose weights are large enough for every number to matter."""
-    gaussian = ["likelihood=gaussian"] if "likelihood.scale=per_pixel" in overrides else []
+    gaussian = ["likelihood=gaussian"] if "likelihood.scale=per_element" in overrides else []
     config = composed("network.width=8", *gaussian, *" ".join(overrides).split())
     torch.manual_seed(0)
-    model = build_model(config, Sizes(shape, 3))
+    model = build_model(config, Sizes(target_for(config, shape), 3))
     for weight in model.parameters():
         nn.init.normal_(weight, std=0.5)
     return model.eval()

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from cvae.batch import Sizes
 from cvae.conditions import LabelCondition
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.gaussian import GaussianLikelihood
 from cvae.model.posteriors.gaussian import GaussianPosterior
@@ -45,13 +46,13 @@ class LinearGaussian:
         self.u, self.b = torch.randn(6, X).double(), torch.randn(6).double()
         self.posterior_shift = 0.0
         self.model = TrainingModule(
-            LabelCondition(Sizes(Y_SHAPE, X)),
+            LabelCondition(Sizes(ImageKind(Y_SHAPE), X)),
             GaussianPrior([(X,)], L, lambda *_: Map(self._prior)),
             GaussianPosterior([(X,), Y_SHAPE], L, lambda *_: Map(self._posterior)),
             Generator(
                 (X,),
                 L,
-                Y_SHAPE,
+                ImageKind(Y_SHAPE),
                 partial(GaussianLikelihood, scale=SIGMA),
                 lambda *_: Map(self._generator),
             ),

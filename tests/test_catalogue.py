@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from conftest import altered, composed
-from cvae.batch import Sizes
 from cvae.commands import main as cli
 from cvae.config.building import build_model
 from cvae.data.mnist import MNIST
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.runs.checkpoint import KEY, POSITION
 
 TRAIN = [
@@ -28,7 +29,7 @@ TRAIN = [
         ["likelihood=zzz"],
         [
             "likelihood: no such option 'zzz'",
-            "bernoulli, continuous_bernoulli, cross_entropy, discretized_logistic, gaussian",
+            "known are bernoulli, categorical, continuous_bernoulli, cross_entropy, discretized",
         ],
     ),
     (["experiment=mnits"], ["experiment: no such option 'mnits'", "'mnist'"]),
@@ -66,7 +67,7 @@ TRAIN = [
     (["data.split_seed=99999999999"], ["data.split_seed: expected a whole number from 0"]),
     (
         ["data.val_fraction=0.001"],
-        ["0.001 of 1437 images", "another data.val_fraction"],
+        ["0.001 of 1437 items", "another data.val_fraction"],
     ),
     (["network.activation=relu"], ["network.activation: expected a builder", "torch.nn.ELU"]),
     (["network.activation._target_=torch.relu"], ["network.activation._target_", "torch.nn."]),
@@ -265,19 +266,19 @@ FILES = [
     (["data=arrays", "data.path=text.npz"], ["text.npz' cannot be read as numpy's .npz"]),
     (["data=arrays", "data.path=cut.npz"], ["cut.npz' cannot be read as numpy's .npz"]),
     (["data=arrays", "data.path=no_y.npz"], ["array 'y' of 'no_y.npz' is missing"]),
-    (["data=arrays", "data.path=dark.npz"], ["array 'y' of 'dark.npz' has pixels from -1"]),
+    (["data=arrays", "data.path=dark.npz"], ["array 'y' of 'dark.npz'", "it has pixels from -1"]),
     (["data=arrays", "data.path=short.npz"], ["array 'x' of 'short.npz' has shape (9,)"]),
-    (["data=arrays", "data.path=nan.npz"], ["array 'y' of 'nan.npz' holds NaN"]),
+    (["data=arrays", "data.path=nan.npz"], ["array 'y' of 'nan.npz'", "it holds NaN"]),
     (["data=arrays", "data.path=locked.npz"], ["locked.npz' cannot be read", "is encrypted"]),
     (
         ["data=folder", "data.root=classes", "data.size=1000000"],
         ["data.size: 2 images of 1000000x1000000 pixels take", "choose a smaller size"],
     ),
     (["data=folder", "data.root=nowhere"], ["data.root: 'nowhere' is not a folder"]),
-    (["data=folder", "data.root=pictures"], ["'pictures' has 0 folders of images"]),
+    (["data=folder", "data.root=pictures"], ["'pictures' holds no images"]),
     (["data=mnist", "data.root=torn", "data.download=false"], ["torn/MNIST/raw' are damaged"]),
     (["data=mnist", "data.root=text.npz"], ["text.npz", "Not a directory"]),
-    (["condition=image"], ["condition"]),
+    (["condition=given"], ["condition"]),
     (["condition=quadrants", "condition.visible=5"], ["condition"]),
     (["resume=empty_run"], ["resume: ", "empty_run' is not the folder of a run"]),
     (["resume=torn_run"], ["last.ckpt' is damaged"]),
@@ -332,7 +333,7 @@ def bad_files(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def ask_for_quadrants(contents: dict[str, Any]) -> None:
     config = composed("condition=quadrants", "network.width=8")
-    contents["state_dict"] = build_model(config, Sizes((1, 8, 8), 10)).state_dict()
+    contents["state_dict"] = build_model(config, Sizes(ImageKind((1, 8, 8)), 10)).state_dict()
     contents[KEY]["config"] = config
 
 

@@ -13,6 +13,7 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from conftest import GROUPS, SHORT, composed, options, train
+from cvae.config.command_line import ordered
 from cvae.config.compose import composing
 from cvae.training.prepare import prepare
 from forked import Forked
@@ -81,11 +82,24 @@ def test_a_model_can_be_built_without_a_trainer() -> None:
 
 def test_its_own_data_can_be_trained_on(tmp_path: Path) -> None:
     exec(block("python", "np.savez"), {})
-    command = block("sh", "data.path=discs.npz").split()[1:]
-    config = composed(*command, *SHORT)
+    lines = block("sh", "data.path=mine.npz").splitlines()
+    _, *line = shlex.split(next(one for one in lines if "mine.npz" in one), comments=True)
+    config = composed(*(one for one in line if not one.startswith("hydra.")), *SHORT)
     prepare(config)
     _, metrics = train(config, tmp_path / "run")
     assert metrics["test/elbo"] < 0
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in COMMANDS if "data.path=experiments/own_data/" in line]
+)
+def test_its_lines_for_each_kind_of_y_are_ready_to_train(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)  # which a preparation leaves as it is
+    config = composed(*ordered(shlex.split(line)[1:]), *SHORT)
+    found = prepare(config)
+    assert len(found.data.train_set) > 0
 
 
 def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path: Path) -> None:
@@ -137,7 +151,7 @@ def test_their_commands_have_such_options(line: str) -> None:
     command, *arguments = shlex.split(line, comments=True)
     if command == "cvae-report":
         arguments[0] = f"dir={arguments[0]}"
-    given = [argument for argument in arguments if argument != "-m"]
+    given = ordered([argument for argument in arguments if argument != "-m"])
     one_job = [
         override.input_line
         if not override.is_sweep_override()

@@ -5,9 +5,9 @@ from time import perf_counter
 import torch
 from rivals import CLASSES, FORWARD, product_rate
 
-from cvae.batch import Sizes
 from cvae.config.building import build_model
 from cvae.config.compose import resolved
+from cvae.kinds import Image, Sizes
 from cvae.model.cvae import CVAE
 
 SAMPLES, IMAGES = 1000, 100
@@ -17,7 +17,7 @@ DIGITS, SINGLE = 10_000, 100
 def network(compiled: bool = False) -> CVAE:
     """Return the seed's network as the framework builds it, untrained."""
     config = resolved("train", ["experiment=roeder2018_cvae"])
-    model = build_model(config, Sizes((1, 28, 28), CLASSES)).eval()
+    model = build_model(config, Sizes(Image((1, 28, 28)), CLASSES)).eval()
     if compiled:
         model.compile_parts()
     return model

@@ -1,6 +1,7 @@
 """The types that pass from the data to the model."""
 
-from enum import IntEnum
+from collections.abc import Callable
+from enum import Flag
 from typing import NamedTuple
 
 from torch import Tensor
@@ -11,7 +12,8 @@ Shape = tuple[int, ...]
 class Batch(NamedTuple):
     """B pairs of a condition and its target.
 
-    `x` is the condition, (B, *x_shape); `y` the target, (B, *y_shape), pixels in [0, 1].
+    `x` is the condition, (B, *x_shape), and `y` the target, (B, *y_shape), both in their own units:
+    pixels in [0, 1], classes one-hot in x and by number in y. A value of y that is missing is NaN.
     """
 
     x: Tensor
@@ -21,46 +23,37 @@ class Batch(NamedTuple):
 class Items(NamedTuple):
     """N items of a data set, before a condition makes pairs of them.
 
-    `images` (N, C, H, W); `labels`, the class of each image, (N,), all 0 if there are no classes;
-    `given`, the condition that comes with each image, (N, *given_shape), empty if there is none.
+    `y`, the targets, (N, ...); `labels`, the class of each, (N,), all 0 if there are no classes;
+    `given`, the parts of the condition that comes with each, (N, ...) each; none if there is none.
     """
 
-    images: Tensor
+    y: Tensor
     labels: Tensor
-    given: Tensor
+    given: tuple[Tensor, ...] = ()
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> "Items":
+        """Return the items with every tensor of them changed by a function."""
+        return Items(function(self.y), function(self.labels), tuple(map(function, self.given)))
 
 
-class Sizes(NamedTuple):
-    """Shapes and classes of a data set's items: enough to build a model for them."""
-
-    image_shape: Shape
-    """(C, H, W) of the images."""
-    num_classes: int
-    """Number of classes; 1 if there are none."""
-    given_shape: Shape = (0,)
-    """Shape of the condition that comes with each image; (0,) if there is none."""
-    class_names: tuple[str, ...] = ()
-    """Name of each class; empty if classes are named by their numbers."""
-    levels: int = 256
-    """Number of grey levels, evenly from 0 to 1."""
-
-    def name(self, label: int) -> str:
-        """Return the name of a class."""
-        return self.class_names[label] if self.class_names else str(label)
-
-
-class Support(IntEnum):
-    """The set of a pixel's values, ordered by inclusion.
+class Support(Flag):
+    """The set of the values that an element of y has: a pixel, a number, a symbol.
 
     The data module states which set it serves, and a likelihood the set over which it is a
-    distribution; a likelihood accepts every set that its own contains.
+    distribution; a likelihood accepts every set that its own contains, `served in support`.
     """
 
     BINARY = 1
     """{0, 1}"""
-    LEVELS = 2
+    LEVELS = BINARY | 2
     """the grey levels of the data, evenly from 0 to 1"""
-    UNIT_INTERVAL = 3
+    UNIT_INTERVAL = LEVELS | 4
     """[0, 1], grey pixels"""
-    REAL = 4
+    REAL = UNIT_INTERVAL | 8
     """the whole real line"""
+    CATEGORIES = 16
+    """{0, ..., C - 1}, numbers of categories without an order"""
+    COUNTS = 32
+    """{0, 1, 2, ...}"""
+    MIXED = 64
+    """a set for each column of a table"""

@@ -104,10 +104,18 @@ def in_bytes(count: float) -> str:
     return f"{count:.3g} PB"
 
 
-def diverged(what: str, step: int, epoch: int) -> FloatingPointError:
-    """Return the error of a training whose numbers are no longer finite, with the ways out."""
+def diverged(what: str, step: int, epoch: int, remarks: Iterable[str] = ()) -> FloatingPointError:
+    """Return the error of a training whose numbers are no longer finite, with the ways out.
+
+    Args:
+        what: What is not finite.
+        step: Step of the training.
+        epoch: Its epoch.
+        remarks: What is out of the ordinary about the data.
+    """
+    data = "".join(f"; {line}" for line in remarks)
     return FloatingPointError(
         f"{what} at step {step} (epoch {epoch}): the training has diverged; go on from its last "
         "checkpoint, from before that, by resume=RUN_DIR trainer.gradient_clip_val=1, or start "
-        "anew with a lower optimizer.lr"
+        f"anew with a lower optimizer.lr{data}"
     )

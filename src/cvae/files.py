@@ -6,7 +6,7 @@ import re
 import secrets
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -101,16 +101,18 @@ def _is_own_folder(folder: Path, path: Path) -> bool:
     return stat.S_ISDIR(mode)
 
 
-def output_file(path: str, suffix: str) -> Path:
+def output_file(path: str, suffixes: Sequence[str]) -> Path:
     """Return the path of a file that is going to be written, its folder made.
 
     Raises:
-        InputError: If the name does not end in `suffix`, or is a folder's.
+        InputError: If the name does not end in one of `suffixes`, or is a folder's.
         OSError: If the folder cannot be made or written to.
     """
     file = Path(path).expanduser()
-    if file.suffix.lower() != suffix or file.is_dir():
-        raise InputError(f"out: expected a file name ending in {suffix}, got '{path}'")
+    if file.suffix.lower() not in suffixes or file.is_dir():
+        *others, last = suffixes
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise InputError(f"out: expected a file name ending in {known}, got '{path}'")
     file.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=file.parent):  # refused now, rather than after the work
         return file

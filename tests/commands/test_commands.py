@@ -1,5 +1,6 @@
 """The commands as a user has them: a run's folder, sweeps, resuming, sampling, evaluating."""
 
+import csv
 import json
 import re
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from cvae.conditions import LabelCondition
 from cvae.config.building import single_device_trainer
 from cvae.data.digits import Digits
 from cvae.errors import InputError
+from cvae.evaluation.panels import draw
+from cvae.evaluation.pictures import pictures_of
 from cvae.runs.checkpoint import KEY, read
 from cvae.training import fit, testing
 from cvae.training.checkpointing import BEST_VALUE
@@ -267,23 +270,43 @@ def test_the_unconditional_model_runs_through_every_command(call, tmp_path: Path
 
 
 def test_a_grid_has_a_row_per_hand_and_a_column_per_digit(run_dir: Path) -> None:
-    config = {
-        "checkpoint": str(run_dir),
-        "x": "2018",
-        "n": 5,
-        "seed": 0,
-        "plot": "grid",
-        "allow": [],
-    }
-    panel = sample.sample(config | {"mean": True})
-    assert panel.images.shape == (5, 4, 1, 8, 8)
-    assert panel.columns == list("2018")
-    expected = cvae.load(run_dir).sample(
-        [2, 0, 1, 8], 5, torch.Generator().manual_seed(0), mean=True
-    )
-    assert torch.equal(panel.images, expected)
-    drawn = sample.sample(config | {"mean": False}).images
-    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    stored = read(run_dir)
+    model, pictures = stored.model(), pictures_of(stored.sizes)
+    wanted = sample.wanted_of({"x": "2018"}, stored, model, pictures)
+    drawn = draw(model, wanted, 5, torch.Generator().manual_seed(0), mean=True)
+    assert drawn.draws.shape == (5, 4, 1, 8, 8)
+    assert drawn.names == list("2018")
+    expected = model.sample([2, 0, 1, 8], 5, torch.Generator().manual_seed(0), mean=True)
+    assert torch.equal(drawn.draws, expected)
+    (axes,) = pictures.samples(drawn).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == list("2018")
+    drawn = draw(model, wanted, 5, torch.Generator().manual_seed(0), mean=False)
+    assert set(drawn.draws.unique().tolist()) == {0.0, 1.0}
+
+
+def test_draws_are_written_as_values(call, run_dir: Path) -> None:
+    line = [f"checkpoint={run_dir}", "digits=2018", "n=5"]
+    expected = [
+        cvae.load(run_dir).sample([2, 0, 1, 8], 5, torch.Generator().manual_seed(0), mean).numpy()
+        for mean in (False, True)
+    ]
+    for mean, values in zip(([], ["mean=true"]), expected, strict=True):
+        for suffix in ("npz", "csv"):
+            assert call(cli.sample, *line, *mean, f"out=a.{suffix}")[0] == 0
+        with np.load("a.npz") as found:
+            np.testing.assert_array_equal(found["y"], values)
+            np.testing.assert_array_equal(found["x"], np.eye(10)[[2, 0, 1, 8]])
+        with Path("a.csv").open(newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header[:3] == ["condition", "x", "draw"]
+        named = [(row[0], row[1], row[2]) for row in rows]
+        assert named == [
+            (str(index), digit, str(draw))
+            for index, digit in enumerate("2018")
+            for draw in range(5)
+        ]
+        numbers = np.array([row[3:] for row in rows], float).reshape(4, 5, 1, 8, 8)
+        np.testing.assert_allclose(numbers, values.swapaxes(0, 1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("plot", ["grid", "interpolation", "traversal"])
@@ -308,27 +331,27 @@ def test_interpolation_ends_at_its_two_draws(run_dir: Path) -> None:
     model = cvae.load(run_dir)
     panel = sample.PLOTS["interpolation"](model, [4, 9], 7, torch.Generator().manual_seed(0))
     ends = model.sample([4, 9], 2, torch.Generator().manual_seed(0), mean=True)
-    torch.testing.assert_close(panel.images[:, 0], ends[0])
-    torch.testing.assert_close(panel.images[:, -1], ends[1])
+    torch.testing.assert_close(panel.values[:, 0], ends[0])
+    torch.testing.assert_close(panel.values[:, -1], ends[1])
 
 
 def test_the_manifold_goes_right_along_z0_and_up_along_z1(tmp_path: Path) -> None:
     train(composed(*SHORT, "latent_dim=2"), tmp_path)
     model = cvae.load(tmp_path)
     panel = sample.PLOTS["manifold"](model, [3], 5, torch.Generator())
-    assert panel.images.shape == (5, 5, 1, 8, 8)
+    assert panel.values.shape == (5, 5, 1, 8, 8)
     prior = model.prior(model.encode(3))
     low, high = (torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(q)) for q in (0.02, 0.98))
     bottom_right = prior.mean + prior.stddev * torch.stack((high, low))
-    torch.testing.assert_close(panel.images[-1, -1], model.decode(3, bottom_right)[0])
+    torch.testing.assert_close(panel.values[-1, -1], model.decode(3, bottom_right)[0])
 
 
 def test_a_traversal_passes_through_the_prior_s_mean_in_every_row(run_dir: Path) -> None:
     model = cvae.load(run_dir)
     panel = sample.PLOTS["traversal"](model, [7], 5, torch.Generator())
-    assert panel.images.shape == (8, 5, 1, 8, 8)
+    assert panel.values.shape == (8, 5, 1, 8, 8)
     middle = model.decode(7, model.prior(model.condition.encode(7)).mean)
-    torch.testing.assert_close(panel.images[:, 2], middle.expand(8, -1, -1, -1))
+    torch.testing.assert_close(panel.values[:, 2], middle.expand(8, -1, -1, -1))
 
 
 EVIL = [
@@ -499,7 +522,7 @@ def test_the_same_data_come_back_with_changes(run_dir: Path) -> None:
     data.setup()
     same = cvae.datamodule(run_dir)
     same.setup()
-    assert torch.equal(data.val_set.items.images, same.val_set.items.images)
+    assert torch.equal(data.val_set.items.y, same.val_set.items.y)
 
 
 # -- cvae-export -------------------------------------------------------------------------------
@@ -512,7 +535,7 @@ def test_a_page_says_how_good_its_model_is_before_and_after_rounding(call, run_d
     assert [path.name for path in Path("made").iterdir()] == ["digits.html"]
     page = Path("made/digits.html").read_text()
     told = json.loads((run_dir / "metrics.json").read_text())
-    assert f"−{-told['test/elbo']:.2f} nats per test image" in page
+    assert f"−{-told['test/elbo']:.2f} nats per test target" in page
     largest = float(re.search(r"differs by more than ([\d.]+)/255", out)[1])
     assert 0 < largest < 6
     for name in ("mean image", "sampled pixels"):

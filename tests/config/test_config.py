@@ -8,34 +8,33 @@ import torch
 from hydra.errors import InstantiationException
 
 import cvae
-from conftest import GROUPS, SHORT, composed, options, train
+from conftest import DATA_FOR, GROUPS, SHORT, composed, options, train, written_own_data
 from cvae.config import building
 from cvae.config.compose import find
 from cvae.config.explain_errors import explain
 from cvae.errors import InputError
 from cvae.evaluation.image_metrics import examples
-from cvae.evaluation.panels import grid
+from cvae.evaluation.panels import draw
+from cvae.evaluation.pictures import pictures_of
 from cvae.training.prepare import prepare
+
+ERRORS = {
+    "RuntimeError: a cable": RuntimeError("a cable\nis loose"),
+    "KeyError": KeyError(),
+    "'x.png': No such file": FileNotFoundError(2, "No such file", "x.png"),
+}
+"""What a constructor may raise that is no argument's fault, by how it is told."""
 
 
 class Failing:
-    """What a constructor may raise that is no argument's fault."""
-
-    def __init__(self, error: Exception) -> None:
-        raise error
+    def __init__(self, told: str) -> None:
+        raise ERRORS[told]
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (RuntimeError("a cable\nis loose"), "RuntimeError: a cable"),
-        (KeyError(), "KeyError"),
-        (FileNotFoundError(2, "No such file", "x.png"), "'x.png': No such file"),
-    ],
-)
-def test_an_error_of_a_constructor_says_its_reason(error: Exception, told: str) -> None:
-    node = {"_target_": f"{__name__}.Failing", "error": error}
-    with pytest.raises((type(error), InstantiationException)) as caught:
+@pytest.mark.parametrize("told", ERRORS)
+def test_an_error_of_a_constructor_says_its_reason(told: str) -> None:
+    node = {"_target_": f"{__name__}.Failing", "told": told}
+    with pytest.raises((type(ERRORS[told]), InstantiationException)) as caught:
         building.instantiated(node, "data")
     if isinstance(caught.value, InstantiationException):  # Hydra 1.4 leaves errors as they are
         assert str(explain(caught.value)).endswith(told)
@@ -53,16 +52,22 @@ EXPERIMENTS = sorted(p.stem for p in (find("conf") / "experiment").glob("*.yaml"
 
 
 @pytest.fixture
+def own_data(arrays_path: Path, folder_root: Path, tmp_path: Path) -> dict[str, list[str]]:
+    """The folder or file of each kind of own data, by its option."""
+    own = written_own_data(tmp_path)
+    return own | {"arrays": [f"data.path={arrays_path}"], "folder": [f"data.root={folder_root}"]}
+
+
+@pytest.fixture
 def data_overrides(
-    idx_root: Path, folder_root: Path, arrays_path: Path
+    idx_root: Path, own_data: dict[str, list[str]]
 ) -> Callable[[list[str]], list[str]]:
     """The folder or file of a configuration's data."""
 
     def found(overrides: list[str]) -> list[str]:
-        if "data=arrays" in overrides:
-            return [f"data.path={arrays_path}"]
-        if "data=folder" in overrides:
-            return [f"data.root={folder_root}"]
+        for name, chosen in own_data.items():
+            if f"data={name}" in overrides:
+                return chosen
         if "root" in composed(*overrides)["data"]:
             return [f"data.root={idx_root}", "data.download=false"]
         return []
@@ -78,18 +83,17 @@ def keeps_the_contract(overrides: list[str], folder: Path) -> None:
     log_prob = metrics[f"test/{model.generator.likelihood.log_prob_is}"]
     assert metrics["test/elbo"] == pytest.approx(log_prob - metrics["test/kl"], abs=1e-4)
     data = cvae.datamodule(folder, batch_size=12)
-    wanted = examples(data) if model.condition.needs_examples else None
-    images = model.sample(wanted, 3, torch.Generator().manual_seed(0))
-    assert images.shape == (3, len(model.encode(wanted)), *data.sizes.image_shape)
-    assert torch.isfinite(images).all()
-    assert images.std() > 0
-    assert torch.equal(
-        images, cvae.load(folder).sample(wanted, 3, torch.Generator().manual_seed(0))
-    )
-    panel = grid(model, wanted, 2, torch.Generator())
+    wanted = examples(data, 10).x if model.condition.needs_examples else None
+    drawn = model.sample(wanted, 3, torch.Generator().manual_seed(0))
+    assert drawn.shape == (3, len(model.encode(wanted)), *data.sizes.y.shape)
+    assert torch.isfinite(drawn).all()
+    assert drawn.std() > 0
+    assert torch.equal(drawn, cvae.load(folder).sample(wanted, 3, torch.Generator().manual_seed(0)))
+    seen = draw(model, wanted, 2, torch.Generator(), mean=True)
+    assert len(seen.draws) == 2
     shown = model.condition.shown(model.encode(wanted)) is not None
-    assert panel.images.shape[0] == 2 + shown
-    assert (panel.rows[:1] == ["x"]) == shown
+    assert (seen.shown is not None) == shown
+    assert pictures_of(data.sizes).samples(seen).axes
     x, y = next(iter_batches(data))
     for distribution, event_shape in (
         (model.prior(x), (config["latent_dim"],)),
@@ -122,8 +126,10 @@ def test_every_option_keeps_the_contract(
             prepare(composed("trainer=gpu"))
         pytest.skip("no GPU here; asking for one was refused as it should be")
     chosen = [f"{group}={name}", *SHORT]
-    if group == "condition" and name in ("image", "label_and_image"):
+    if group == "condition" and name in ("given", "label_and_given"):
         chosen.append("data=annotators")
+    if group == "likelihood" and name in DATA_FOR:
+        chosen.append(f"data={DATA_FOR[name]}")
     if (group, name) == ("trainer", "ddp"):
         chosen.append("trainer.accelerator=cpu")
     keeps_the_contract(chosen + data_overrides(chosen), tmp_path)
@@ -142,7 +148,7 @@ def test_every_experiment_keeps_the_contract(
     keeps_the_contract(chosen + data_overrides(chosen), tmp_path)
 
 
-@pytest.mark.parametrize("scale", ["0.5", "learned", "per_pixel"])
+@pytest.mark.parametrize("scale", ["0.5", "learned", "per_element"])
 @pytest.mark.parametrize("condition", ["label", "none"])
 def test_the_gaussian_likelihood_s_scales_keep_the_contract(
     scale: str, condition: str, tmp_path: Path

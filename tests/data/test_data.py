@@ -15,21 +15,16 @@ from scipy.ndimage import (
 from sklearn.datasets import load_digits
 
 from conftest import TORCHVISION
-from cvae.batch import Support
-from cvae.conditions import GivenCondition
-from cvae.conditions import LabelCondition
-from cvae.conditions import NoCondition
-from cvae.data.annotators import Annotators
-from cvae.data.annotators import annotated
-from cvae.data.base import ImageData
-from cvae.data.base import IndexedBatches
-from cvae.data.base import labelled
+from cvae.batch import Items, Support
+from cvae.conditions import GivenCondition, LabelCondition, NoCondition
+from cvae.data.annotators import Annotators, annotated
+from cvae.data.base import IndexedBatches, PairData
 from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
 from cvae.errors import InputError
 
 
-def ready(data: ImageData) -> ImageData:
+def ready(data: PairData) -> PairData:
     data.prepare_data()
     data.setup()
     return data
@@ -43,7 +38,7 @@ def test_the_three_splits_hold_every_scan_once() -> None:
     data = ready(Digits(LabelCondition))
     splits = (data.train_set, data.val_set, data.test_set)
     assert [len(split) for split in splits] == [1293, 144, 360]
-    served = sorted(row for split in splits for row in rows(split.items.images))
+    served = sorted(row for split in splits for row in rows(split.items.y))
     expected = torch.from_numpy(load_digits().images).to(torch.uint8)
     assert served == sorted(rows(expected))
 
@@ -57,12 +52,12 @@ def test_splits_are_stratified() -> None:
 
 def test_the_split_follows_its_seed_and_the_test_split_never_moves() -> None:
     first, same, other = (ready(Digits(LabelCondition, split_seed=s)) for s in (0, 0, 1))
-    assert torch.equal(first.val_set.items.images, same.val_set.items.images)
-    assert not torch.equal(first.val_set.items.images, other.val_set.items.images)
-    assert torch.equal(first.test_set.items.images, other.test_set.items.images)
+    assert torch.equal(first.val_set.items.y, same.val_set.items.y)
+    assert not torch.equal(first.val_set.items.y, other.val_set.items.y)
+    assert torch.equal(first.test_set.items.y, other.test_set.items.y)
 
 
-def batch(data: ImageData, training: bool = False):
+def batch(data: PairData, training: bool = False):
     loader = data.train_dataloader() if training else data.val_dataloader()
     return data.on_after_batch_transfer(next(iter(loader)))
 
@@ -94,7 +89,7 @@ def test_grey_levels_span_zero_to_one() -> None:
 def test_dynamic_binarisation_draws_grey_levels_as_probabilities() -> None:
     data = ready(Digits(LabelCondition, batch_size=1293, binarize="dynamic"))
     assert data.support == Support.BINARY
-    images = data.train_set.items.images
+    images = data.train_set.items.y
     draws = torch.stack([batch_of(data, images) for _ in range(400)])
     assert set(draws.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(draws[0], draws[1])
@@ -102,10 +97,9 @@ def test_dynamic_binarisation_draws_grey_levels_as_probabilities() -> None:
     assert (draws.mean(0) - images / 16).abs().max() < 0.16  # 6 standard errors
 
 
-def batch_of(data: ImageData, images: torch.Tensor) -> torch.Tensor:
-    return data.on_after_batch_transfer(
-        labelled(images, torch.zeros(len(images), dtype=torch.long))
-    ).y
+def batch_of(data: PairData, images: torch.Tensor) -> torch.Tensor:
+    items = Items(images, torch.zeros(len(images), dtype=torch.long))
+    return data.on_after_batch_transfer(items).y
 
 
 def test_validation_and_test_pixels_are_drawn_once_for_every_run() -> None:
@@ -113,17 +107,17 @@ def test_validation_and_test_pixels_are_drawn_once_for_every_run() -> None:
     torch.manual_seed(99)
     assert torch.equal(batch(first).y, batch(second).y)
     assert set(batch(first).y.unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(first.test_set.items.images, second.test_set.items.images)
-    grey = ready(Digits(LabelCondition, binarize="none")).test_set.items.images
-    drawn = first.test_set.items.images.float() / 16
+    assert torch.equal(first.test_set.items.y, second.test_set.items.y)
+    grey = ready(Digits(LabelCondition, binarize="none")).test_set.items.y
+    drawn = first.test_set.items.y.float() / 16
     assert (drawn.mean() - grey.float().mean() / 16).abs() < 0.01
     assert torch.equal(drawn[grey == 0], torch.zeros_like(drawn[grey == 0]))
 
 
 def test_threshold_splits_the_grey_levels_in_the_middle() -> None:
     data = ready(Digits(LabelCondition, binarize="threshold"))
-    grey = ready(Digits(LabelCondition)).train_set.items.images
-    assert torch.equal(data.train_set.items.images == 16, grey > 8)
+    grey = ready(Digits(LabelCondition)).train_set.items.y
+    assert torch.equal(data.train_set.items.y == 16, grey > 8)
     assert data.support == Support.BINARY
 
 
@@ -176,7 +170,7 @@ def test_the_real_mnist_has_its_known_sizes(mnist_root: Path) -> None:
     assert torch.bincount(data.test_set.items.labels).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
-    mean = torch.cat((data.train_set.items.images, data.val_set.items.images)).float().mean() / 255
+    mean = torch.cat((data.train_set.items.y, data.val_set.items.y)).float().mean() / 255
     assert mean.item() == pytest.approx(0.1307, abs=1e-4)
 
 
@@ -279,9 +273,9 @@ def test_every_image_comes_with_four_masks_on_one_side_of_the_split(mnist_root: 
     assert data.support == Support.BINARY
     for split in (data.train_set, data.val_set, data.test_set):
         assert split.items.labels.tolist() == list(range(4)) * (len(split) // 4)
-        given = split.items.given.unflatten(0, (-1, 4))
+        given = split.items.given[0].unflatten(0, (-1, 4))
         assert (given == given[:, :1]).all()
-        assert (split.items.images.unflatten(0, (-1, 4)).flatten(2).float().std(1) > 0).any(1).all()
+        assert (split.items.y.unflatten(0, (-1, 4)).flatten(2).float().std(1) > 0).any(1).all()
     x, y = data.on_after_batch_transfer(next(iter(data.test_dataloader())))
     assert x.shape == (*y.shape[:1], 1, 28, 28)
     assert 0 <= x.min() < x.max() <= 1
@@ -290,7 +284,7 @@ def test_every_image_comes_with_four_masks_on_one_side_of_the_split(mnist_root: 
         GivenCondition, root=str(mnist_root), download=False, train_images=200, test_images=30
     )
     again.setup("test")
-    assert torch.equal(again.test_set.items.given, data.test_set.items.given)
+    assert torch.equal(*again.test_set.items.given, *data.test_set.items.given)
 
 
 def test_strokes_hidden_by_noise_are_refused() -> None:
@@ -302,11 +296,11 @@ def test_the_references_are_a_function_of_what_is_shown(mnist_root: Path) -> Non
     # So that the four masks are all that can be drawn for an x, each with probability 1/4.
     data = Annotators(GivenCondition, root=str(mnist_root), download=False, test_images=20)
     items = data.read(train=False)
-    shown = items.given[::4, 0].numpy()
+    shown = items.given[0][::4, 0].numpy()
     assert shown.min() < 20  # noise
     assert shown.max() > 235
     seen = shown > 127
-    masks = items.images.unflatten(0, (-1, 4))[:, :, 0].bool().numpy()
+    masks = items.y.unflatten(0, (-1, 4))[:, :, 0].bool().numpy()
     box, corner = np.ones((3, 3)), np.ones((2, 2))
     for image, (generous, sparing, shifted, thick) in zip(seen, masks, strict=True):
         assert (generous == binary_dilation(image, box)).all()

@@ -39,7 +39,7 @@ def test_it_knows_real_digits_and_is_trained_once(
     assert folder == same
     data = digits()
     data.setup("test")
-    images, labels = data.test_set.items.images.float() / 16, data.test_set.items.labels
+    images, labels = data.test_set.items.y.float() / 16, data.test_set.items.labels
     right = (judge.classes(images) == labels).float().mean().item()
     assert right > 0.97
     drawn = images.bernoulli(generator=torch.Generator().manual_seed(0))

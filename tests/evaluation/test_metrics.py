@@ -20,9 +20,8 @@ from torch.distributions import (
 )
 
 import cvae
-from cvae.batch import Sizes
+from cvae.batch import Items
 from cvae.conditions import LabelCondition, NoCondition
-from cvae.data.base import labelled
 from cvae.errors import InputError
 from cvae.evaluation.image_metrics import (
     Split,
@@ -35,6 +34,8 @@ from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
 from cvae.evaluation.nats import tagged_by_nats
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.model.distributions import moments
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
@@ -218,11 +219,11 @@ def test_equal_weights_give_numbers_in_single_precision() -> None:
     y_shape = (1, 28, 28)
     collapsed = Map(lambda x, y: torch.zeros(len(x), 2, 2))
     model = TrainingModule(
-        LabelCondition(Sizes(y_shape, 10)),
+        LabelCondition(Sizes(ImageKind(y_shape), 10)),
         StandardPrior([(10,)], 2),
         GaussianPosterior([(10,), y_shape], 2, lambda *_: collapsed),
         Generator(
-            (10,), 2, y_shape, BernoulliLikelihood,
+            (10,), 2, ImageKind(y_shape), BernoulliLikelihood,
             lambda *_: Map(lambda x, z: torch.full((*z.shape[:-1], 1, *y_shape), 0.37)),
         ),
     )  # fmt: skip
@@ -324,14 +325,14 @@ def images_of(labels: torch.Tensor) -> torch.Tensor:
 
 def real(count: int = 2000) -> Split:
     labels = torch.arange(count) % 10
-    x, y = LabelCondition(Sizes(SHAPE, 10))(labelled(images_of(labels), labels))
+    x, y = LabelCondition(Sizes(ImageKind(SHAPE), 10))(Items(images_of(labels), labels))
     return Split(x, y, y, labels)
 
 
 def fake(sample, condition=LabelCondition) -> SimpleNamespace:
     return SimpleNamespace(
-        condition=condition(Sizes(SHAPE, 10)),
-        encode=condition(Sizes(SHAPE, 10)).encode,
+        condition=condition(Sizes(ImageKind(SHAPE), 10)),
+        encode=condition(Sizes(ImageKind(SHAPE), 10)).encode,
         device=torch.device("cpu"),
         sample=sample,
     )

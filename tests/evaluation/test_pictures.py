@@ -9,12 +9,13 @@ from matplotlib.patches import Ellipse
 from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
 
-from cvae.batch import Sizes
+from cvae.batch import Items
 from cvae.conditions import LabelCondition, NoCondition
-from cvae.data.base import labelled
 from cvae.errors import InputError
 from cvae.evaluation.figures import Plane, bars, latent_planes
 from cvae.evaluation.panels import latent_plane
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
@@ -32,19 +33,20 @@ LEARNED = partial(GaussianPrior, network=SMALL)
 
 def made(latent_dim: int, prior=LEARNED, condition=LabelCondition) -> CVAE:
     torch.manual_seed(0)
-    x = condition(Sizes(Y, 10))
+    x = condition(Sizes(ImageKind(Y), 10))
     return CVAE(
         x,
         prior([x.x_shape], latent_dim),
         GaussianPosterior([x.x_shape, Y], latent_dim, SMALL),
-        Generator(x.x_shape, latent_dim, Y, BernoulliLikelihood, SMALL),
+        Generator(x.x_shape, latent_dim, ImageKind(Y), BernoulliLikelihood, SMALL),
     )
 
 
 def plane_of(model: CVAE) -> tuple[Plane, torch.Tensor]:
     labels = torch.arange(60) % 10
-    x, y = model.condition(labelled(torch.rand(60, *Y), labels))
-    return latent_plane(model, x, y, labels, Sizes(Y, 10)), model.posterior(x, y).mean.detach()
+    x, y = model.condition(Items(torch.rand(60, *Y), labels))
+    plane = latent_plane(model, x, y, labels, Sizes(ImageKind(Y), 10))
+    return plane, model.posterior(x, y).mean.detach()
 
 
 def test_two_dimensions_are_shown_as_they_are() -> None:

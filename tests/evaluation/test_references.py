@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvae.batch import Sizes
 from cvae.conditions import GivenCondition, LabelCondition
 from cvae.data.base import groups
 from cvae.evaluation.image_metrics import Split, against_references
 from cvae.evaluation.metrics.references import EnergyDistance
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
+from cvae.kinds.parts import of_shape
 
 
 def masks(*rows: str) -> Tensor:
@@ -86,7 +88,7 @@ def test_a_single_mask_has_no_pairs() -> None:
 
 # -- of a model --------------------------------------------------------------------------------
 
-SIZES = Sizes((1, 6, 6), 2, (1, 6, 6))
+SIZES = Sizes(ImageKind((1, 6, 6)), 2, (of_shape((1, 6, 6)),))
 
 
 def split(per_condition: list[int]) -> Split:
@@ -151,6 +153,10 @@ def test_where_there_are_no_several_references_nothing_is_said(why: str) -> None
 
 def test_items_are_grouped_by_what_is_given() -> None:
     given = torch.tensor([[1, 2], [3, 4], [1, 2], [1, 3]], dtype=torch.uint8)
-    assert groups(given).tolist() == [0, 1, 0, 2]
-    assert groups(torch.empty(3, 0)).tolist() == [0, 1, 2]
-    assert groups(given.float().view(4, 2, 1)).tolist() == [0, 1, 0, 2]
+    assert groups([given], 4).tolist() == [0, 1, 0, 2]
+    assert groups([given.float().view(4, 2, 1)], 4).tolist() == [0, 1, 0, 2]
+    assert groups([], 3).tolist() == [0, 1, 2]
+    classes = torch.tensor([0, 0, 1, 1])
+    assert groups([classes], 4).tolist() == [0, 1, 2, 3]  # a class alone says little
+    assert groups([given, classes], 4).tolist() == [0, 1, 2, 3]
+    assert groups([given, torch.zeros(4)], 4).tolist() == [0, 1, 0, 2]

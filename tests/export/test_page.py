@@ -10,9 +10,10 @@ import torch
 
 from conftest import SHORT, composed, model_of, train
 from cvae import export
-from cvae.batch import Sizes
 from cvae.export.page import carried
 from cvae.export.page import page as html
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.runs import checkpoint
 
@@ -56,7 +57,7 @@ def files(run_dir: Path, folder_root: Path, tmp_path_factory: pytest.TempPathFac
         (folder / f"{name}.html").write_text(text)
     model = model_of()
     (folder / "odd.html").write_text(
-        exported(model, Sizes((1, 9, 7), 3, class_names=("cat, black", "Dog", "dog")))
+        exported(model, Sizes(ImageKind((1, 9, 7)), 3, class_names=("cat, black", "Dog", "dog")))
     )
     return folder
 

@@ -16,10 +16,11 @@ from torch.distributions import (
 )
 
 from conftest import composed, options
-from cvae.batch import Sizes
 from cvae.config.building import build_model, completed
 from cvae.config.compose import instantiate
 from cvae.errors import InputError
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.model.distributions import (
     Gaussian,
     Mixture,
@@ -203,7 +204,7 @@ def test_a_flow_on_the_meta_device_has_the_shapes_of_a_real_one(latent_dim: int)
 
 def test_layers_of_z_are_each_given_those_before(xy) -> None:
     torch.manual_seed(0)
-    shapes = conditions_of_layers(X, 1, 2)
+    shapes = conditions_of_layers([X], 1, 2)
     layers = [GaussianPosterior([*before, Y], 1, partial(MLP, width=8)) for before in shapes]
     q = in_layers(layers)(*xy)
     z = q.rsample((7,))
@@ -228,7 +229,7 @@ def test_importance_sampling_agrees_with_quadrature(
     config["posterior"] |= {"width": 16} if q_name == "iaf" else {}
     config["prior"] |= {"components": 4} if p_name in ("vamp", "mixture") else {}
     torch.manual_seed(3)
-    model = build_model(config, Sizes((1, 2, 3), 4))
+    model = build_model(config, Sizes(ImageKind((1, 2, 3)), 4))
     x, y = torch.eye(4)[:2], torch.rand(2, 1, 2, 3).round()
     z = POINTS[:, :2]
     log_joint = model.prior(x).log_prob(z) + model.generator(x, z).log_prob(y)

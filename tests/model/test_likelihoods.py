@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from torch.distributions import Bernoulli, Independent
 from torch.nn.functional import softplus
 
-from conftest import composed, options
+from conftest import SERVED, composed, options
 from cvae.batch import Support
 from cvae.config.building import completed
 from cvae.config.compose import instantiate
@@ -21,15 +21,21 @@ from cvae.model.likelihoods.base import Likelihood
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
 from cvae.model.likelihoods.gaussian import MIN_SCALE, GaussianLikelihood
 
-LEVELS = 5
+LEVELS, CATEGORIES = 5, 3
+KNOWN = {
+    "levels": LEVELS,
+    "categories": CATEGORIES,
+    "average": (0.5, 2.0),
+    **SERVED[Support.MIXED].known(),
+}
 BUILDERS = {
-    name: completed(instantiate(composed(f"likelihood={name}")["likelihood"]), levels=LEVELS)
+    name: completed(instantiate(composed(f"likelihood={name}")["likelihood"]), **KNOWN)
     for name in options("likelihood")
 }
 DENSITIES = {
     "fixed": partial(GaussianLikelihood, scale=0.3),
     "learned": partial(GaussianLikelihood, scale="learned"),
-    "per_pixel": partial(GaussianLikelihood, scale="per_pixel"),
+    "per_element": partial(GaussianLikelihood, scale="per_element"),
     "optimal": partial(GaussianLikelihood, scale="optimal"),
 }
 
@@ -40,11 +46,27 @@ def test_every_option_sums_or_integrates_to_one(name: str) -> None:
     if likelihood.nats_of == "density":
         integrates_to_one(BUILDERS[name])
         return
-    levels = LEVELS if likelihood.support == Support.LEVELS else 2
-    values = torch.linspace(0, 1, levels).tolist()
-    images = torch.tensor(list(itertools.product(values, repeat=4))).view(-1, 1, 2, 2)
-    params = torch.randn(likelihood.params_per_pixel, 1, 2, 2) * 3
-    assert likelihood(params).log_prob(images).logsumexp(0).exp().item() == pytest.approx(1)
+    if likelihood.support == Support.COUNTS:
+        every = torch.cartesian_prod(torch.arange(150.0), torch.arange(150.0))
+        shape, spread = (2,), 0.5
+    elif likelihood.support == Support.MIXED:
+        every = torch.cartesian_prod(
+            torch.linspace(-12, 12, 481), torch.arange(40.0), torch.arange(2.0), torch.arange(3.0)
+        )
+        shape, spread = (4,), 0.5
+    else:
+        values = {
+            Support.LEVELS: torch.linspace(0, 1, LEVELS),
+            Support.CATEGORIES: torch.arange(float(CATEGORIES)),
+        }.get(likelihood.support, torch.arange(2.0))
+        every = torch.cartesian_prod(*[values] * 4)
+        shape, spread = (1, 2, 2), 3
+    likelihood = BUILDERS[name](shape)
+    torch.manual_seed(0)
+    mass = likelihood(torch.randn(likelihood.outputs(shape)) * spread)
+    step = 24 / 480 if likelihood.support == Support.MIXED else 1  # of what is integrated over
+    total = mass.log_prob(every.view(-1, *shape)).logsumexp(0).exp().item() * step
+    assert total == pytest.approx(1, rel=1e-4)
 
 
 def test_bernoulli_is_the_cross_entropy_summed_over_pixels() -> None:
@@ -71,7 +93,7 @@ def test_densities_integrate_to_one_with_every_scale(builder: partial) -> None:
 
 def integrates_to_one(builder: Callable[..., Likelihood]) -> None:
     likelihood = builder((1, 1, 2)).eval()
-    density = likelihood(torch.randn(likelihood.params_per_pixel, 1, 1, 2))
+    density = likelihood(torch.randn(likelihood.params_per_element, 1, 1, 2))
     volume, _ = integrate.dblquad(
         lambda a, b: density.log_prob(torch.tensor([[[a, b]]])).exp().item(),
         *((0, 1, 0, 1) if likelihood.support == Support.UNIT_INTERVAL else (-9, 9, -9, 9)),
@@ -83,7 +105,7 @@ def integrates_to_one(builder: Callable[..., Likelihood]) -> None:
 @pytest.mark.parametrize("name", DENSITIES)
 def test_gaussian_agrees_with_scipy_over_all_pixels(name: str) -> None:
     likelihood = DENSITIES[name]((1, 3, 3)).eval()
-    params, y = torch.randn(5, likelihood.params_per_pixel, 1, 3, 3), torch.rand(5, 1, 3, 3)
+    params, y = torch.randn(5, likelihood.params_per_element, 1, 3, 3), torch.rand(5, 1, 3, 3)
     learned = MIN_SCALE + math.log(2)  # softplus(0)
     scale = {"fixed": 0.3, "learned": learned, "optimal": 1.0}.get(name)
     if scale is None:
@@ -95,7 +117,7 @@ def test_gaussian_agrees_with_scipy_over_all_pixels(name: str) -> None:
 
 def test_learned_scales_stay_above_the_floor() -> None:
     params = torch.full((2, 1, 3, 3), -100.0)
-    density = GaussianLikelihood((1, 3, 3), "per_pixel")(params)
+    density = GaussianLikelihood((1, 3, 3), "per_element")(params)
     assert density.stddev.min().item() == pytest.approx(MIN_SCALE)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cvae.errors import InputError
-from cvae.model.networks import MLP, Conv, GatedMLP, ResidualConv
+from cvae.model.networks import MLP, Conv, GatedMLP, ResidualConv, Transformer
 
 IMAGE, PAIR, VECTOR, NONE = (1, 9, 13), (2, 9, 13), (4,), (0,)
 USES = [
@@ -26,11 +26,11 @@ USES = [
 ]
 
 
-@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv])
+@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv, Transformer])
 @pytest.mark.parametrize(("in_shapes", "out_shape"), USES, ids=str)
 def test_every_use_in_every_size(network, in_shapes, out_shape) -> None:
     torch.manual_seed(0)
-    options = {} if network is GatedMLP else {"activation": nn.ELU}
+    options = {} if network in (GatedMLP, Transformer) else {"activation": nn.ELU}
     net = network(in_shapes, out_shape, width=4, **options)
     inputs = [torch.rand(5, *shape) for shape in in_shapes]
     out = net(*inputs)
@@ -44,7 +44,7 @@ def test_every_use_in_every_size(network, in_shapes, out_shape) -> None:
             assert not torch.equal(net(*changed), out)
 
 
-@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv])
+@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv, Transformer])
 @pytest.mark.parametrize(("in_shapes", "out_shape"), USES, ids=str)
 def test_samples_of_z_meet_conditions(network, in_shapes, out_shape) -> None:
     net = network(in_shapes, out_shape, width=4)
@@ -63,14 +63,52 @@ def test_convolutions_take_any_size(size: tuple[int, int], depth: int) -> None:
     assert net(torch.rand(3, 1, *size), torch.rand(3, 2)).shape == (3, 1, 1, *size)
 
 
-def test_images_of_different_sizes_do_not_meet() -> None:
-    with pytest.raises(InputError, match="images of one size on both sides, got 4x4 and 8x8"):
-        Conv([(1, 4, 4), (1, 8, 8)], (2, 3))
+@pytest.mark.parametrize("network", [Conv, ResidualConv, Transformer])
+@pytest.mark.parametrize(
+    ("in_shapes", "out_shape"),
+    [
+        ([(1, 4, 4), (5, 8, 8), (2,)], (2, 3)),
+        ([(1, 16, 12), (2,)], (3, 2, 8, 9)),
+        ([(7, 2), (3,)], (2, 5, 4)),
+        ([(3,)], (2, 9, 1)),
+        ([(7, 2), (6, 1), (3,)], (2, 4)),
+        ([(1, 6, 6), (7, 2), (3,)], (2, 5, 4)),
+    ],
+)
+def test_images_and_sequences_of_different_sizes_meet(
+    network, in_shapes: list[tuple[int, ...]], out_shape: tuple[int, ...]
+) -> None:
+    net = network(in_shapes, out_shape, width=4, depth=2)
+    first, *rest = (torch.rand(3, *shape) for shape in in_shapes)
+    out = net(first, *rest)
+    assert out.shape == (3, *out_shape)
+    # Each input reaches the output, and K draws of one go with a batch of the others.
+    for index in range(len(in_shapes)):
+        moved = [t + (i == index) for i, t in enumerate((first, *rest))]
+        assert not torch.allclose(net(*moved), out)
+    if rest:
+        many = net(first, *rest[:-1], rest[-1].expand(5, *rest[-1].shape))
+        torch.testing.assert_close(many, out.expand(5, *out.shape))
+
+
+def test_a_convolution_over_steps_moves_with_them() -> None:
+    # Away from the ends, and by a multiple of the halvings, as torch's own convolution does.
+    net = Conv([(64, 1)], (1, 64, 1), width=4, depth=1)
+    for module in net.modules():
+        if isinstance(module, torch.nn.GroupNorm):  # which looks at all steps
+            module.forward = lambda h: h  # type: ignore[method-assign]
+    y = torch.zeros(1, 64, 1)
+    y[:, 20:24] = torch.rand(4, 1)
+    here, there = net(y), net(y.roll(8, 1))
+    torch.testing.assert_close(here[..., 10:40, :], there[..., 18:48, :])
+
+
+def test_a_depth_is_at_least_one() -> None:
     with pytest.raises(InputError, match=r"depth: expected at least 1"):
         Conv([(1, 4, 4)], (2, 3), depth=0)
 
 
-@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv])
+@pytest.mark.parametrize("network", [MLP, GatedMLP, Conv, ResidualConv, Transformer])
 def test_nothing_to_give_needs_no_weights(network) -> None:
     net = network([VECTOR, IMAGE], (2, 0))  # the posterior of a z without dimensions
     assert net(torch.rand(5, *VECTOR), torch.rand(5, *IMAGE)).shape == (5, 2, 0)

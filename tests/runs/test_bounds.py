@@ -90,7 +90,13 @@ BOMBS: dict[str, Callable[[Contents], Any]] = {
     "width": settings(network__width=10**9),
     "a whole number": settings(seed=10**5000),
     "a text": settings(prior___target_="x" * 10**6),
-    "pixels": lambda c: c[KEY].update(image_shape=[1, 10**6, 10**6]),
+    "pixels": lambda c: c[KEY]["y"].update(shape=[1, 10**6, 10**6]),
+    "pixels, as they were written once": lambda c: c[KEY].update(image_shape=[1, 10**6, 10**6]),
+    "numbers": lambda c: c[KEY].update(y={"kind": "Vector", "shape": [10**12]}),
+    "categories": lambda c: c[KEY].update(
+        y={"kind": "LabelMap", "shape": [8, 8], "categories": 10**10}
+    ),
+    "a given condition": lambda c: c[KEY].update(given=[{"kind": "Numbers", "shape": [10**12]}]),
     "classes": lambda c: c[KEY].update(num_classes=10**10),
     "shared lists": shared,
     "shared lists elsewhere": in_the_state_of_an_optimizer,

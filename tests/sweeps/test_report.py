@@ -23,7 +23,7 @@ from cvae.runs.results import Run, Value, differing, find_runs, grouped_by_kind,
 from cvae.runs.settings import settings_by_name
 from cvae.sweeps import charts, report
 
-MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "target_pixels": 64}
+MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "y_size": 64}
 DENSITY = MASS | {"nats_of": "density", "data.binarize": "none"}
 
 
@@ -91,8 +91,8 @@ def test_kinds_are_never_in_one_table(sweep: Path) -> None:
     mass, density = re.split("^## ", text, flags=re.MULTILINE)[1:3]
     assert "99.00" in density
     assert "99.00" not in mass
-    assert "masses of the same images alone" in mass
-    assert "densities of the same images alone" in density
+    assert "masses of the same targets alone" in mass
+    assert "densities of the same targets alone" in density
 
 
 @pytest.mark.parametrize("bad", [math.nan, -math.inf, math.inf])

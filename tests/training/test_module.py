@@ -8,11 +8,12 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from cvae.batch import Batch, Sizes
+from cvae.batch import Batch, Items
 from cvae.conditions import LabelCondition, NoCondition
-from cvae.data.base import labelled
 from cvae.data.digits import Digits
 from cvae.errors import InputError
+from cvae.kinds import Image as ImageKind
+from cvae.kinds import Sizes
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
 from cvae.model.likelihoods.gaussian import GaussianLikelihood
@@ -31,19 +32,19 @@ def model(
     condition=LabelCondition, likelihood=BernoulliLikelihood, latent_dim=2, **options
 ) -> TrainingModule:
     torch.manual_seed(0)
-    made = condition(Sizes(Y, 10))
+    made = condition(Sizes(ImageKind(Y), 10))
     return TrainingModule(
         made,
         GaussianPrior([made.x_shape], latent_dim, SMALL),
         GaussianPosterior([made.x_shape, Y], latent_dim, SMALL),
-        Generator(made.x_shape, latent_dim, Y, likelihood, SMALL),
+        Generator(made.x_shape, latent_dim, ImageKind(Y), likelihood, SMALL),
         **options,
     )
 
 
 def some_batch(count: int = 5) -> Batch:
-    items = labelled(torch.rand(count, *Y).round(), torch.arange(count))
-    return LabelCondition(Sizes(Y, 10))(items)
+    items = Items(torch.rand(count, *Y).round(), torch.arange(count))
+    return LabelCondition(Sizes(ImageKind(Y), 10))(items)
 
 
 class Untouchable(nn.Module):

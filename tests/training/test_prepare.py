@@ -146,5 +146,5 @@ def test_a_test_says_what_is_left(call, monkeypatch: pytest.MonkeyPatch, run_dir
     best = run_dir / "checkpoints" / "best.ckpt"
     status, _, err = call(cli.evaluate, f"checkpoint={best}", "samples=2", "images=0")
     assert status == 0
-    assert "of 360 test images after" in err
+    assert "of 360 test targets after" in err
     assert "left" in err.splitlines()[0]

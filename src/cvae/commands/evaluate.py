@@ -13,7 +13,7 @@ from cvae.config.building import (
     single_device_trainer,
 )
 from cvae.config.compose import Config, changes
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.errors import InputError, require_between, require_seed
 from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
@@ -29,8 +29,8 @@ from cvae.training.testing import bounds, in_scored_pixels
 from cvae.training.trainer_options import require_usable_options
 
 _MOST = 1_000_000
-"""Draws for an image, or for a class, beyond which no digit that is shown changes."""
-_Judged = tuple[Judge, ImageData]
+"""Draws for a target, or for a class, beyond which no digit that is shown changes."""
+_Judged = tuple[Judge, PairData]
 """A judge, and the grey images that it knows."""
 
 
@@ -45,7 +45,7 @@ def task(config: Config) -> None:
     model = stored.built(build_training_module, config["allow"])
     model.compiled = config["compile"]
     folder = _folder_to_add_to(config)
-    out = None if config["out"] is None else output_file(config["out"], ".json")
+    out = None if config["out"] is None else output_file(config["out"], (".json",))
     judged: _Judged | None = None
     if config["images"] and no_judge:
         print(f"no judge: {no_judge}")
@@ -83,7 +83,7 @@ def _require_sound(config: Config) -> None:
         require_precision(single_device_trainer(config["trainer"])(), config["trainer"])
 
 
-def _require_same_splits(stored: Stored, data: ImageData) -> None:
+def _require_same_splits(stored: Stored, data: PairData) -> None:
     data.prepare_data()
     data.setup("fit")
     require_same_data(stored, data.checksum)
@@ -98,7 +98,7 @@ def _folder_to_add_to(config: Config) -> RunFolder | None:
     folder.require_own()
     folder.read_metrics()  # which must be sound to be added to
     try:
-        output_file(str(folder.metrics), ".json")
+        output_file(str(folder.metrics), (".json",))
     except OSError as error:
         raise InputError(
             f"checkpoint: the folder '{path}' cannot be written to; to leave the run as it "

@@ -90,7 +90,7 @@ def about(config: Config, metrics: Mapping[str, float], model: CVAE) -> dict[str
     told["dimensions of z"] = str(model.generator.latent_dim)
     for key, name in _METRICS.items():
         if key in metrics:
-            told[name] = f"{metrics[key]:.2f} nats per test image".replace("-", "−")
+            told[name] = f"{metrics[key]:.2f} nats per test target".replace("-", "−")
     if any(name in told for name in _METRICS.values()):
         told["these nats are"] = COMPARE[model.generator.likelihood.nats_of]
     return told
@@ -103,7 +103,7 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
         difference = largest_difference(model, made.model, rng)
         if difference < _CLOSE:
             break
-    out = output_file(config["out"], ".html")
+    out = output_file(config["out"], (".html",))
     folder = RunFolder(stored.path.parent.parent)
     metrics = folder.read_metrics() if stored.path == folder.best_to_use else {}
     told = about(stored.config, metrics, model)
@@ -123,7 +123,7 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
 
 def _write_onnx(config: Config, stored: Stored, model: CVAE) -> None:
     files = onnx(model, torch.Generator().manual_seed(config["seed"]))
-    out = output_file(config["out"], ".onnx")
+    out = output_file(config["out"], (".onnx",))
     for name, (contents, difference) in files.items():
         path = out.with_stem(f"{out.stem}_{name}")
         write_whole(path, contents)

@@ -12,7 +12,7 @@ def task(config: Config) -> None:
     """Run `cvae-report`."""
     folder = Path(config["dir"]).expanduser()
     runs = find_runs(folder)
-    out = output_file(config["out"] or str(folder / "report.html"), ".html")
+    out = output_file(config["out"] or str(folder / "report.html"), (".html",))
     title = folder.resolve().name
     for file, text in (
         (out, page(runs, title)),

@@ -1,61 +1,86 @@
 """`cvae-sample`: draw from a trained model and look into its latent space."""
 
-from functools import partial
+from pathlib import Path
 
 import torch
 
 from cvae.conditions import Wanted
 from cvae.config.compose import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
-from cvae.evaluation.figures import image_grid, png, require_drawable
+from cvae.evaluation.draws_file import FORMATS, contents
+from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
-from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, Panel, grid
+from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, draw
+from cvae.evaluation.pictures import Pictures, pictures_of
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
-from cvae.runs.checkpoint import read
+from cvae.runs.checkpoint import Stored, read
 
-
-def sample(config: Config) -> Panel:
-    """Return the picture that a configuration asks for.
-
-    Raises:
-        InputError: If the checkpoint, the digits or the kind of plot cannot be used.
-    """
-    require_at_least("n", config["n"], 1)
-    if config["plot"] not in PLOTS:
-        raise InputError(
-            f"plot: expected one of {', '.join(PLOTS)}, got '{config['plot']}'"
-            f"{did_you_mean(config['plot'], PLOTS)}"
-        )
-    draw = partial(grid, mean=config["mean"]) if config["plot"] == "grid" else PLOTS[config["plot"]]
-    if config["plot"] != "grid" and not config["mean"]:
-        raise InputError("mean: only plot=grid draws every pixel; leave mean=false out")
-    require_seed("seed", config["seed"])
-    stored = read(config["checkpoint"])
-    model = stored.model(config["allow"])
-    asked = config["x"]
-    wanted: Wanted = None if asked is None else model.condition.classes(asked)
-    if wanted is None and model.condition.needs_examples:
-        wanted = examples(stored.datamodule(config["allow"], **changes(config["data"])))
-        wanted = wanted if config["plot"] in ("grid", "interpolation") else wanted[:1]
-    require_drawable(*_size(config, model, wanted), *stored.sizes.image_shape[1:])
-    rng = torch.Generator().manual_seed(config["seed"])
-    return draw(model, wanted, config["n"], rng)
-
-
-def _size(config: Config, model: CVAE, wanted: Wanted) -> tuple[int, int]:
-    """Return how many rows and columns of images the picture has."""
-    n, plot = config["n"], config["plot"]
-    conditions = len(model.encode(wanted))
-    if plot == "grid":
-        return n, max(conditions, UNCONDITIONAL_COLUMNS)
-    rows = {"interpolation": conditions, "traversal": model.generator.latent_dim, "manifold": n}
-    return rows[plot], n
+_GRID = "grid"
+_PLOTS = (_GRID, *PLOTS)
 
 
 def task(config: Config) -> None:
     """Run `cvae-sample`."""
-    panel = sample(config)
-    out = output_file(config["out"], ".png")
-    write_whole(out, png(image_grid(*panel)))
+    _require_sound(config)
+    stored = read(config["checkpoint"])
+    model = stored.model(config["allow"])
+    out = output_file(config["out"], (".png", *FORMATS))
+    rng = torch.Generator().manual_seed(config["seed"])
+    write_whole(out, _contents(config, stored, model, out, rng))
     print(out)
+
+
+def _require_sound(config: Config) -> None:
+    require_at_least("n", config["n"], 1)
+    require_seed("seed", config["seed"])
+    plot = config["plot"]
+    if plot not in _PLOTS:
+        raise InputError(
+            f"plot: expected one of {', '.join(_PLOTS)}, got '{plot}'{did_you_mean(plot, _PLOTS)}"
+        )
+    if plot != _GRID and config["mean"] is False:
+        raise InputError("mean: only plot=grid draws y itself; leave mean=false out")
+
+
+def _contents(
+    config: Config, stored: Stored, model: CVAE, out: Path, rng: torch.Generator
+) -> bytes:
+    """Return what the file is to hold.
+
+    Raises:
+        InputError: If x or the kind of plot cannot be used.
+    """
+    n, plot, pictures = config["n"], config["plot"], pictures_of(stored.sizes)
+    wanted = wanted_of(config, stored, model, pictures)
+    if out.suffix in FORMATS:
+        if plot != _GRID:
+            raise InputError(f"out: plot={plot} is a picture; expected a name ending in .png")
+        x = model.encode(wanted)
+        y = model.sample(x, n, rng, config["mean"] is True)
+        return contents(out.suffix, model.condition, x, y)
+    pictures.require_drawable(*_size(plot, n, model, wanted))
+    if plot == _GRID:
+        mean = pictures.mean if config["mean"] is None else config["mean"]
+        return png(pictures.samples(draw(model, wanted, n, rng, mean)))
+    return png(pictures.cells(PLOTS[plot](model, wanted, n, rng)))
+
+
+def wanted_of(config: Config, stored: Stored, model: CVAE, pictures: Pictures) -> Wanted:
+    """Return the conditions that a configuration asks for; None for every class once."""
+    if config["x"] is not None:
+        return model.condition.read(config["x"])
+    if not model.condition.needs_examples:
+        return None
+    data = stored.datamodule(config["allow"], **changes(config["data"]))
+    x = examples(data, min(pictures.conditions, UNCONDITIONAL_COLUMNS)).x
+    return x if config["plot"] in (_GRID, "interpolation") else x[:1]
+
+
+def _size(plot: str, n: int, model: CVAE, wanted: Wanted) -> tuple[int, int]:
+    """Return how many rows and columns of cells the picture has."""
+    conditions = len(model.encode(wanted))
+    if plot == _GRID:
+        return n, max(conditions, UNCONDITIONAL_COLUMNS)
+    rows = {"interpolation": conditions, "traversal": model.generator.latent_dim, "manifold": n}
+    return rows[plot], n

@@ -1,11 +1,14 @@
 """x is a class, or nothing."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from cvae.batch import Batch, Items, Sizes
-from cvae.conditions.base import Condition, Wanted, one_hot, require_classes
-from cvae.errors import InputError, did_you_mean
+from cvae.batch import Batch, Items
+from cvae.conditions.base import Condition, Wanted, class_of, classes_in, one_hot, require_classes
+from cvae.errors import InputError
+from cvae.kinds import Sizes
 
 _NOT_ASKED = (
     "x: this model was trained with condition=none and cannot be asked for a class; leave "
@@ -14,10 +17,10 @@ _NOT_ASKED = (
 
 
 class LabelCondition(Condition):
-    """x is the one-hot label, y the image.
+    """x is the one-hot label.
 
     Raises:
-        InputError: If there is one class only, which says nothing about an image.
+        InputError: If there is one class only, which says nothing about y.
     """
 
     asked_by_class = True
@@ -26,20 +29,27 @@ class LabelCondition(Condition):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
         require_classes(sizes)
-        self.sizes = sizes
         self.num_classes = sizes.num_classes
         self.x_shape = (sizes.num_classes,)
 
     def __call__(self, items: Items) -> Batch:
-        return Batch(one_hot(items.labels, self.num_classes), items.images)
+        return Batch(one_hot(items.labels, self.num_classes), items.y)
 
     def encode(self, wanted: Wanted) -> Tensor:
-        """Encode one class, several, or None for every class once, as one-hot rows (B, classes)."""
+        """Encode one class, several, or None for every class once, as one-hot rows (B, classes).
+
+        Classes are given by their numbers or names, or in words, as `read` takes them.
+        """
         if wanted is None:
             wanted = range(self.num_classes)
+        if isinstance(wanted, str):
+            wanted = self.read(wanted)
+        if isinstance(wanted, Sequence) and any(isinstance(one, str) for one in wanted):
+            names = [self.sizes.name(label) for label in range(self.num_classes)]
+            wanted = [class_of(str(one), names) for one in wanted]
         labels = wanted if isinstance(wanted, Tensor) else torch.tensor(wanted)
         if labels.dim() == 2 and labels.shape[1:] == self.x_shape:
-            return labels.float()
+            return labels if labels.is_floating_point() else labels.float()
         if labels.dim() > 1 or (labels.is_floating_point() and labels.numel()):
             raise InputError(
                 f"x: expected digits as integers, or conditions of shape (B, {self.num_classes}), "
@@ -54,30 +64,25 @@ class LabelCondition(Condition):
             )
         return one_hot(labels, self.num_classes)
 
-    def classes(self, words: str) -> list[int]:
+    def read(self, words: str) -> Wanted:
         """Return the classes of consecutive digits, or of names or numbers separated by commas."""
         names = [self.sizes.name(label) for label in range(self.num_classes)]
-        digits = words.isascii() and words.isdigit() and max(map(len, names)) == 1
-        asked = list(words) if digits else [word.strip() for word in words.split(",")]
-        for word in asked:
-            if word not in names:
-                raise InputError(f"x: no class is called '{word}'{did_you_mean(word, names)}")
-        return [names.index(word) for word in asked]
+        return classes_in(words, names)
 
     def names(self, x: Tensor) -> list[str]:
         return [self.sizes.name(label) for label in x.argmax(1).tolist()]
 
 
 class NoCondition(Condition):
-    """x is empty, y the image: the plain VAE."""
+    """x is empty: the plain VAE."""
 
     x_shape = (0,)
     needs_examples = False
 
     def __call__(self, items: Items) -> Batch:
-        return Batch(items.images.new_empty(len(items.images), 0), items.images)
+        return Batch(torch.empty(len(items.y), 0, device=items.y.device), items.y)
 
-    def classes(self, words: str) -> list[int]:
+    def read(self, words: str) -> Wanted:
         raise InputError(_NOT_ASKED)
 
     def encode(self, wanted: Wanted) -> Tensor:

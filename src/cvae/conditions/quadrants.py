@@ -1,11 +1,14 @@
 """x is a part of the image, y the rest."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from cvae.batch import Batch, Items, Shape, Sizes
-from cvae.conditions.base import Condition
+from cvae.batch import Batch, Items, Shape
+from cvae.conditions.base import Condition, require_image
 from cvae.errors import ArgumentError, InputError
+from cvae.kinds import Sizes
 
 _UNSEEN = 0.5
 
@@ -32,7 +35,8 @@ class QuadrantsCondition(Condition):
         super().__init__(sizes)
         if visible not in (1, 2, 3):
             raise ArgumentError("visible", f"expected 1, 2 or 3 quadrants, got {visible}")
-        self.image_shape = tuple(sizes.image_shape)
+        image = require_image(sizes, "quadrants are of an image")
+        self.image_shape = tuple(image.shape)
         channels, height, width = self.image_shape
         if min(height, width) < 2:
             raise InputError(f"condition: images of {height}x{width} pixels have no quadrants")
@@ -46,10 +50,10 @@ class QuadrantsCondition(Condition):
         self.seen = seen
         self.hidden = (~seen).flatten().nonzero()[:, 0]
         self.x_shape: Shape = (channels + 1, height, width)
-        self.y_shape = (channels * int((~seen).sum()),)
+        self.target = replace(image, shape=(channels * int((~seen).sum()),))
 
     def __call__(self, items: Items) -> Batch:
-        images = items.images
+        images = items.y
         mask = self.seen.to(images).expand(len(images), 1, -1, -1)
         hidden = images.flatten(2).index_select(2, self.hidden.to(images.device))
         return Batch(torch.cat((images * mask, mask), 1), hidden.flatten(1))

@@ -19,14 +19,15 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from typeguard import TypeCheckError, check_type
 
-from cvae.batch import Sizes
 from cvae.conditions import Condition
 from cvae.config.compose import Config, instantiate, nodes
 from cvae.config.numbers import require_numbers
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.errors import InputError, did_you_mean, require_between, short_of_memory, under
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
+from cvae.model.encoded import encoded
 from cvae.model.generator import Generator
 from cvae.model.hierarchy import conditions_of_layers, in_layers
 from cvae.model.objectives import Objective
@@ -166,14 +167,14 @@ NO_FOLDER = {"default_root_dir": os.devnull}
 def single_device_trainer(options: Config) -> Callable[..., Trainer]:
     """Return a builder of trainers on one device, which write nothing unless asked to.
 
-    Several processes would repeat images to share a split evenly.
+    Several processes would repeat items to share a split evenly.
     """
     one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, **NO_FOLDER}
     return instantiate(options, **one, **silent, _partial_=True)
 
 
-def build_datamodule(config: Config, **changes: Any) -> ImageData:
+def build_datamodule(config: Config, **changes: Any) -> PairData:
     """Return the data module of a configuration, its arguments changed by `changes`.
 
     Raises:
@@ -184,7 +185,7 @@ def build_datamodule(config: Config, **changes: Any) -> ImageData:
         if key not in known:
             raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
     condition = built(config, "condition")
-    datamodule: ImageData = instantiated(
+    datamodule: PairData = instantiated(
         config["data"], "data", **{"condition": condition, **changes}
     )
     return datamodule
@@ -213,20 +214,35 @@ def build_parts(config: Config, sizes: Sizes, prior: str = "prior") -> Parts:
     condition = built(config, "condition")(sizes)
     if not isinstance(condition, Condition):
         raise InputError(f"condition: expected a Condition, got a {type(condition).__name__}")
-    x_shape, y_shape, latent_dim = condition.x_shape, condition.y_shape, config["latent_dim"]
-    layers = config["hierarchy"]
+    target, latent_dim, layers = condition.target, config["latent_dim"], config["hierarchy"]
     require_between("hierarchy", layers, 1, _MOST_LAYERS)
-    shapes = conditions_of_layers(x_shape, latent_dim, layers)
+    of_x, of_y = condition.encoder(), target.encoder()
+    x_shapes = [condition.x_shape] if of_x is None else of_x.shapes
+    shapes = conditions_of_layers(x_shapes, latent_dim, layers)
     build_posterior, build_prior = built(config, "posterior"), built(config, prior)
-    posteriors = [build_posterior([*before, y_shape], latent_dim) for before in shapes]
+    posteriors = [build_posterior([*before, target.features], latent_dim) for before in shapes]
+    known = {"y_shape": target.features, "pseudo": target.pseudo}
     priors = [
-        completed(build_prior, posterior=posterior, y_shape=y_shape)(before, latent_dim)
+        completed(build_prior, posterior=posterior, **known)(before, latent_dim)
         for before, posterior in zip(shapes, posteriors, strict=True)
     ]
-    likelihood = completed(built(config, "likelihood"), levels=sizes.levels)
-    network = built(config, "network")
-    generator = Generator(x_shape, layers * latent_dim, y_shape, likelihood, network)
-    return Parts(condition, in_layers(priors), in_layers(posteriors), generator)
+    likelihood, network = built(config, "likelihood"), built(config, "network")
+    _function(likelihood).require(target.support)
+    generator = Generator(
+        condition.x_shape,
+        layers * latent_dim,
+        target,
+        completed(likelihood, **target.known()),
+        network,
+        of_x,
+        x_shapes,
+    )
+    return Parts(
+        condition,
+        in_layers([encoded(part, of_x) for part in priors]),
+        in_layers([encoded(part, of_x, of_y) for part in posteriors]),
+        generator,
+    )
 
 
 def build_model(config: Config, sizes: Sizes) -> CVAE:
@@ -303,6 +319,12 @@ class _Named:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with under(self.path, self.given):
             return self.__wrapped__(*args, **kwargs)
+
+
+def _function(builder: Any) -> Any:
+    """Return the class or function that a builder calls."""
+    function = builder.func if isinstance(builder, partial) else builder
+    return getattr(function, "__wrapped__", function)
 
 
 def completed(builder: Callable[..., Any], **known: Any) -> Callable[..., Any]:

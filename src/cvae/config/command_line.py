@@ -34,6 +34,8 @@ _PATHS = (
     *("hydra.run.dir", "hydra.sweep.dir", *_SWEPT_PATHS),
 )
 """Settings whose value is a path, whatever characters are in it."""
+_AS_IT_STANDS = (*_PATHS, "x", "digits")
+"""Settings whose value is taken letter by letter."""
 _ONE_FOR_ALL = re.compile(r"launcher|parallel|search|sweeps|resume|sweep\.resume|hydra\b.*")
 """Settings of a whole sweep, of which its jobs cannot have several."""
 
@@ -95,7 +97,7 @@ def short(path: Path) -> str:
 def _with_quoted_path(override: str) -> str:
     key, equals, value = override.partition("=")
     name = key.lstrip("+")
-    if not equals or name not in _PATHS or _is_of_the_grammar(name, value):
+    if not equals or name not in _AS_IT_STANDS or _is_of_the_grammar(name, value):
         return override
     return f"{key}={quoted(value)}"
 

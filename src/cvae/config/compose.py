@@ -52,6 +52,14 @@ def _worded(value: str) -> str:
     return "null" if value == "[]" else value  # of a group without an option
 
 
+def binarize_for(likelihood: str) -> str:
+    """Return how a likelihood, the name of its class, is to have the pixels of images."""
+    from cvae.batch import Support  # which takes seconds
+
+    support = getattr(resolve_name(likelihood), "support", None)
+    return "dynamic" if support == Support.BINARY else "none"
+
+
 def gpus(accelerator: str) -> int:
     """Return how many GPUs a job of a cluster asks for."""
     return int(accelerator == "gpu")
@@ -81,7 +89,7 @@ def _devices() -> int:
 _IS_1_3 = version("hydra-core").startswith("1.3")
 """Hydra 1.4 has no `version_base`, builds only what it is allowed to, and renames a function."""
 _register: Any = OmegaConf.register_new_resolver if _IS_1_3 else OmegaConf.register_resolver
-for _resolver in (job_folder, gpus, gpus_here, slots):
+for _resolver in (job_folder, binarize_for, gpus, gpus_here, slots):
     _register(_resolver.__name__, _resolver, replace=True)
 for _name, _schema in SCHEMAS.items():
     ConfigStore.instance().store(f"{_name}_schema", _schema)

@@ -62,7 +62,7 @@ class SampleSchema:
     n: int = MISSING
     seed: int = MISSING
     plot: str = MISSING
-    mean: bool = MISSING
+    mean: bool | None = None
     out: str = MISSING
     data: DataChanges = MISSING
 

@@ -1,1 +1,1 @@
-"""Data modules: labelled images served as pairs (x, y), one file per source."""
+"""Data modules: served as pairs (x, y), one file per source."""

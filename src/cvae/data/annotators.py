@@ -22,10 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
-from cvae.batch import Items, Sizes
+from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
 from cvae.data.mnist import MNIST
 from cvae.errors import ArgumentError, require_at_least
+from cvae.kinds import Image, Sizes
+from cvae.kinds.parts import Picture
 
 _NOISE_SEEDS = {True: 1, False: 2}
 _HALF_CONTRAST = 0.25
@@ -47,7 +49,12 @@ class Annotators(MNIST):
         InputError: If an argument is out of its range.
     """
 
-    sizes = Sizes((1, 28, 28), 4, (1, 28, 28), ("generous", "sparing", "shifted", "thick"), 2)
+    sizes = Sizes(
+        Image((1, 28, 28), levels=2),
+        4,
+        (Picture((1, 28, 28), white=255),),
+        ("generous", "sparing", "shifted", "thick"),
+    )
 
     def __init__(
         self,
@@ -71,7 +78,7 @@ class Annotators(MNIST):
         self.images = {True: train_images, False: test_images}
 
     def read(self, train: bool) -> Items:
-        grey = super().read(train).images[: self.images[train]]
+        grey = super().read(train).y[: self.images[train]]
         generator = torch.Generator().manual_seed(_NOISE_SEEDS[train])
         strokes = grey > _HALF_CONTRAST * 255
         noise = self.noise * (2 * torch.rand(grey.shape, generator=generator) - 1)
@@ -80,7 +87,7 @@ class Annotators(MNIST):
         return Items(
             masks.transpose(0, 1).flatten(0, 1),
             torch.arange(len(masks)).repeat(len(grey)),
-            given.repeat_interleave(len(masks), 0),
+            (given.repeat_interleave(len(masks), 0),),
         )
 
 

@@ -1,197 +1,182 @@
-"""A user's own pairs (x, y), from a file of numpy arrays."""
+"""A user's own pairs (x, y), from a file of numpy arrays: one class for each kind of y."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from cvae.batch import Items, Sizes
+from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
+from cvae.data.images import ImageData
+from cvae.data.npz import SPLITS, read_npz
 from cvae.data.user_data import OwnData
-from cvae.errors import ArgumentError, did_you_mean
+from cvae.errors import ArgumentError
+from cvae.kinds import LARGEST, Image, Part, Sizes, Target
+from cvae.kinds.categories import LabelMap, Tokens
+from cvae.kinds.counts import Counts
+from cvae.kinds.parts import Category, Numbers, Picture
+from cvae.kinds.real import Sequence, Vector
+from cvae.kinds.words import words_for
 
-_SPLITS = ("", "_val", "_test")
-_NAMES = ("x", "y", "labels")
-_UNREADABLE = (
-    *(OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError),
-    *(zipfile.BadZipFile, zlib.error, RuntimeError),  # the last one of what is encrypted
-)
-_KINDS = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "real numbers"}
+Split = Mapping[str, np.ndarray]
+"""An array of each split, by the name of the split; "" is for training."""
 
 
-class Arrays(OwnData):
-    """Reads `FILE.npz`: images `y`, and for each the condition `x`.
+class ArrayData(OwnData):
+    """Reads `FILE.npz`: targets `y`, and for each the condition `x`, or several, `x.NAME`.
 
-    `y` is (N, H, W) or (N, C, H, W), C 1 or 3: whole numbers from 0 to 255, or real numbers from 0
-    to 1, which are rounded to 256 levels; images of only 0 and 1 stay binary. `x` has N rows: whole
-    numbers (N,) are classes, for condition=label; any other array is a condition, for
-    condition=image. Conditions are not changed, except images of whole numbers up to 255, which
-    become pixels in [0, 1]; (N, H, W) are images of one channel. `labels` (N,) may give classes in
-    addition. `x_val`, `y_val` and `x_test`, `y_test` (and their labels) give a validation and a
-    test split.
+    An x is a class where it is (N,) of whole numbers or strings, an image where it is (N, C, H, W),
+    and numbers else; rows of true and false are several classes at once. `labels` (N,) may give
+    classes in addition. `length` (N,) says how many steps of a sequence y count.
+    Each name with `_val` or `_test` at its end gives a validation and a test split.
 
     Args:
         condition: Builder of the condition.
         path: The file.
-        **options: As for `OwnData`.
+        standardize: Whether y is standardised by the mean and deviation of the training set.
+        **options: As for `PairData`.
+
+    Attributes:
+        kind: What y is.
 
     Raises:
         InputError: If the file or an array is missing or does not fit; the message names both.
     """
 
-    def __init__(self, condition: ConditionBuilder, *, path: str, **options: Any) -> None:
+    kind: ClassVar[type[Target]]
+
+    def __init__(
+        self,
+        condition: ConditionBuilder,
+        *,
+        path: str,
+        standardize: bool = True,
+        **options: Any,
+    ) -> None:
         super().__init__(condition, **options)
         self.path = Path(path).expanduser()
-        arrays = self._arrays()
-        splits = [split for split in _SPLITS if f"y{split}" in arrays]
-        parts = {
-            name: {split: arrays[name + split] for split in splits}
-            for name in _NAMES
-            if name in arrays
-        }
-        classes = "labels" if "labels" in parts else "x" if _is_class(parts["x"]) else None
-        labels = self._labels(classes, parts[classes]) if classes else {}
-        given = {} if _is_class(parts["x"]) else self._given(parts["x"])
-        images, levels = self._images(parts["y"])
+        arrays = read_npz(self.path)
+        splits = [split for split in SPLITS if f"y{split}" in arrays]
+
+        def of(name: str) -> Split:
+            return {split: arrays[name + split] for split in splits}
+
+        y, targets = self._targets(of("y"), of("length") if "length" in arrays else None)
+        first = [name for name in arrays if not name.endswith(SPLITS[1:])]
+        names = [name for name in first if name == "x" or name.startswith("x.")]
+        parts = [self._part(name, of(name)) for name in names]
+        classes = "labels" if "labels" in arrays else _only_class(names, parts)
+        labels, class_names = self._classes(classes, of(classes)) if classes else ({}, ())
         items = {
             split: Items(
-                *map(
-                    torch.from_numpy,
-                    (
-                        images[split],
-                        labels.get(split, np.zeros(len(images[split]), np.int64)),
-                        given.get(split, np.empty((len(images[split]), 0), np.float32)),
-                    ),
-                )
+                targets[split],
+                labels.get(split, torch.zeros(len(targets[split]), dtype=torch.int64)),
+                tuple(stored[split] for _, stored in parts),
             )
             for split in splits
         }
         self.train_items = items[""]
         self.val_items, self.test_items = items.get("_val"), items.get("_test")
-        self.sizes = Sizes(
-            tuple(items[""].images.shape[1:]),
-            1 + int(items[""].labels.max()),
-            tuple(items[""].given.shape[1:]),
-            levels=levels,
-        )
+        count = 1 + int(self.train_items.labels.max())
+        given = tuple(part for part, _ in parts)
+        self.describe(Sizes(y, count, given, class_names), standardize)
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for
-            raise ArgumentError("path", f"'{self.path}' is not a file")
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = dict(file)
-        except _UNREADABLE as error:
-            reason = str(error).partition("\n")[0]
+    def _targets(self, arrays: Split, length: Split | None) -> tuple[Target, dict[str, Tensor]]:
+        if length is not None and not self.kind.has_steps:
             raise ArgumentError(
                 "path",
-                f"'{self.path}' cannot be read as numpy's .npz ({reason}); write it "
-                "with numpy.savez(FILE, x=..., y=...)",
-            ) from error
-        known = [name + split for split in _SPLITS for name in _NAMES]
-        for name in arrays:
-            if name not in known:
-                raise ArgumentError(
-                    "path", f"{self._at(name)} is not known{did_you_mean(name, known)}"
-                )
-        for name in ("x", "y"):
-            if name not in arrays:
-                raise ArgumentError(
-                    "path", f"{self._at(name)} is missing; the file has {', '.join(arrays)}"
-                )
-        expected = [name for name in _NAMES if name in arrays]
-        for split in _SPLITS:
-            found = [name for name in _NAMES if name + split in arrays]
-            if found and found != expected:
-                raise ArgumentError(
-                    "path",
-                    f"'{self.path}' has {_listed(found, split)}, expected "
-                    f"{_listed(expected, split)}, as it has {_listed(expected, '')}",
-                )
-            for name in found:
-                self._require_sound(name, split, arrays)
-        return arrays
-
-    def _require_sound(self, name: str, split: str, arrays: Mapping[str, np.ndarray]) -> None:
-        array, first, at = arrays[name + split], arrays[name], self._at(name + split)
-        if array.dtype.kind not in _KINDS:
-            raise ArgumentError("path", f"{at} holds {array.dtype}, expected real numbers")
-        if _KINDS[array.dtype.kind] != _KINDS[first.dtype.kind]:
-            raise ArgumentError(
-                "path", f"{at} holds {array.dtype}, but '{name}' holds {first.dtype}"
+                f"{self._at('length')} is of steps, and data={self.kind.word} has none; choose "
+                "data=sequences or tokens, or leave it out",
             )
-        if not np.isfinite(array).all():
-            raise ArgumentError("path", f"{at} holds NaN or infinite numbers; remove them")
-        count = arrays["y" + split].shape[:1]
-        if array.shape[:1] != count or count in ((), (0,)):
-            raise ArgumentError(
-                "path",
-                f"{at} has shape {array.shape}, expected a row for each image of '{'y' + split}', "
-                f"of shape {arrays['y' + split].shape}, and one at least",
-            )
-        if array.shape[1:] != first.shape[1:]:
-            raise ArgumentError(
-                "path",
-                f"{at} has items of shape {array.shape[1:]}, those of '{name}' have "
-                f"{first.shape[1:]}",
-            )
-
-    def _images(self, arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
-        shape, whole = arrays[""].shape, arrays[""].dtype.kind != "f"
-        if len(shape) not in (3, 4) or 0 in shape or (len(shape) == 4 and shape[1] not in (1, 3)):
-            raise ArgumentError(
-                "path",
-                f"{self._at('y')} has shape {shape}, expected images (N, H, W) or (N, C, H, W) of "
-                "1 or 3 channels; where these come last, use y.transpose(0, 3, 1, 2)",
-            )
-        for split, array in arrays.items():
-            if array.min() < 0 or array.max() > (255 if whole else 1):
-                raise ArgumentError(
-                    "path",
-                    f"{self._at('y' + split)} has pixels from {array.min():g} to "
-                    f"{array.max():g}, expected whole numbers from 0 to 255 or real ones from 0 to "
-                    "1",
-                )
-        binary = all(((array == 0) | (array == 1)).all() for array in arrays.values())
-        scale = 1 if whole or binary else 255
-        images = {
-            split: _with_channels((array * scale).round() if scale > 1 else array).astype(np.uint8)
-            for split, array in arrays.items()
-        }
-        return images, 2 if binary else 256
-
-    def _given(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if length is not None:
+            arrays = {split: self._cut(arrays[split], length[split]) for split in arrays}
         first = arrays[""]
-        pixels = (
-            first.ndim > 2
-            and first.dtype.kind in "iu"
-            and all(array.min() >= 0 and array.max() <= 255 for array in arrays.values())
-            and any(array.max() > 1 for array in arrays.values())
+        reason = ""
+        if first.size:
+            try:
+                found = self.kind.read(arrays)
+                if self.kind.fits(first):
+                    return found
+            except ValueError as error:
+                reason = f", and {error}"
+            except IndexError:  # it has too few dimensions
+                pass
+        others = [f"data={word}" for word in words_for(first) if word != self.kind.word]
+        way_out = f"; for y as it is, choose {' or '.join(others)}" if others else ""
+        raise ArgumentError(
+            "path",
+            f"{self._at('y')} is {first.dtype} of shape {first.shape}{reason}; "
+            f"data={self.kind.word} expects {self.kind.expected}{way_out}",
         )
-        if not pixels and any(
-            np.abs(array).max(initial=0) > np.finfo(np.float32).max for array in arrays.values()
-        ):
-            raise ArgumentError(
-                "path", f"{self._at('x')} holds numbers too large for single precision"
-            )
-        return {
-            split: _with_channels(array).astype(np.uint8 if pixels else np.float32)
-            for split, array in arrays.items()
-        }
 
-    def _labels(self, name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        numbers = "; for numbers that are not classes give x as (N, 1), or real" * (name == "x")
+    def _cut(self, y: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Return sequences whose steps from their length on are missing."""
+        steps = y.shape[1] if y.ndim > 1 else 0
+        if length.dtype.kind not in "iu" or length.ndim != 1 or not steps:
+            raise ArgumentError(
+                "path", f"{self._at('length')}: expected whole numbers (N,) for sequences y (N, T)"
+            )
+        if length.min() < 0 or length.max() > steps:
+            raise ArgumentError(
+                "path",
+                f"{self._at('length')} goes from {length.min()} to {length.max()}, and y has "
+                f"{steps} steps",
+            )
+        kept = y.astype(np.float64 if y.dtype.kind != "f" else y.dtype)
+        kept[np.arange(steps) >= length[:, None]] = np.nan
+        return kept
+
+    def _part(self, name: str, arrays: Split) -> tuple[Part, dict[str, Tensor]]:
+        first, short = arrays[""], name.partition(".")[2]
+        for split, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                bad = int((~np.isfinite(array)).reshape(len(array), -1).any(1).sum())
+                raise ArgumentError(
+                    "path",
+                    f"{self._at(name + split)} holds NaN or infinite numbers in {bad} of "
+                    f"{len(array)} rows; a condition has to be complete: remove these rows, or "
+                    "fill them in",
+                )
+            if array.dtype.kind == "f" and np.abs(array).max(initial=0) > LARGEST:
+                raise ArgumentError("path", f"{self._at(name + split)} holds numbers too large")
+        if first.ndim == 1 and first.dtype.kind in "iuU":
+            numbers, names = self._classes(name, arrays)
+            count = len(names) or 1 + int(numbers[""].max())
+            return Category((count,), short, names=names), numbers
+        if first.ndim == 4 or (first.ndim == 3 and self.kind.beside_images):
+            return self._picture(short, arrays)
+        rows = {
+            split: array[:, None] if array.ndim == 1 else array for split, array in arrays.items()
+        }
+        kept = np.float32 if first.dtype in (np.float32, np.float16, np.bool_) else np.float64
+        stored = {s: torch.from_numpy(np.ascontiguousarray(a, kept)) for s, a in rows.items()}
+        return Numbers(tuple(stored[""].shape[1:]), short), stored
+
+    def _picture(self, name: str, arrays: Split) -> tuple[Part, dict[str, Tensor]]:
+        images = {s: a[:, None] if a.ndim == 3 else a for s, a in arrays.items()}
+        whole = arrays[""].dtype.kind in "iu" and all(
+            array.min() >= 0 and array.max() <= 255 for array in arrays.values()
+        )
+        pixels = whole and any(array.max() > 1 for array in arrays.values())
+        kept = np.uint8 if pixels else np.float32
+        stored = {s: torch.from_numpy(np.ascontiguousarray(a, kept)) for s, a in images.items()}
+        white = 255 if pixels else 1
+        return Picture(tuple(stored[""].shape[1:]), name, white=white), stored
+
+    def _classes(self, name: str, arrays: Split) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """Return the number of each row's class, and the names of the classes, if they have any."""
+        ways_out = "; for numbers that are not classes give x as (N, 1), or real"
+        numbers = "" if name == "labels" else ways_out
         known = np.unique(arrays[""])
         for split, array in arrays.items():
             found = np.unique(array)
-            if array.ndim != 1 or array.dtype.kind not in "iu":
+            if array.ndim != 1 or array.dtype.kind not in "iuU":
                 raise ArgumentError(
                     "path",
-                    f"{self._at(name + split)}: classes are whole numbers of shape (N,), "
+                    f"{self._at(name + split)}: classes are whole numbers or names of shape (N,), "
                     f"got {array.dtype} of shape {array.shape}",
                 )
             if not np.isin(found, known).all():
@@ -200,35 +185,63 @@ class Arrays(OwnData):
                     f"{self._at(name + split)} has class {np.setdiff1d(found, known)[0]}, which "
                     f"'{name}' does not have{numbers}",
                 )
-        if len(known) < 2:
-            raise ArgumentError(
-                "path",
-                f"{self._at(name)} has one class only, {known[0]}; expected two at least, or no "
-                "classes",
-            )
+        if known.dtype.kind == "U":
+            places = {split: np.searchsorted(known, array) for split, array in arrays.items()}
+            found_at = {split: torch.from_numpy(a).long() for split, a in places.items()}
+            return found_at, tuple(map(str, known))
         if not np.array_equal(known, np.arange(len(known))):
             raise ArgumentError(
                 "path",
-                f"{self._at(name)}: {len(known)} classes are numbered from 0 to {len(known) - 1}, "
+                f"{self._at(name)}: {len(known)} classes are numbered from 0 without a gap, "
                 f"got {known[0]} to {known[-1]}; np.unique(labels, return_inverse=True)[1] numbers "
                 f"them{numbers}",
             )
-        return {split: array.astype(np.int64) for split, array in arrays.items()}
+        return {s: torch.from_numpy(a.astype(np.int64)) for s, a in arrays.items()}, ()
 
     def _at(self, name: str) -> str:
         return f"array '{name}' of '{self.path}'"
 
 
-def _is_class(x: Mapping[str, np.ndarray]) -> bool:
-    return x[""].ndim == 1 and x[""].dtype.kind in "iu"
+def _only_class(names: list[str], parts: list[tuple[Part, dict[str, Tensor]]]) -> str | None:
+    """Return the name of x, where it is a class and nothing else."""
+    return names[0] if len(parts) == 1 and isinstance(parts[0][0], Category) else None
 
 
-def _with_channels(array: np.ndarray) -> np.ndarray:
-    """Return rows of numbers (N, F), or of images (N, C, H, W)."""
-    if array.ndim in (1, 3):
-        array = array[:, None]
-    return np.ascontiguousarray(array)
+class Arrays(ArrayData, ImageData):
+    """Images (N, H, W) or (N, C, H, W), C 1 or 3.
+
+    Whole numbers from 0 to 255, or to 65535, keep their levels; real numbers from 0 to 1 stay as
+    they are; images of only 0 and 1 are binary.
+    """
+
+    kind = Image
 
 
-def _listed(names: list[str], split: str) -> str:
-    return ", ".join(name + split for name in names)
+class Vectors(ArrayData):
+    """Vectors (N, F) of real numbers."""
+
+    kind = Vector
+
+
+class Sequences(ArrayData):
+    """Sequences (N, T, F) of real numbers, with an optional `length` (N,)."""
+
+    kind = Sequence
+
+
+class LabelMaps(ArrayData):
+    """Maps (N, H, W) of whole numbers, a category for each pixel."""
+
+    kind = LabelMap
+
+
+class TokenArrays(ArrayData):
+    """Sequences (N, T) of whole numbers, a category each, with an optional `length` (N,)."""
+
+    kind = Tokens
+
+
+class CountArrays(ArrayData):
+    """Counts (N, F)."""
+
+    kind = Counts

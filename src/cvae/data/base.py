@@ -1,17 +1,15 @@
-"""The base of every source of images: splits, binarisation, batches, the pair (x, y).
+"""The base of every source of data: splits, batches, the pair (x, y).
 
-Integer pixels and labels are moved to the device; scaling, binarising and one-hot are done there.
-The training set's dynamic binarisation (Salakhutdinov & Murray 2008, "On the Quantitative Analysis
-of Deep Belief Networks") draws the pixels again every time that an image is used. Validation and
-test pixels are drawn once, from a fixed seed, so that every run is judged on the same pixels.
+Values are stored as they come, such as pixels of a byte each, and moved to the device in that form;
+scaling and one-hot are done there.
 """
 
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -20,13 +18,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from cvae.batch import Batch, Items, Sizes, Support
+from cvae.batch import Batch, Items, Support
 from cvae.conditions import Condition, ConditionBuilder
 from cvae.errors import ArgumentError, InputError, require_at_least, require_seed
-from cvae.random import draw_binary, seed_of
+from cvae.kinds import Sizes
+from cvae.random import seed_of
 
-Binarize = Literal["dynamic", "threshold", "none"]
-_EVALUATION_SEED = 0
 _FEWEST_CONDITIONS = 20
 
 
@@ -37,7 +34,7 @@ class IndexedBatches(Dataset[Items]):
         self.items = items
 
     def __len__(self) -> int:
-        return len(self.items.images)
+        return len(self.items.labels)
 
     def __getitem__(self, index: Tensor) -> Items:
         return taken(self.items, index)
@@ -81,51 +78,55 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         return iter(order[self.seen.get(self.epoch, 0) * self.batch_size :].split(self.batch_size))
 
 
-def groups(given: Tensor) -> Tensor:
-    """Number the distinct conditions among N, (N, ...): equal ones get the same number, (N,).
+def groups(parts: Sequence[Tensor], count: int) -> Tensor:
+    """Number the distinct conditions among `count`: equal ones get the same number, (count,).
 
-    Where no condition is given, (N, 0), every item gets a different number.
+    Args:
+        parts: The parts of the conditions, (count, ...) each. Where they are classes alone, or
+            none, every item gets a different number.
+        count: How many conditions there are.
     """
-    if not given.numel():
-        return torch.arange(len(given))
+    if all(part.dim() == 1 for part in parts):
+        return torch.arange(count)
     known: dict[bytes, int] = {}
-    return torch.tensor([known.setdefault(row.tobytes(), len(known)) for row in given.numpy()])
+    rows = zip(*(part.numpy() for part in parts), strict=True)
+    keys = (b"".join(part.tobytes() for part in row) for row in rows)
+    return torch.tensor([known.setdefault(key, len(known)) for key in keys])
 
 
 def _whole(batch: Any) -> Any:
     return batch  # `__getitems__` has collated it
 
 
-def labelled(images: Tensor, labels: Tensor) -> Items:
-    """Return items of images (N, C, H, W) and labels (N,), without a given condition."""
-    return Items(images, labels, images.new_empty(len(images), 0))
-
-
 def joined(first: Items, second: Items) -> Items:
     """Return the items of the first, followed by those of the second."""
-    return Items(*(torch.cat(parts) for parts in zip(first, second, strict=True)))
+    given = zip(first.given, second.given, strict=True)
+    return Items(
+        torch.cat((first.y, second.y)),
+        torch.cat((first.labels, second.labels)),
+        tuple(torch.cat(parts) for parts in given),
+    )
 
 
 def taken(items: Items, index: Tensor) -> Items:
     """Return the items at the indices `index`, (M,)."""
-    return Items(*(part.index_select(0, index) for part in items))
+    return items.each(lambda part: part.index_select(0, index))
 
 
-class ImageData(LightningDataModule, ABC):
-    """Serves `Batch(x, y)` from images that fit in memory.
+class PairData(LightningDataModule, ABC):
+    """Serves `Batch(x, y)` from items that fit in memory.
 
     Args:
         condition: Builder of the condition, which turns an item into (x, y).
-        batch_size: Images per batch.
-        binarize: "dynamic" draws each pixel with its grey level as the probability, "threshold"
-            splits the grey levels in the middle, "none" leaves them as they are.
+        batch_size: Items per batch.
         val_fraction: Share of the training set held out for validation, stratified by label.
         split_seed: Seed of that split; separate from the run's seed, so that runs with several
-            seeds are validated on the same images.
+            seeds are validated on the same items.
 
     Attributes:
-        sizes: Shapes and classes of the items.
+        sizes: What the items are like.
         order_seed: Seed of the order of the training batches.
+        remarks: What a user should know of the data, a line each.
         position: Where the next training starts: the epoch, and the number of its batches that
             have already been trained on.
 
@@ -140,7 +141,6 @@ class ImageData(LightningDataModule, ABC):
         condition: ConditionBuilder,
         *,
         batch_size: int = 128,
-        binarize: Binarize = "none",
         val_fraction: float = 0.1,
         split_seed: int = 0,
     ) -> None:
@@ -151,54 +151,54 @@ class ImageData(LightningDataModule, ABC):
             raise ArgumentError(
                 "val_fraction", f"expected a share between 0 and 1, got {val_fraction}"
             )
-        if binarize not in ("dynamic", "threshold", "none"):
-            raise ArgumentError(
-                "binarize", f"expected 'dynamic', 'threshold' or 'none', got {binarize!r}"
-            )
         self._condition = condition
         self.batch_size = batch_size
-        self.binarize = binarize
         self.val_fraction = val_fraction
         self.split_seed = split_seed
         self.order_seed = 0
         self.position = (0, 0)
+        self.remarks: list[str] = []
 
     @abstractmethod
     def read(self, train: bool) -> Items:
-        """Return the training or the test items, with int64 labels.
-
-        Images hold grey levels, integers from 0 to `sizes.levels - 1`.
-        """
+        """Return the training or the test items, their values as stored, with int64 labels."""
 
     @cached_property
     def condition(self) -> Condition:
-        """The condition, completed with the sizes of these images."""
+        """The condition, completed with what these items are like."""
         return self._condition(self.sizes)
 
     @cached_property
     def checksum(self) -> int:
         """CRC-32 of the training and the validation items, once they are set up."""
-        return _checksum(*self.train_set.items, *self.val_set.items)
+        return _checksum(self.train_set.items, self.val_set.items)
 
     @cached_property
     def test_checksum(self) -> int:
         """CRC-32 of the test items, once they are set up."""
-        return _checksum(*self.test_set.items)
+        return _checksum(self.test_set.items)
 
     @property
     def support(self) -> Support:
-        """The set of values of the served pixels."""
-        grey = self.binarize == "none" and self.sizes.levels > 2
-        return Support.LEVELS if grey else Support.BINARY
+        """The set of the values of an element of y."""
+        return self.sizes.y.support
 
     def setup(self, stage: str | None = None) -> None:
         if stage != "test" and not hasattr(self, "train_set"):
             items = self.read(train=True)
             train, val = self.split(items, self.val_fraction, self.split_seed)
-            self.train_set = IndexedBatches(self._threshold(taken(items, train)))
-            self.val_set = IndexedBatches(self._fixed(taken(items, val)))
+            self.train_set = IndexedBatches(self.trained_on(taken(items, train)))
+            self.val_set = IndexedBatches(self.judged_by(taken(items, val)))
         if stage in ("test", None) and not hasattr(self, "test_set"):
-            self.test_set = IndexedBatches(self._fixed(self.read(train=False)))
+            self.test_set = IndexedBatches(self.judged_by(self.read(train=False)))
+
+    def trained_on(self, items: Items) -> Items:
+        """Return training items as they are kept for all epochs."""
+        return items
+
+    def judged_by(self, items: Items) -> Items:
+        """Return validation or test items as they are kept: the same for every run."""
+        return items
 
     def split(self, items: Items, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the items to keep and of those to hold out, stratified by class.
@@ -209,7 +209,7 @@ class ImageData(LightningDataModule, ABC):
         Raises:
             InputError: If either part would lack a class.
         """
-        group = groups(items.given)
+        group = groups(items.given, len(items.labels))
         if int(group.max()) + 1 < _FEWEST_CONDITIONS:
             group = torch.arange(len(group))
         first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce(
@@ -224,7 +224,7 @@ class ImageData(LightningDataModule, ABC):
             )
         except ValueError as error:
             raise InputError(
-                f"data: {fraction} of {len(first)} images cannot be held out with every class on "
+                f"data: {fraction} of {len(first)} items cannot be held out with every class on "
                 f"both sides ({error}); give more of each class, or another data.val_fraction if "
                 "this is the validation split"
             ) from error
@@ -256,41 +256,24 @@ class ImageData(LightningDataModule, ABC):
     def transfer_batch_to_device(
         self, batch: Items, device: torch.device, dataloader_idx: int
     ) -> Items:
-        return Items(*(part.to(device, non_blocking=True) for part in batch))
+        return batch.each(lambda part: part.to(device, non_blocking=True))
 
     def on_after_batch_transfer(self, batch: Items, dataloader_idx: int = 0) -> Batch:
-        """Scale, binarise and pair the items, on the device of the batch."""
-        images = batch.images.float().div_(self.sizes.levels - 1)
-        if self.binarize == "dynamic":
-            images = draw_binary(
-                images
-            )  # which leaves what was drawn for validation and test alone
-        given = batch.given.float()
-        if batch.given.dtype == torch.uint8:  # pixels
-            given = given / 255
-        return self.condition(batch._replace(images=images, given=given))
+        """Bring the items into their units and pair them, on the device of the batch."""
+        return self.condition(batch._replace(y=self.values(batch.y)))
+
+    def values(self, stored: Tensor) -> Tensor:
+        """Return stored values as y."""
+        return self.sizes.y.values(stored)
 
     def _loader(self, dataset: IndexedBatches, **options: Any) -> DataLoader[Items]:
         # Each pass over a loader draws a number, which must not come from the generator of z.
         own = torch.Generator()
         return DataLoader(dataset, collate_fn=_whole, generator=own, **options)
 
-    def _threshold(self, items: Items) -> Items:
-        if self.binarize != "threshold":
-            return items
-        white = items.images > (self.sizes.levels - 1) / 2
-        return items._replace(images=white.to(items.images.dtype) * (self.sizes.levels - 1))
 
-    def _fixed(self, items: Items) -> Items:
-        if self.binarize != "dynamic":
-            return self._threshold(items)
-        generator = torch.Generator().manual_seed(_EVALUATION_SEED)
-        drawn = torch.bernoulli(items.images.float() / (self.sizes.levels - 1), generator=generator)
-        return items._replace(images=drawn.to(items.images.dtype) * (self.sizes.levels - 1))
-
-
-def _checksum(*parts: Tensor) -> int:
+def _checksum(*items: Items) -> int:
     found = 0
-    for part in parts:
+    for part in (part for some in items for part in (some.y, some.labels, *some.given)):
         found = zlib.crc32(part.contiguous().numpy().data, found)
     return found

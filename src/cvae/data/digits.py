@@ -4,8 +4,10 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from cvae.batch import Items, Sizes
-from cvae.data.base import ImageData, labelled, taken
+from cvae.batch import Items
+from cvae.data.base import taken
+from cvae.data.images import ImageData
+from cvae.kinds import Image, Sizes
 
 
 class Digits(ImageData):
@@ -16,7 +18,7 @@ class Digits(ImageData):
     never changes, is the test set.
     """
 
-    sizes = Sizes((1, 8, 8), 10, levels=17)
+    sizes = Sizes(Image((1, 8, 8), levels=17), 10)
 
     def read(self, train: bool) -> Items:
         bunch = load_digits()
@@ -25,4 +27,4 @@ class Digits(ImageData):
         parts = train_test_split(
             torch.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0
         )
-        return taken(labelled(images, labels), parts[0] if train else parts[1])
+        return taken(Items(images, labels), parts[0] if train else parts[1])

@@ -10,10 +10,11 @@ import torch
 from filelock import FileLock
 from torchvision import datasets
 
-from cvae.batch import Items, Sizes
+from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
-from cvae.data.base import ImageData, labelled
+from cvae.data.images import ImageData
 from cvae.errors import InputError
+from cvae.kinds import Image, Sizes
 
 _UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AssertionError)
 """Exceptions that torchvision raises for truncated files or another format."""
@@ -30,7 +31,7 @@ class MNIST(ImageData):
         **options: As for `ImageData`.
     """
 
-    sizes = Sizes((1, 28, 28), 10)
+    sizes = Sizes(Image((1, 28, 28)), 10)
     source: ClassVar[Callable[..., Any]] = datasets.MNIST
     files: ClassVar[tuple[str, ...]] = (
         "train-images-idx3-ubyte",
@@ -79,7 +80,7 @@ class MNIST(ImageData):
         try:
             dataset = self.open(self.root, train=train)
             images, labels = dataset.data.unsqueeze(1), torch.as_tensor(dataset.targets).long()
-            if images.shape[1:] != self.sizes.image_shape or len(images) != len(labels):
+            if images.shape[1:] != self.sizes.y.shape or len(images) != len(labels):
                 raise ValueError(f"{tuple(images.shape)} pixels for {len(labels)} labels")
         except _UNREADABLE as error:
             reason = (str(error).strip().splitlines() or ["not in the IDX format"])[0]
@@ -87,7 +88,7 @@ class MNIST(ImageData):
                 f"data.root: the files in '{self.folder}' are damaged ({reason}); "
                 "delete that folder to have them downloaded again"
             ) from error
-        return labelled(images, labels)
+        return Items(images, labels)
 
     def open(self, root: Path, **options: bool) -> Any:
         """Return torchvision's data set under `root`; `options` are its `train` and `download`."""
@@ -136,7 +137,7 @@ class EMNIST(MNIST):
     def read(self, train: bool) -> Items:
         items = super().read(train)
         # The files hold the images transposed.
-        return items._replace(images=items.images.transpose(-1, -2))
+        return items._replace(y=items.y.transpose(-1, -2))
 
 
 class QMNIST(MNIST):

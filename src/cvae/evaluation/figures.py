@@ -13,25 +13,33 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Ellipse, Patch
 from torch import Tensor
 
 from cvae.errors import InputError
 
-_DPI = 100
+DPI = 100
 _GAP = 4
 _CELL = 56
+_LETTER = 8
+"""Width of a letter of a column's name, in pixels."""
 _LONGEST, _LARGEST = 65_000, 2**27
 """Pixels of a picture's side, by matplotlib, and of all of it, by memory."""
 
 
-def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Figure:
+def image_grid(
+    images: Tensor,
+    columns: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    legend: Mapping[str, str] | None = None,
+) -> Figure:
     """Return a figure of images in rows and columns, each with its name.
 
     Args:
         images: (R, C, channels, H, W) in [0, 1]; with one channel, 1 is drawn black on white.
         columns: A name for each of the C columns, or none.
         rows: A name for each of the R rows, or none.
+        legend: What colours mean, each by its name; or None.
     """
     # Whole-number enlargement keeps the pixels of an 8x8 scan square and sharp.
     scale = max(1, round(_CELL / images.shape[-1]))
@@ -50,11 +58,14 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
     margin_left = 12 + 9 * max((len(name) for name in rows), default=0)
     margin_top = 12 + (18 if columns else 0)
     total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
-    figure = Figure(figsize=(total_w / _DPI, total_h / _DPI), dpi=_DPI)
+    if legend:
+        total_w += 40 + 9 * max(map(len, legend))
+        total_h = max(total_h, 20 * len(legend) + 24)
+    figure = Figure(figsize=(total_w / DPI, total_h / DPI), dpi=DPI)
     axes = figure.add_axes(
         (
             margin_left / total_w,
-            12 / total_h,
+            1 - (canvas.shape[1] + margin_top) / total_h,
             canvas.shape[2] / total_w,
             canvas.shape[1] / total_h,
         )
@@ -71,8 +82,13 @@ def image_grid(images: Tensor, columns: Sequence[str] = (), rows: Sequence[str] 
         spine.set_visible(False)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=10)
-    axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], columns)
+    most = max(2, width // _LETTER)
+    short = [name if len(name) <= most else f"{name[: most - 1]}…" for name in columns]
+    axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], short)
     axes.set_yticks([r * (height + _GAP) + height / 2 for r in range(len(rows))], rows)
+    if legend:
+        patches = [Patch(fc=c, ec="0.7", label=name) for name, c in legend.items()]
+        figure.legend(handles=patches, loc="center right", frameon=False)
     return figure
 
 
@@ -115,9 +131,9 @@ class Plane(NamedTuple):
 
 def latent_planes(planes: Mapping[str, Plane]) -> Figure:
     """Return planes side by side under their titles, ellipses at two standard deviations."""
-    figure = Figure(figsize=(5.6 * len(planes) + 0.9, 5.9), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(5.6 * len(planes) + 0.9, 5.9), dpi=DPI, layout="constrained")
     names = max((plane.names for plane in planes.values()), key=len)
-    colours = _colours(len(names))
+    colours = colours_of(len(names))
     for index, (title, plane) in enumerate(planes.items()):
         axes = figure.add_subplot(1, len(planes), index + 1)
         points = [colours[label] for label in plane.classes]
@@ -159,7 +175,7 @@ def _ellipse(centre: Tensor, covariance: Tensor, colour: str, line: float) -> El
 def bars(values: Tensor, label: str) -> Figure:
     """Return a bar chart of values, (N,), tallest first, with each value's index below its bar."""
     order = values.argsort(descending=True)
-    figure = Figure(figsize=(8, 3), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(8, 3), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.bar(range(len(order)), values[order].numpy(), width=0.8)
     step = -(-len(order) // 40)
@@ -170,7 +186,8 @@ def bars(values: Tensor, label: str) -> Figure:
     return figure
 
 
-def _colours(count: int) -> list[str]:
+def colours_of(count: int) -> list[str]:
+    """Return so many colours that can be told apart, as words for matplotlib."""
     if count <= 10:
         return [to_hex(colormaps["tab10"](index)) for index in range(count)]
     return [to_hex(colormaps["hsv"](index / count)) for index in range(count)]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from cvae.data.base import ImageData, groups
+from cvae.batch import Batch
+from cvae.data.base import PairData, groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
 from cvae.evaluation.left import Left
@@ -21,7 +22,6 @@ from cvae.model.cvae import CVAE
 
 _CHUNK = 1000
 """Images that a network processes at a time."""
-_EXAMPLES = 10
 _DRAWS = 16
 """Masks drawn for each condition with several references, the usual number on LIDC."""
 _SEVERAL = 0.5
@@ -39,7 +39,7 @@ class Split(NamedTuple):
     labels: Tensor
 
 
-def test_split(data: ImageData) -> Split:
+def test_split(data: PairData) -> Split:
     """Return the test split as it is served, with its labels."""
     data.prepare_data()
     data.setup("test")
@@ -48,12 +48,13 @@ def test_split(data: ImageData) -> Split:
     return Split(x, y, data.condition.whole(x, y), data.test_set.items.labels)
 
 
-def examples(data: ImageData) -> Tensor:
-    """Return conditions from evenly spaced places of the test split, (N, *x_shape)."""
+def examples(data: PairData, count: int) -> Batch:
+    """Return so many pairs from evenly spaced places of the test split, or all that there are."""
     data.prepare_data()
     data.setup("test")
-    index = torch.linspace(0, len(data.test_set) - 1, _EXAMPLES).long()
-    return data.on_after_batch_transfer(data.test_set.__getitems__(index.tolist())).x
+    count = min(count, len(data.test_set))
+    index = torch.linspace(0, len(data.test_set) - 1, count).long()
+    return data.on_after_batch_transfer(data.test_set.__getitems__(index.tolist()))
 
 
 def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]:
@@ -133,7 +134,7 @@ def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict
     """
     if not (model.condition.needs_examples and served.images.square().equal(served.images)):
         return {}
-    group = groups(served.x)
+    group = groups([served.x], len(served.x))
     counts = group.bincount()
     several = counts > 1
     if several.float().mean() < _SEVERAL:

@@ -30,13 +30,14 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from cvae.batch import Batch, Shape
 from cvae.conditions import LabelCondition
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
+from cvae.data.images import ImageData
 from cvae.errors import InputError
 from cvae.evaluation.left import Left
 from cvae.files import DISK_FULL
 from cvae.random import seeded_from, speed_up_training
 
-Data = Callable[..., ImageData]
+Data = Callable[..., PairData]
 """The data that a model was trained on, with changes."""
 
 FEWEST = 40
@@ -131,8 +132,10 @@ class _SaysWhatIsLeft(Callback):
         self.left.done()
 
 
-def why_no_judge(data: ImageData) -> str | None:
+def why_no_judge(data: PairData) -> str | None:
     """Return why there is no judge of these data, or None if there is one."""
+    if not isinstance(data, ImageData):
+        return "it looks at images, and y is none"
     data.prepare_data()
     data.setup("test")
     if data.sizes.num_classes == 1:
@@ -148,6 +151,7 @@ def judge_for(data: Data, cache: Path, accelerator: str) -> tuple[Judge, ImageDa
     All runs on the same data have the same judge, whatever their settings. Its folder is printed.
     """
     grey = data(condition=LabelCondition, binarize="none", **_DATA)
+    assert isinstance(grey, ImageData)
     judge, folder = judge_of(grey, cache.expanduser(), accelerator)
     print(f"judge: {folder}")
     return judge, grey
@@ -169,7 +173,7 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
     data.prepare_data()
     data.setup()
     with seeded_from(torch.Generator().manual_seed(0)):
-        judge = Judge(data.sizes.image_shape, data.sizes.num_classes)
+        judge = Judge(data.sizes.y.shape, data.sizes.num_classes)
         folder = cache / f"{type(data).__name__}-{_fingerprint(judge, data)}"
         if not folder.is_dir():
             with _alone(cache):  # several evaluations may need it at once
@@ -250,9 +254,9 @@ def _keep(folder: Path, judge: Judge, metrics: Mapping[str, float]) -> None:
 
 def _fingerprint(judge: Judge, data: ImageData) -> str:
     """Return a name for this judge of these training images."""
-    recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.sizes.levels}"
+    recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.image.levels}"
     digest = hashlib.sha256(recipe.encode())
-    for tensor in (data.train_set.items.images, data.train_set.items.labels):
+    for tensor in (data.train_set.items.y, data.train_set.items.labels):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 

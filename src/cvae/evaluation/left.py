@@ -11,7 +11,7 @@ class Left:
     """Says on standard error how much of some work is left, once it has taken ten seconds.
 
     Args:
-        what: What is counted, such as "test images".
+        what: What is counted, such as "test targets".
         total: How many there are.
     """
 

@@ -1,21 +1,22 @@
-"""Views of a model: labelled images, ready to be drawn.
+"""Views of a model: several y with their names, ready to be drawn.
 
 The functions of `PLOTS` take a model, the conditions (classes, None for every class, or a tensor),
 a number n, and a source of randomness, and return a `Panel`.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import Normal
-from torch.nn.functional import interpolate
 
-from cvae.batch import Sizes
+from cvae.batch import Batch
 from cvae.conditions import Wanted
 from cvae.errors import InputError
 from cvae.evaluation.figures import Plane
+from cvae.evaluation.pictures import Drawn, Panel, Pictures
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
 from cvae.random import drawing_from
@@ -23,32 +24,48 @@ from cvae.random import drawing_from
 UNCONDITIONAL_COLUMNS = 10
 
 
-class Panel(NamedTuple):
-    """Images (R, C, channels, H, W) in [0, 1], with names of the columns and rows, or none."""
+def draw(
+    model: CVAE,
+    wanted: Wanted,
+    n: int,
+    rng: torch.Generator,
+    mean: bool,
+    truth: Tensor | None = None,
+) -> Drawn:
+    """Draw n plausible y for each condition from the prior.
 
-    images: Tensor
-    columns: list[str]
-    rows: list[str]
+    Without a condition there are n rows of ten.
 
-
-def grid(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator, mean: bool = True) -> Panel:
-    """Draw from the prior: a row per plausible y, a column per condition.
-
-    A condition that is an image is shown above its column. Without a condition, n rows of ten
-    images.
+    Args:
+        model: A trained model.
+        wanted: The conditions.
+        n: Draws for each.
+        rng: Source of randomness.
+        mean: Take the likelihood's mean given z in place of a draw of y.
+        truth: The y of the data for these conditions, (B, *y_shape), or None.
     """
     x = model.encode(wanted)
-    if model.condition.x_shape == (0,):
-        images = model.sample(x, n * UNCONDITIONAL_COLUMNS, rng, mean)
-        return Panel(images.unflatten(0, (n, UNCONDITIONAL_COLUMNS)).squeeze(2), [], [])
-    images = model.sample(x, n, rng, mean)
-    shown = model.condition.shown(x)
-    if shown is None:
-        return Panel(images, model.condition.names(x), [])
-    channels = max(shown.shape[-3], images.shape[-3])
-    shown = interpolate(shown, images.shape[-2:])  # x may be of another size than y
-    parts = [part.expand(-1, -1, channels, -1, -1) for part in (shown.unsqueeze(0), images)]
-    return Panel(torch.cat(parts), [], ["x", *[""] * n])
+    if model.condition.x_shape == (0,) and wanted is None:
+        draws = model.sample(x, n * UNCONDITIONAL_COLUMNS, rng, mean)
+        return Drawn(draws.unflatten(0, (n, UNCONDITIONAL_COLUMNS)).squeeze(2), [])
+    draws = model.sample(x, n, rng, mean)
+    return Drawn(draws, model.condition.names(x), model.condition.shown(x), truth)
+
+
+def samples(model: CVAE, pictures: Pictures, batch: Batch, rng: torch.Generator) -> Figure:
+    """Return a picture of what a model draws.
+
+    Args:
+        model: A trained model.
+        pictures: What draws y.
+        batch: Pairs of the data; their x are the conditions where a model cannot be asked for each.
+        rng: Source of randomness.
+    """
+    if not (model.condition.needs_examples or pictures.beside_data):
+        return pictures.samples(draw(model, None, pictures.draws, rng, pictures.mean))
+    x, y = (part[: pictures.conditions] for part in batch)
+    truth = model.condition.whole(x, y) if pictures.beside_data else None
+    return pictures.samples(draw(model, x, pictures.draws, rng, pictures.mean, truth))
 
 
 def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
@@ -57,9 +74,9 @@ def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> 
     with drawing_from(rng):
         start, end = model.prior(x).sample(torch.Size([2]))
     steps = torch.linspace(0, 1, n, device=x.device)
-    images = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))
+    values = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))
     columns = [f"{step:.2f}" for step in steps.tolist()]
-    return Panel(images.transpose(0, 1), columns, model.condition.names(x))
+    return Panel(values.transpose(0, 1), columns, model.condition.names(x))
 
 
 def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
@@ -75,9 +92,9 @@ def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Pane
         raise InputError("plot: 'traversal' varies dimensions of z, and this model has none")
     steps = torch.linspace(-2, 2, n, device=x.device)
     offsets = torch.eye(mean.shape[-1], device=x.device).unsqueeze(1) * steps.view(n, 1)
-    images = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
-    rows = [f"z{i}" for i in range(len(images))]
-    return Panel(images, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
+    values = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
+    rows = [f"z{i}" for i in range(len(values))]
+    return Panel(values, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
 
 
 def manifold(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
@@ -97,13 +114,12 @@ def manifold(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel
     quantiles = torch.linspace(0.02, 0.98, n, device=x.device)
     steps = Normal(0.0, 1.0).icdf(quantiles)
     plane = torch.cartesian_prod(steps, steps).view(n, n, 2).flip(0, -1)
-    images = model.decode(x, (mean + stddev * plane).unsqueeze(-2)).squeeze(2)
+    values = model.decode(x, (mean + stddev * plane).unsqueeze(-2)).squeeze(2)
     names = [f"{quantile:.0%}" for quantile in quantiles.tolist()]
-    return Panel(images, names, names[::-1])
+    return Panel(values, names, names[::-1])
 
 
 PLOTS: dict[str, Callable[[CVAE, Wanted, int, torch.Generator], Panel]] = {
-    "grid": grid,
     "interpolation": interpolation,
     "traversal": traversal,
     "manifold": manifold,
@@ -112,7 +128,7 @@ PLOTS: dict[str, Callable[[CVAE, Wanted, int, torch.Generator], Panel]] = {
 
 @torch.no_grad()
 def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Sizes) -> Plane:
-    """Return the posterior means of images, coloured by class, with the prior's ellipses.
+    """Return the posterior means of targets, coloured by class, with the prior's ellipses.
 
     A two-dimensional z is shown as it is, a larger one along the first two principal components of
     the posterior means, the directions in which they vary most.
@@ -121,7 +137,7 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Size
         model: A trained model.
         x: Conditions (B, *x_shape).
         y: Targets (B, *y_shape).
-        classes: Class of each image, (B,).
+        classes: Class of each target, (B,).
         sizes: Shapes and classes of the data set's items.
 
     Raises:

@@ -15,7 +15,7 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
     """Print the metrics of a model's test split as a table, with the remarks that they need."""
     nats_of = model.generator.likelihood.nats_of
     table = Table(
-        "metric", "value", title="test split", caption=f"nats per image, {COMPARE[nats_of]}"
+        "metric", "value", title="test split", caption=f"nats per target, {COMPARE[nats_of]}"
     )
     table.columns[1].justify = "right"
     part = "test"

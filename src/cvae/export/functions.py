@@ -70,12 +70,12 @@ class Function(NamedTuple):
 
 def functions(model: CVAE) -> dict[str, Function]:
     """Return the three functions of a model, by name."""
-    x = torch.zeros(1, *model.condition.x_shape)
+    x = model.condition.example()
     z = torch.zeros(1, model.generator.latent_dim)
     parts: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {
         "latent": (_Latent(model.prior), {"x": x}),
-        "mean": (_Mean(model.generator), {"x": x, "z": z}),
-        "drawn": (_Drawn(model.generator), {"x": x, "z": z}),
+        "mean": (_Mean(model), {"x": x, "z": z}),
+        "drawn": (_Drawn(model), {"x": x, "z": z}),
     }
     found = {}
     for name, (module, inputs) in parts.items():
@@ -110,22 +110,22 @@ class _Latent(nn.Module):
 
 
 class _Mean(nn.Module):
-    def __init__(self, generator: ConditionalDistribution) -> None:
+    def __init__(self, model: CVAE) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.target = model.generator, model.condition.target
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        return self.generator(x, z).mean.clamp(0, 1)
+        return self.target.within(self.generator(x, z).mean)
 
 
 class _Drawn(nn.Module):
-    def __init__(self, generator: ConditionalDistribution) -> None:
+    def __init__(self, model: CVAE) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.target = model.generator, model.condition.target
 
     def forward(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
         with nullcontext() if noise is None else _Given(noise):
-            return self.generator(x, z).sample().clamp(0, 1)
+            return self.target.within(self.generator(x, z).sample())
 
 
 class _Given(TorchFunctionMode):

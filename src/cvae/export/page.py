@@ -10,11 +10,11 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
-from cvae.batch import Sizes
 from cvae.errors import InputError
 from cvae.export.functions import Function, functions
 from cvae.export.javascript import Arrays, javascript
 from cvae.export.rounding import LARGEST, Bytes, Precision, layer_inputs, to_bytes
+from cvae.kinds import Image, Sizes
 from cvae.model.cvae import CVAE
 
 _CALIBRATION = 4000
@@ -72,6 +72,8 @@ def carried(
 
 
 def _require_page(model: CVAE) -> None:
+    if not isinstance(model.condition.sizes.y, Image):
+        raise InputError("checkpoint: a page shows images, and y is none; choose format=onnx")
     channels = model.condition.y_shape[0]
     if not (model.condition.asked_by_class or model.condition.x_shape == (0,)):
         raise InputError(

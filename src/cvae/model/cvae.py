@@ -19,8 +19,8 @@ from cvae.model.generator import Generator
 from cvae.model.objectives import Estimate, log_importance_weights
 from cvae.random import drawing_from
 
-_PIXELS = 2**21  # pixels decoded at a time; bounds the memory
-_WEIGHED_ON_CPU = 2**18  # pixels decoded and weighed at a time on a CPU; they fit its caches
+_NUMBERS = 2**21  # elements of y decoded at a time; bounds the memory
+_WEIGHED_ON_CPU = 2**18  # elements decoded and weighed at a time on a CPU; they fit its caches
 
 
 class CVAE(nn.Module):
@@ -63,7 +63,8 @@ class CVAE(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.parameters()).device
+        weight = next(self.parameters(), None)
+        return torch.device("cpu") if weight is None else weight.device
 
     @torch.no_grad()
     def sample(
@@ -76,14 +77,16 @@ class CVAE(nn.Module):
         """Draw n plausible targets for each condition: z from the prior, then y given z.
 
         Args:
-            x: A class, a list of B classes, or a condition tensor (B, *x_shape); None for every
-                class once, or for a model without condition.
+            x: What `cvae-sample x=` takes, in words or as such: a class or its name, numbers, a
+                list of B of these, or a value for each part of x by name; or a tensor of conditions
+                (B, *x_shape), in their own units. None is every class once, or no condition.
             n: Number of draws for each condition.
             rng: Source of randomness; the same state gives the same draws.
             mean: Return the likelihood's mean given z instead of a draw of y.
 
         Returns:
-            Whole images, pixels in [0, 1], (n, B, C, H, W), with the pixels that x shows filled in.
+            Draws in the units of y, (n, B, *y_shape): pixels in [0, 1], categories by number. Where
+            x shows a part of an image, whole images (n, B, C, H, W).
 
         Raises:
             InputError: If `n` is below 1, or the model knows no such condition.
@@ -91,7 +94,7 @@ class CVAE(nn.Module):
         require_at_least("n", n, 1)
         x = self.encode(x)
         with drawing_from(rng):
-            return self._pixels(x, self.prior(x).sample((n,)), mean)
+            return self._decoded(x, self.prior(x).sample((n,)), mean)
 
     def encode(self, x: Wanted) -> Tensor:
         """Return x, given as for `sample`, as conditions (B, *x_shape) on the model's device.
@@ -99,47 +102,78 @@ class CVAE(nn.Module):
         Raises:
             InputError: If the model knows no such condition.
         """
-        return self.condition.encode(x).to(self.device)
+        encoded, weight = self.condition.encode(x), next(self.parameters(), None)
+        if weight is None or self.generator.of_x is not None:
+            return encoded.to(self.device)  # what is standardised keeps its precision until then
+        return encoded.to(weight)
 
     @torch.no_grad()
     def decode(self, x: Wanted, z: Tensor) -> Tensor:
-        """Return the likelihood's mean given z, (..., B, L), as whole images (..., B, C, H, W)."""
-        return self._pixels(self.encode(x), z, mean=True)
+        """Return the likelihood's mean given z, (..., B, L), in the form of `sample`'s draws."""
+        return self._decoded(self.encode(x), z, mean=True)
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the mean image, (B, C, H, W), at the posterior's mean of z."""
-        return self._pixels(x, moments(self.posterior(x, y))[0], mean=True)
+    def reconstruct(self, x: Wanted, y: Tensor) -> Tensor:
+        """Return the likelihood's mean, (B, *y_shape), at the posterior's mean of z.
 
-    def log_prob(self, x: Tensor, y: Tensor, samples: int = 1000) -> Tensor:
-        """Return only the log p(y|x) of `estimate`, in nats, (B,)."""
-        return self.estimate(x, y, samples).log_prob
+        Args:
+            x: B conditions, as for `sample`.
+            y: Targets (B, *y_shape).
+
+        Raises:
+            InputError: If the model knows no such condition, or no such target.
+        """
+        x, y = self._pairs(x, y)
+        return self._decoded(x, moments(self.posterior(x, y))[0], mean=True)
+
+    def log_prob(self, x: Wanted, y: Tensor, samples: int = 1000) -> Tensor:
+        """Return log p(y|x) in nats, (B,), as `estimate` does; y is in its own units.
+
+        Args:
+            x: B conditions, as for `sample`.
+            y: Targets (B, *y_shape).
+            samples: Number K of draws of z for each target.
+
+        Raises:
+            InputError: If the model knows no such condition, or the likelihood no such target.
+        """
+        return self.estimate(*self._pairs(x, y), samples).log_prob
+
+    def _pairs(self, x: Wanted, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return conditions and targets on the model's device, both checked."""
+        conditions, shape = self.encode(x), self.condition.y_shape
+        y = y.to(self.device)
+        if y.shape != (len(conditions), *shape):
+            expected = ", ".join(map(str, (len(conditions), *shape)))
+            raise InputError(f"y: expected a target for each x, ({expected}), got {tuple(y.shape)}")
+        self.generator.likelihood.require_values(y)
+        return conditions, y
 
     @torch.no_grad()
     def estimate(self, x: Tensor, y: Tensor, samples: int = 1000) -> Estimate:
         """Estimate log p(y|x) by importance sampling from the posterior.
 
         The estimate is low on average and rises to log p(y|x) with the number of samples (Burda,
-        Grosse & Salakhutdinov 2016, theorem 1). Images and samples are processed in chunks, so
+        Grosse & Salakhutdinov 2016, theorem 1). Targets and samples are processed in chunks, so
         that memory is bounded.
 
         Args:
             x: Conditions (B, *x_shape).
             y: Targets (B, *y_shape).
-            samples: Number K of draws of z for each image.
+            samples: Number K of draws of z for each target.
 
         Raises:
             InputError: If `samples` is below 1.
         """
         require_at_least("samples", samples, 1)
-        pixels = _WEIGHED_ON_CPU if y.device.type == "cpu" else _PIXELS
-        rows = max(1, pixels * len(y) // max(x.numel(), y.numel()))
-        # Few enough images at a time to decode all their draws together, so that the posterior and
-        # the prior of an image are computed once.
-        images = max(1, rows // samples)
+        numbers = _WEIGHED_ON_CPU if y.device.type == "cpu" else _NUMBERS
+        rows = max(1, numbers // max(x[0].numel(), y[0].numel(), self._params))
+        # Few enough targets at a time to decode all their draws together, so that the posterior and
+        # the prior of a target are computed once.
+        targets = max(1, rows // samples)
         parts = [
-            self._estimate(*part, samples, max(1, rows // images))
-            for part in zip(x.split(images), y.split(images), strict=True)
+            self._estimate(*part, samples, max(1, rows // targets))
+            for part in zip(x.split(targets), y.split(targets), strict=True)
         ]
         return Estimate(*(torch.cat(part).to(y.dtype) for part in zip(*parts, strict=True)))
 
@@ -151,16 +185,21 @@ class CVAE(nn.Module):
         q, p, decode = self.posterior(x, y), self.prior(x), partial(self.generator, x)
         return log_importance_weights(q, p, decode, y, samples)
 
-    def _pixels(self, x: Tensor, z: Tensor, mean: bool) -> Tensor:
+    def _decoded(self, x: Tensor, z: Tensor, mean: bool) -> Tensor:
         # Few enough conditions at a time for the caches to hold the activations.
-        pixels = math.prod((*self.condition.y_shape, *z.shape[:-2]))
-        conditions = max(1, _PIXELS // pixels)
+        conditions = max(1, _NUMBERS // (self._params * math.prod(z.shape[:-2])))
         parts = []
         for some_x, some_z in zip(x.split(conditions), z.split(conditions, -2), strict=True):
             p = self.generator(some_x, some_z)
             y = p.mean if mean else p.sample()
-            parts.append(self.condition.whole(some_x, y.clamp_(0, 1)))
-        return torch.cat(parts, -4)
+            y = self.condition.target.within(y)
+            parts.append(self.condition.whole(some_x, y))
+        return torch.cat(parts, z.dim() - 2)
+
+    @property
+    def _params(self) -> int:
+        """How many parameters the generator gives for a target; one at least."""
+        return max(1, math.prod(self.generator.params_shape))
 
     def compile_parts(self) -> None:
         """Compile the importance weights with torch, at their first use.

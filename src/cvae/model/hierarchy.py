@@ -37,9 +37,11 @@ class Hierarchical(ConditionalDistribution):
         return Chain(layer, len(self.layers))
 
 
-def conditions_of_layers(x_shape: Shape, latent_dim: int, layers: int) -> list[list[Shape]]:
+def conditions_of_layers(
+    x_shapes: Sequence[Shape], latent_dim: int, layers: int
+) -> list[list[Shape]]:
     """Return the condition shapes for each layer of a prior: x, then the preceding layers."""
-    return [[x_shape, *[(latent_dim,)] * before] for before in range(layers)]
+    return [[*x_shapes, *[(latent_dim,)] * before] for before in range(layers)]
 
 
 def in_layers(layers: Sequence[ConditionalDistribution]) -> ConditionalDistribution:

@@ -9,26 +9,27 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.errors import InputError
 from cvae.evaluation.figures import bars, latent_planes, png
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
 from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.panels import latent_plane
+from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
 from cvae.runs.run_folder import RunFolder
 
 _SHOWN = 2000
-"""Test images in the pictures of the latent space."""
-_PLANE = "posterior means of test images,\nand the prior at two standard deviations"
+"""Test targets in the pictures of the latent space."""
+_PLANE = "posterior means of test targets,\nand the prior at two standard deviations"
 _EVALUATION = ("test/", "judge/", "consistency/", "distance/", "references", "samples", "images")
 
 
 def add_evaluation(
-    folder: RunFolder, model: CVAE, data: ImageData, metrics: Mapping[str, float], step: int
+    folder: RunFolder, model: CVAE, data: PairData, metrics: Mapping[str, float], step: int
 ) -> None:
     """Add an evaluation to a run's metrics and TensorBoard; draw its latent space.
 
@@ -73,11 +74,12 @@ def _forget_projector(folder: RunFolder) -> None:
 
 @torch.no_grad()
 def _show_latent_space(
-    writer: SummaryWriter, folder: RunFolder, model: CVAE, data: ImageData, step: int
+    writer: SummaryWriter, folder: RunFolder, model: CVAE, data: PairData, step: int
 ) -> None:
-    x, y, images, labels = (part[:_SHOWN] for part in test_split(data))
+    x, y, whole, labels = (part[:_SHOWN] for part in test_split(data))
     means, _ = moments(model.posterior(x, y))
-    sprites = _square(1 - images if images.shape[1] == 1 else images)  # ink, as everywhere
+    images = pictures_of(data.sizes).sprites(whole)
+    sprites = None if images is None else _square(images)
     if means.shape[1] > 0:
         writer.add_embedding(means, labels.tolist(), sprites, tag="posterior_means")
     if means.shape[1] > 1:

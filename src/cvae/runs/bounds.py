@@ -28,8 +28,8 @@ _LAYERS, _MOST_LAYERS = 100, 10_000
 """Layers that are always allowed, and that never are more."""
 _OF_LAYERS = ("depth", "steps", "hierarchy")
 """Settings that say how many layers there are, each of which has weights of its own."""
-_PIXELS = 2**22
-"""Numbers in an image or a condition that are always allowed."""
+_NUMBERS = 2**22
+"""Numbers in a target or a condition that are always allowed."""
 
 
 def plain_size(file: Path) -> int:
@@ -106,8 +106,8 @@ def require_modest(
     if config["hierarchy"] ** 2 > 2 * weights_held + _SPARE:  # a layer is given those before it
         raise ValueError(f"hierarchy is {config['hierarchy']}, for {weights_held} weights")
     for name, shape in shapes.items():
-        sides = shape if isinstance(shape, list) else [shape]
-        if math.prod(side for side in sides if isinstance(side, int)) > weights_held + _PIXELS:
+        sides = shape if isinstance(shape, list | tuple) else [shape]
+        if math.prod(side for side in sides if isinstance(side, int)) > weights_held + _NUMBERS:
             raise ValueError(f"{name} is {shape}, for {weights_held} weights")
 
 

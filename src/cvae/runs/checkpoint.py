@@ -16,12 +16,12 @@ import torch
 from hydra.errors import HydraException
 from torch import Tensor
 
-from cvae.batch import Sizes
 from cvae.config.building import build_datamodule, build_model
 from cvae.config.compose import Config
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.errors import InputError
 from cvae.files import require_own
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.runs.allowed import require_buildable
 from cvae.runs.bounds import no_larger_than, plain_size, require_bounded, require_modest
@@ -86,18 +86,18 @@ class Stored:
     @property
     def sizes(self) -> Sizes:
         """What the data set's items are like."""
-        return Sizes(
-            tuple(self.about["image_shape"]),
-            self.about["num_classes"],
-            tuple(self.about.get("given_shape", (0,))),  # models asked by class alone may have none
-            tuple(self.about.get("class_names", ())),
-            self.about.get("levels", 256),
-        )
+        return Sizes.from_plain(self.about)
 
     @property
     def _of_data(self) -> dict[str, Any]:
-        names = ("image_shape", "given_shape", "num_classes")
-        return {name: self.about.get(name) for name in names}
+        given = {f"given.{index}": part.shape for index, part in enumerate(self.sizes.given)}
+        y = self.sizes.y
+        return {
+            "y": y.shape,
+            "features of y": y.features,
+            "num_classes": self.sizes.num_classes,
+            **given,
+        }
 
     @property
     def writer(self) -> str:
@@ -136,7 +136,7 @@ class Stored:
             model.load_state_dict(weights)
         return model.eval()
 
-    def datamodule(self, allow: Sequence[str] = (), **changes: Any) -> ImageData:
+    def datamodule(self, allow: Sequence[str] = (), **changes: Any) -> PairData:
         """Return the data that the run was trained on; arguments and errors as for `datamodule`."""
         with self._naming_versions():
             config = {name: self.config[name] for name in ("data", "condition")}
@@ -174,7 +174,7 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> CVAE:
     return read(path).model(allow)
 
 
-def datamodule(path: str | Path, /, allow: Sequence[str] = (), **changes: Any) -> ImageData:
+def datamodule(path: str | Path, /, allow: Sequence[str] = (), **changes: Any) -> PairData:
     """Return the data that a run was trained on, with the same splits.
 
     Args:

@@ -16,7 +16,7 @@ from cvae.runs.plain_files import first_line, read_list, read_yaml
 from cvae.runs.run_folder import RunFolder, says_finished
 from cvae.runs.settings import CHECKSUM, NOT_COMPARED, TEST_CHECKSUM
 
-_KIND = ("nats_of", "data", "data.binarize", "target_pixels", TEST_CHECKSUM)
+_KIND = ("nats_of", "data", "data.binarize", "y_size", TEST_CHECKSUM)
 """Settings that have to agree for the nats of two runs to be comparable."""
 _NO_COLUMN = (*NOT_COMPARED, *_KIND)
 SEED = "seed"

@@ -256,7 +256,7 @@ def require_same_settings(config: Config, stored: Stored) -> None:
 def require_same_data(stored: Stored, checksum: int) -> None:
     """Refuse data that were altered since the run was started.
 
-    The splits of other data are other ones: test images may have been trained on.
+    The splits of other data are other ones: test items may have been trained on.
 
     Args:
         stored: A checkpoint of the run.
@@ -270,7 +270,7 @@ def require_same_data(stored: Stored, checksum: int) -> None:
         raise InputError(f"checkpoint: '{stored.path}' is damaged (its data_checksum)")
     if before != checksum:
         raise InputError(
-            f"data: the images, labels or conditions are not those that the run was started with "
+            f"data: the targets, labels or conditions are not those that the run was started with "
             f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back "
             "(data.path=FILE or data.root=DIR says where they are), or start a new run"
         )

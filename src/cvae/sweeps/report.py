@@ -105,7 +105,7 @@ def _table(title: str, runs: list[Run]) -> dict[str, Any]:
     }
     return {
         "title": title,
-        "comparison": f"Nats per image, {COMPARE.get(runs[0].kind[0], 'of an unknown kind')}. "
+        "comparison": f"Nats per target, {COMPARE.get(runs[0].kind[0], 'of an unknown kind')}. "
         f"Best first, by {_METRICS[by]}.",
         "same": ", ".join(f"{name} {value}" for name, value in same.items()),
         "settings": [name for name in names if name != SEED],
@@ -144,10 +144,12 @@ def _ranked(runs: Sequence[Run]) -> list[Run]:
 
 def _title(kind: tuple[str, ...]) -> str:
     nats_of, data, pixels, count, _ = kind
-    if "?" in (nats_of, pixels, count):  # written before runs said so
+    if "?" in (nats_of, count):  # written before runs said so
         return f"{data}, runs that do not say what their nats are of"
-    pixels = {"none": "grey", "dynamic": "binarised", "threshold": "split"}.get(pixels, pixels)
-    return f"{data}, {count} {pixels} pixels: nats of a {TITLES.get(nats_of, nats_of)}"
+    words = {"none": "grey pixels", "dynamic": "binarised pixels", "threshold": "split pixels"}
+    return (
+        f"{data}, {count} {words.get(pixels, 'values')}: nats of a {TITLES.get(nats_of, nats_of)}"
+    )
 
 
 def _shown(groups: Sequence[Group]) -> list[str]:
@@ -168,7 +170,7 @@ def _charts(runs: Sequence[Run]) -> Iterator[tuple[str, list[dict[str, str]]]]:
     points = {_label(run, runs): curve(run.folder, _CURVE) for run in _ranked(runs)}
     lines = {label: found for label, found in points.items() if found}
     if lines:
-        figure = curves(lines, f"{_CURVE}, nats per image")
+        figure = curves(lines, f"{_CURVE}, nats per target")
         yield "Learning curves, best first", [_figure(figure, "Learning curves of all runs")]
     swept = [name for name in names if name != SEED]
     if len(groups) < 2 or not swept:

@@ -15,22 +15,20 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from cvae.batch import Batch, Items
 from cvae.errors import ArgumentError, require_at_least
-from cvae.evaluation.figures import image_grid
-from cvae.evaluation.panels import grid
+from cvae.evaluation.panels import samples
+from cvae.evaluation.pictures import pictures_of
 from cvae.model.cvae import CVAE
 from cvae.model.objectives import kl_per_dimension
 from cvae.random import drawing_from
 from cvae.training.not_finite import drawing_pictures
 
 _NOTHING = nullcontext()
-_ROWS = 6
-_COLUMNS = 10
 
 
 class Snapshots(Callback):
-    """Writes to TensorBoard what the model looks like now, always from the same draws and images.
+    """Writes to TensorBoard what the model looks like now, always from the same draws and targets.
 
-    Prior samples by digit, reconstructions of validation images, and a histogram of the KL per
+    Prior samples, reconstructions of validation targets, and a histogram of the KL per
     latent dimension, which tells dimensions in use from those left idle. Needs a TensorBoard logger
     and a data module.
 
@@ -53,7 +51,7 @@ class Snapshots(Callback):
                 for name in ("elbo", pl_module.generator.likelihood.log_prob_is, "kl")
             }
             writer = trainer.logger.experiment  # type: ignore[union-attr]
-            writer.add_custom_scalars({"training and validation, nats per image": curves})
+            writer.add_custom_scalars({"training and validation, nats per target": curves})
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -70,13 +68,12 @@ class Snapshots(Callback):
         condition = pl_module.condition
         x, y = self._validation_batch(trainer, pl_module)
         q, p = pl_module.posterior(x, y), pl_module.prior(x)
-        wanted = x[:_COLUMNS] if condition.needs_examples else None
-        samples = grid(pl_module, wanted, _ROWS, torch.Generator().manual_seed(0))
+        pictures = pictures_of(condition.sizes)
+        drawn = samples(pl_module, pictures, Batch(x, y), torch.Generator().manual_seed(0))
         writer = trainer.logger.experiment  # type: ignore[union-attr]
         step = trainer.global_step - 1  # of the curves' points
-        writer.add_figure("pictures/prior_samples", _canvas(image_grid(*samples)), step)
-        pair = torch.stack((condition.whole(x, y), pl_module.reconstruct(x, y)))[:, :_COLUMNS]
-        figure = image_grid(pair, rows=("image", "reconstruction"))
+        writer.add_figure("pictures/prior_samples", _canvas(drawn), step)
+        figure = pictures.reconstructions(condition.whole(x, y), pl_module.reconstruct(x, y))
         writer.add_figure("pictures/reconstructions", _canvas(figure), step)
         kl = kl_per_dimension(q, p)
         if kl is not None and kl.numel():

@@ -14,10 +14,10 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from cvae.batch import Sizes
 from cvae.config.compose import Config
 from cvae.errors import ArgumentError, did_you_mean, require_at_least
 from cvae.files import whole_file
+from cvae.kinds import Sizes
 from cvae.runs.checkpoint import KEY, SECONDS
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import MONITOR
@@ -39,11 +39,7 @@ class CheckpointContents(Callback):
         self.started = started
         self.contents = {
             "config": config,
-            "image_shape": list(sizes.image_shape),
-            "num_classes": sizes.num_classes,
-            "given_shape": list(sizes.given_shape),
-            "class_names": list(sizes.class_names),
-            "levels": sizes.levels,
+            **sizes.plain(),
             "versions": {
                 "python": sys.version.split()[0],
                 **{name: version(name) for name in ("cvae", "torch", "lightning")},

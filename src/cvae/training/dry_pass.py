@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnP
 
 from cvae.batch import Batch
 from cvae.config.building import naming
-from cvae.data.base import ImageData, IndexedBatches
+from cvae.data.base import IndexedBatches, PairData
 from cvae.errors import InputError
 from cvae.training.memory import counting_saved
 from cvae.training.module import TrainingModule
@@ -30,7 +30,7 @@ class Learning(NamedTuple):
     scheduler: LRScheduler | None
 
 
-def dry_pass(model: TrainingModule, data: ImageData, trainer: Trainer) -> float:
+def dry_pass(model: TrainingModule, data: PairData, trainer: Trainer) -> float:
     """Take a model through all that a run does, with a few items.
 
     Args:
@@ -71,7 +71,7 @@ def _precision(trainer: Trainer) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=trainer.precision == "bf16-mixed")
 
 
-def _batch(data: ImageData, split: IndexedBatches, count: int) -> Batch:
+def _batch(data: PairData, split: IndexedBatches, count: int) -> Batch:
     return data.on_after_batch_transfer(split[torch.arange(count) % len(split)])
 
 
@@ -127,7 +127,7 @@ def _follow(scheduler: LRScheduler | None, trainer: Trainer) -> None:
 
 
 @torch.no_grad()
-def _evaluate(model: TrainingModule, data: ImageData, trainer: Trainer) -> None:
+def _evaluate(model: TrainingModule, data: PairData, trainer: Trainer) -> None:
     model.eval()
     with naming("model, in a validation"), _precision(trainer):
         model.terms(*_batch(data, data.val_set, _FEW))
@@ -137,3 +137,4 @@ def _evaluate(model: TrainingModule, data: ImageData, trainer: Trainer) -> None:
         model.latent_use.update(model.posterior(x, y), model.prior(x))
     with naming("model, in a sample"):
         model.sample(x, mean=True)
+        model.sample(x)

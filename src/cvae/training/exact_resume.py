@@ -5,7 +5,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch import callbacks
 
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.random import seed_of, seed_torch, speed_up_training
 from cvae.runs.checkpoint import KEY, POSITION
 
@@ -23,7 +23,7 @@ class ExactResume(Callback):
         data: The run's data.
     """
 
-    def __init__(self, seed: int, data: ImageData) -> None:
+    def __init__(self, seed: int, data: PairData) -> None:
         self.seed, self.data = seed, data
         data.order_seed = seed
         self.epoch = self.batch = 0
@@ -57,7 +57,7 @@ class ExactResume(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        # For the next batch, whose pixels are drawn before its own first hook is called.
+        # For the next batch, which may be binarised before its own first hook is called.
         self.batch = batch_idx + 1
         self._seed(trainer)
 

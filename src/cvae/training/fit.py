@@ -17,11 +17,12 @@ from cvae.config.building import (
     single_device_trainer,
 )
 from cvae.config.compose import Config
-from cvae.data.base import ImageData
-from cvae.evaluation.figures import image_grid, png
+from cvae.data.base import PairData
+from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.nats import tagged_by_nats
-from cvae.evaluation.panels import grid
+from cvae.evaluation.panels import samples
+from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
@@ -40,9 +41,6 @@ from cvae.training.not_finite import StopWhenDiverged, drawing_pictures
 from cvae.training.prepare import Prepared, Resumed
 from cvae.training.refit import refit
 from cvae.training.testing import test
-
-_ROWS = 8
-"""Draws for each condition in the picture of samples."""
 
 
 class Trained(NamedTuple):
@@ -142,14 +140,14 @@ def _begin_log(prepared: Prepared, folder: RunFolder) -> TensorBoardLogger:
             CHECKSUM: f"{data.checksum:08x}",
             TEST_CHECKSUM: f"{data.test_checksum:08x}",
             "nats_of": model.generator.likelihood.nats_of,
-            "target_pixels": math.prod(model.condition.y_shape),
+            "y_size": math.prod(model.condition.y_shape),
         }
     )
     return logger
 
 
 def _test(
-    config: Config, data: ImageData, folder: RunFolder
+    config: Config, data: PairData, folder: RunFolder
 ) -> tuple[TrainingModule, dict[str, float]]:
     model = read(folder.path).built(build_training_module, config["allow"])
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
@@ -170,8 +168,9 @@ def _end_log(
     logger.finalize("success")
 
 
-def _draw_samples(config: Config, model: CVAE, data: ImageData, folder: RunFolder) -> None:
+def _draw_samples(config: Config, model: CVAE, data: PairData, folder: RunFolder) -> None:
     model = model.cpu()
-    wanted = examples(data) if model.condition.needs_examples else None
-    panel = grid(model, wanted, _ROWS, torch.Generator().manual_seed(config["seed"]))
-    write_whole(folder.samples, png(image_grid(*panel)))
+    pictures = pictures_of(data.sizes)
+    rng = torch.Generator().manual_seed(config["seed"])
+    batch = examples(data, pictures.conditions)
+    write_whole(folder.samples, png(samples(model, pictures, batch, rng)))

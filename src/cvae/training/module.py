@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from cvae.batch import Batch, Sizes
+from cvae.batch import Batch
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
 from cvae.evaluation.left import Left
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator
@@ -114,7 +115,7 @@ class TrainingModule(CVAE, LightningModule):
         data: Any = getattr(self.trainer, "datamodule", None)
         if data is not None:
             limit = int(sum(self.trainer.num_test_batches)) * data.batch_size
-            self.left = Left("test images", min(len(data.test_set), limit))
+            self.left = Left("test targets", min(len(data.test_set), limit))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step("test", batch)

@@ -32,7 +32,7 @@ class StopWhenDiverged(Callback):
 
     def _require_finite_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not all(part.isfinite().all() for part in pl_module.parameters()):
-            raise diverged("a weight is not finite", trainer.global_step, trainer.current_epoch)
+            raise _diverged(trainer, "a weight is not finite", trainer.global_step)
 
     def _require_finite(self, trainer: Trainer, pl_module: LightningModule, split: str) -> None:
         assert isinstance(pl_module, TrainingModule)
@@ -44,7 +44,12 @@ class StopWhenDiverged(Callback):
         if split == "train":
             batch += trainer.current_epoch * int(trainer.num_training_batches)
             step = batch // trainer.accumulate_grad_batches
-        raise diverged(f"{split}/{name} is {value}", step, trainer.current_epoch)
+        raise _diverged(trainer, f"{split}/{name} is {value}", step)
+
+
+def _diverged(trainer: Trainer, what: str, step: int) -> FloatingPointError:
+    data: Any = getattr(trainer, "datamodule", None)
+    return diverged(what, step, trainer.current_epoch, getattr(data, "remarks", ()))
 
 
 @contextmanager
@@ -71,7 +76,7 @@ def drawing_pictures(model: CVAE, step: int, epoch: int) -> Iterator[None]:
 def _can_be_drawn(model: CVAE) -> bool:
     # Of one condition; torch refuses to draw from a flow or a mixture whose numbers are not finite.
     try:
-        found = moments(model.prior(torch.zeros(1, *model.condition.x_shape, device=model.device)))
+        found = moments(model.prior(model.condition.example().to(model.device)))
     except (ValueError, RuntimeError):
         return False
     return all(bool(part.isfinite().all()) for part in found)

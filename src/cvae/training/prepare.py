@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from cvae.config.building import (
     require_known_settings,
 )
 from cvae.config.compose import Config, with_absolute_paths
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.errors import InputError, require_at_least, require_between, require_seed
 from cvae.runs.allowed import require_buildable
 from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest
@@ -44,7 +45,7 @@ class Prepared(NamedTuple):
 
     config: Config
     """The resolved configuration, with the seed that it may have drawn."""
-    data: ImageData
+    data: PairData
     """The data, set up for training."""
     model: TrainingModule
     """The model, its weights drawn."""
@@ -78,6 +79,8 @@ def prepare(config: Config) -> Prepared:
     data.prepare_data()
     data.setup("fit")
     data.setup("test")  # what is wrong with it is said before anything is trained
+    for line in data.remarks:
+        print(f"data.{line}", file=sys.stderr)
     if resumed is not None:
         require_same_data(resumed, data.checksum)
     require_whole_run(trainer, config["trainer"], data)
@@ -106,7 +109,7 @@ def _with_seed(config: Config, resumed: Stored | None) -> Config:
 
 
 def _require_fitting(
-    config: Config, data: ImageData, callbacks: Mapping[str, Callback], trainer: Trainer
+    config: Config, data: PairData, callbacks: Mapping[str, Callback], trainer: Trainer
 ) -> None:
     """Refuse what does not fit together, or into the machine, before memory is taken for it."""
     outline = _outlined(config, data)
@@ -117,7 +120,7 @@ def _require_fitting(
     require_memory(needed, what, trainer.strategy.root_device)
 
 
-def _outlined(config: Config, data: ImageData) -> TrainingModule:
+def _outlined(config: Config, data: PairData) -> TrainingModule:
     """Return the model without its weights, and see that a refit would fit."""
     try:
         with naming("model"), torch.device("meta"):
@@ -135,14 +138,14 @@ def _outlined(config: Config, data: ImageData) -> TrainingModule:
     return outline
 
 
-def _go_dry(config: Config, data: ImageData, trainer: Trainer) -> None:
+def _go_dry(config: Config, data: PairData, trainer: Trainer) -> None:
     model = _drawn(config, data)  # one of its own, as a step changes it
     needed = dry_pass(model, data, trainer) + weights_memory(model)
     what = f"the weights and a step on a batch of {data.batch_size} (data.batch_size, network.*)"
     require_memory(needed, what, trainer.strategy.root_device)
 
 
-def _drawn(config: Config, data: ImageData) -> TrainingModule:
+def _drawn(config: Config, data: PairData) -> TrainingModule:
     """Return the model, its weights drawn from the seed."""
     torch.manual_seed(config["seed"])
     with naming("model"):

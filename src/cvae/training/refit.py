@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from cvae.batch import Batch
 from cvae.config.building import build_parts, single_device_trainer
 from cvae.config.compose import Config
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.evaluation.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
@@ -30,14 +30,14 @@ from cvae.training.checkpointing import WholeCheckpoints
 _EPOCHS = 30
 _RATE = 3e-3
 _DRAWS, _VALIDATION_DRAWS = 8, 64
-"""Draws of z for each image at a time: of many, the best epoch is not the luckiest one."""
+"""Draws of z for each target at a time: of many, the best epoch is not the luckiest one."""
 _OF_TRAINING = ("callbacks", "optimizer_states", "lr_schedulers", "loops", "current_model_state")
 """What of a checkpoint training goes on from, which a refitted one is not for."""
 _KEPT = ("_target_", "accelerator", "precision", "enable_model_summary", "profiler")
 """The trainer's options that a fit takes over: how long and how often are the fit's own."""
 
 
-def refit(config: Config, folder: RunFolder, data: ImageData) -> dict[str, float]:
+def refit(config: Config, folder: RunFolder, data: PairData) -> dict[str, float]:
     """Write the run's best model with the prior of `config["refit"]` beside it, as refitted.ckpt.
 
     The prior is fitted to draws from the posteriors of the training set, everything else frozen; of
@@ -50,7 +50,7 @@ def refit(config: Config, folder: RunFolder, data: ImageData) -> dict[str, float
         data: The run's data.
 
     Returns:
-        `refit/before` and `refit/after`: -E_q[log p(z|x)] of the validation set, in nats per image,
+        `refit/before` and `refit/after`: -E_q[log p(z|x)] of the validation set, in nats,
         under the prior that was trained and the one fitted. Their difference is what the ELBO of
         the validation set has gained.
     """
@@ -79,7 +79,7 @@ def refit(config: Config, folder: RunFolder, data: ImageData) -> dict[str, float
         WholeCheckpoints().save_checkpoint(contents, folder.refitted)
     else:
         print(
-            f"refit: the trained prior is kept, under which a validation image's z costs "
+            f"refit: the trained prior is kept, under which a validation target's z costs "
             f"{before.lowest:.2f} nats, and {fit.lowest:.2f} under the one fitted",
             file=sys.stderr,
         )
@@ -94,7 +94,7 @@ class _Fit(LightningModule):
         self.prior, self.posterior = prior, posterior
         self.best: dict[str, Tensor] = {}
         self.lowest = math.inf
-        self.total, self.images = 0.0, 0
+        self.total, self.targets = 0.0, 0
         self.left = Left("epochs of the refit", _EPOCHS)
 
     def on_train_epoch_end(self) -> None:
@@ -106,13 +106,13 @@ class _Fit(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         parts = self._cross_entropy(batch, _VALIDATION_DRAWS)
         self.total += parts.double().sum().item()
-        self.images += len(parts)
+        self.targets += len(parts)
 
     def on_validation_epoch_end(self) -> None:
-        reached = self.total / self.images
+        reached = self.total / self.targets
         if reached < self.lowest:
             self.lowest, self.best = reached, deepcopy(self.prior.state_dict())
-        self.total, self.images = 0.0, 0
+        self.total, self.targets = 0.0, 0
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.prior.parameters(), lr=_RATE)

@@ -7,14 +7,14 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
 from cvae.batch import Support
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.evaluation.judge import Data
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.model.cvae import CVAE
 from cvae.training.module import TrainingModule
 
 
-def test(model: TrainingModule, data: ImageData, trainer: Trainer) -> dict[str, float]:
+def test(model: TrainingModule, data: PairData, trainer: Trainer) -> dict[str, float]:
     """Return what the model logs of the test split, by name."""
     trainer.test(model, data, verbose=False)
     found = {name: value.item() for name, value in trainer.callback_metrics.items()}
@@ -34,15 +34,15 @@ def bounds(
         model: A trained model.
         data: Builder of its data.
         trainer: Builder of a trainer.
-        samples: Draws of z for each image.
+        samples: Draws of z for each target.
     """
 
-    def tested(part: ImageData, sampled: bool) -> dict[str, float]:
+    def tested(part: PairData, sampled: bool) -> dict[str, float]:
         model.nll = ImportanceSampledNLL(samples) if sampled else None
         return test(model, part, trainer(callbacks=[RichProgressBar(leave=False)]))
 
     served, scored = data(), in_scored_pixels(model, data)
-    if scored.binarize == served.binarize:
+    if scored.support == served.support:
         return tested(served, sampled=True)
     metrics = tested(served, sampled=False)
     binary = tested(scored, sampled=True)
@@ -50,11 +50,12 @@ def bounds(
     return metrics | {key: value for key, value in binary.items() if key not in metrics}
 
 
-def in_scored_pixels(model: CVAE, data: Data) -> ImageData:
+def in_scored_pixels(model: CVAE, data: Data) -> PairData:
     """Return the data in pixels that the generator is a distribution over."""
     served = data()
     crossed = model.generator.likelihood.nats_of == "cross_entropy"
-    return data(binarize="dynamic") if crossed and served.support > Support.BINARY else served
+    grey = crossed and served.support != Support.BINARY
+    return data(binarize="dynamic") if grey else served
 
 
 def _in_bits(model: CVAE, found: Mapping[str, float]) -> dict[str, float]:

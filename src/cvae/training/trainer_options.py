@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import Timer
 
 from cvae.config.building import instantiated, naming, require_precision
 from cvae.config.compose import Config
-from cvae.data.base import ImageData
+from cvae.data.base import PairData
 from cvae.errors import InputError
 
 _OWN = {
@@ -23,7 +23,7 @@ _OWN = {
 _UNUSABLE = {
     "fast_dev_run": "nothing would be trained and saved; for a short run use "
     "trainer.max_epochs=1 +trainer.limit_train_batches=1",
-    "overfit_batches": "the validation would be of the training images; to train on a few batches "
+    "overfit_batches": "the validation would be of the training set; to train on a few batches "
     "use +trainer.limit_train_batches=N",
     "barebones": "nothing would be logged and saved",
 }
@@ -91,7 +91,7 @@ def _require_end(trainer: Trainer, options: Config) -> None:
         raise InputError(f"trainer.max_epochs: the training might never end; {_ENDS}")
 
 
-def require_whole_run(trainer: Trainer, options: Config, data: ImageData) -> None:
+def require_whole_run(trainer: Trainer, options: Config, data: PairData) -> None:
     """Refuse a training without a batch of training, validation or test.
 
     The best epoch is the one with the best validation, and what is validated has to be what

@@ -23,7 +23,7 @@ _NO_KL = 0.1
 class LatentUse(Metric):
     r"""Which latent dimensions carry information about y: KL per dimension, and active units.
 
-    A dimension is active where its posterior mean moves with the image by more than `ACTIVE`,
+    A dimension is active where its posterior mean moves with y by more than `ACTIVE`,
 
     .. math:: \mathrm{Var}\left[\frac{\mu_q(x, y) - \mu_p(x)}{\sigma_p(x)}\right] > 0.01,
 
@@ -40,16 +40,16 @@ class LatentUse(Metric):
     kl: Tensor
     mean: Tensor
     square: Tensor
-    images: Tensor
+    targets: Tensor
 
     def __init__(self, latent_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name in ("kl", "mean", "square"):
             self.add_state(name, zeros(latent_dim), dist_reduce_fx="sum")
-        self.add_state("images", zeros(), dist_reduce_fx="sum")
+        self.add_state("targets", zeros(), dist_reduce_fx="sum")
 
     def update(self, q: Distribution, p: Distribution) -> None:
-        """Add the posteriors and priors of B images, over z, (B, L).
+        """Add the posteriors and priors of B targets, over z, (B, L).
 
         KL per dimension is NaN where one of the two is not a product over dimensions.
         """
@@ -59,13 +59,13 @@ class LatentUse(Metric):
         first, second = (_moved(q, p, seed) for seed in range(2))
         self.mean += 0.5 * (first + second).sum(0)
         self.square += (first * second).sum(0)
-        self.images += len(first)
+        self.targets += len(first)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return `kl_per_dimension`, (L,), in nats per image, and `active_units`, ()."""
-        variance = self.square / self.images - (self.mean / self.images).square()
+        """Return `kl_per_dimension`, (L,), in nats per target, and `active_units`, ()."""
+        variance = self.square / self.targets - (self.mean / self.targets).square()
         return {
-            "kl_per_dimension": (self.kl / self.images).float(),
+            "kl_per_dimension": (self.kl / self.targets).float(),
             "active_units": (variance > ACTIVE).sum(),
         }
 
@@ -79,7 +79,7 @@ def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:
     """Return a plain sentence if z carries no information about y, else None.
 
     Args:
-        kl: KL(q(z|x, y) || p(z|x)) in nats per image.
+        kl: KL(q(z|x, y) || p(z|x)) in nats per target.
         active_units: As `LatentUse` counts them.
         latent_dim: Number of latent dimensions.
     """
@@ -88,12 +88,12 @@ def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:
     remedy = "try objective.warmup_epochs=10, a smaller objective.beta, or a weaker generator"
     if kl < _NO_KL:
         return (
-            f"The posterior has fallen onto the prior: KL is {kl:.3f} nats per image, so z says "
-            f"almost nothing about y, and all draws of z give the same image; {remedy}."
+            f"The posterior has fallen onto the prior: KL is {kl:.3f} nats per target, so z says "
+            f"almost nothing about y, and all draws of z give the same y; {remedy}."
         )
     if active_units == 0:
         return (
             f"The posterior has collapsed: none of {latent_dim} latent dimensions moves with the "
-            f"image, although KL is {kl:.2f} nats; {remedy}."
+            f"target, although KL is {kl:.2f} nats; {remedy}."
         )
     return None

@@ -2,8 +2,8 @@
 
 The whole program relies on one rule: a conditional distribution is a module whose `forward`
 maps tensors to a `torch.distributions.Distribution`, whose batch shape is the batch and whose
-event shape is the whole variable (all of z, all pixels of y). No other code ever sums over
-pixels.
+event shape is the whole variable (all of z, all elements of y). No other code ever sums over
+elements.
 """
 
 from cvae.model.distributions.base import (
@@ -20,11 +20,13 @@ from cvae.model.distributions.gaussian import (
     independent_normal,
 )
 from cvae.model.distributions.mixture import Mixture
+from cvae.model.distributions.units import InUnits
 
 __all__ = [
     "ConditionalDistribution",
     "DiagonalGaussian",
     "Gaussian",
+    "InUnits",
     "Mixture",
     "diagonal_gaussian",
     "full_gaussian",

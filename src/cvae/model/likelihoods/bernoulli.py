@@ -1,8 +1,8 @@
-"""Bernoulli pixels: a mass over binary images."""
+"""A Bernoulli for each element: a mass over binary targets, such as images."""
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Bernoulli, Distribution
 from torch.nn.functional import softplus
 
 from cvae.batch import Support
@@ -12,7 +12,7 @@ from cvae.random import draw_binary
 
 
 class BernoulliLikelihood(Likelihood):
-    r"""Each pixel is 1 with probability sigmoid(f), f the generator's output, independently.
+    r"""Each element is 1 with probability sigmoid(f), f the generator's output, independently.
 
     .. math:: \log p(y \mid f) = \sum_i y_i f_i - \log(1 + e^{f_i})
     """
@@ -23,12 +23,11 @@ class BernoulliLikelihood(Likelihood):
     def forward(self, params: Tensor) -> Distribution:
         """Map logits (..., 1, *y_shape) to a mass over y, (..., *y_shape)."""
         logits = full_precision(params).squeeze(-self.event_dims - 1)
-        bernoulli = _Pixels(logits=logits, validate_args=False)
-        return Independent(bernoulli, self.event_dims, validate_args=False)
+        return self.of_elements(_Elements(logits=logits, validate_args=False))
 
 
-class _Pixels(Bernoulli):
-    """torch's Bernoulli with fewer passes over the pixels, of which a generator gives millions."""
+class _Elements(Bernoulli):
+    """torch's Bernoulli with fewer passes over elements, of which a generator gives millions."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         return value * self.logits - softplus(self.logits)

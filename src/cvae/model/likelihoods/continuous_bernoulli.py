@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, constraints
+from torch.distributions import Distribution, constraints
 
 from cvae.batch import Support
 from cvae.model.distributions import full_precision
@@ -32,7 +32,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
     def forward(self, params: Tensor) -> Distribution:
         """Map logits (..., 1, *y_shape) to a density over y, (..., *y_shape)."""
         logits = full_precision(params).squeeze(-self.event_dims - 1)
-        return Independent(_Pixels(logits), self.event_dims, validate_args=False)
+        return self.of_elements(_Pixels(logits))
 
 
 class _Pixels(Distribution):

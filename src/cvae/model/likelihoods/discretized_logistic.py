@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, constraints
+from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid, softplus
 
 from cvae.batch import Shape, Support
-from cvae.errors import require_at_least
+from cvae.errors import InputError, require_at_least
 from cvae.model.distributions import full_precision
 from cvae.model.likelihoods.base import Likelihood, NatsOf
 
@@ -37,10 +37,16 @@ class DiscretizedLogisticLikelihood(Likelihood):
 
     nats_of: NatsOf = "grey_mass"
     support = Support.LEVELS
-    params_per_pixel = 2
+    params_per_element = 2
 
-    def __init__(self, y_shape: Shape, levels: int) -> None:
+    def __init__(self, y_shape: Shape, levels: int | None) -> None:
         super().__init__(y_shape)
+        if levels is None:
+            raise InputError(
+                "likelihood: these pixels are real numbers, and discretized_logistic is a mass "
+                "over grey levels; choose likelihood=gaussian or continuous_bernoulli, or give "
+                "pixels as whole numbers"
+            )
         require_at_least("levels", levels, 2)
         self.levels = levels
 
@@ -50,8 +56,7 @@ class DiscretizedLogisticLikelihood(Likelihood):
         # Below a tenth of the way between two levels nothing changes but the size of the gradients.
         # Scales of hundreds of ranges are all as good as flat.
         scale = log_scale.clamp(max=_FLAT).exp() + 0.1 / self.levels
-        pixels = _Pixels(mean, scale, self.levels)
-        return Independent(pixels, self.event_dims, validate_args=False)
+        return self.of_elements(_Pixels(mean, scale, self.levels))
 
 
 class _Pixels(Distribution):

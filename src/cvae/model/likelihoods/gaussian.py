@@ -1,30 +1,22 @@
-"""Gaussian pixels: a density over grey images."""
+"""A Gaussian for each element: a density over real numbers."""
 
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Distribution, Independent
-from torch.nn.functional import softplus
+from torch import Tensor
+from torch.distributions import Distribution
 
-from cvae.batch import Shape, Support
-from cvae.errors import ArgumentError
-from cvae.model.distributions import Gaussian, full_precision, independent_normal
-from cvae.model.likelihoods.base import Likelihood
+from cvae.batch import Shape
+from cvae.kinds import Standard
+from cvae.model.distributions import Gaussian
+from cvae.model.likelihoods.location_scale import MIN_SCALE, LocationScale
 
 _FOLLOWS = 0.99
 """Share of the moving average of squares that each step keeps."""
 
-MIN_SCALE = 0.01
-"""Floor of a scale that is learned, in pixel units (black is 0, white is 1).
 
-A density on pixels that never change, such as the border of a scanned digit, grows without bound
-as its scale goes to zero; the floor keeps the reported nats a property of the model.
-"""
-
-
-class GaussianLikelihood(Likelihood):
-    r"""Each pixel is Gaussian about the generator's output, independently.
+class GaussianLikelihood(LocationScale):
+    r"""Each element is Gaussian about the generator's output, independently.
 
     .. math:: \log p(y \mid \mu, \sigma) = \sum_i \log \mathcal{N}(y_i \mid \mu_i, \sigma_i^2)
 
@@ -32,67 +24,52 @@ class GaussianLikelihood(Likelihood):
 
     Args:
         y_shape: Shape of one target.
-        scale: The standard deviation in pixel units: a positive number keeps it fixed, "learned"
-            learns one scalar for all pixels, "per_pixel" lets the generator give one per pixel,
-            and "optimal" takes the root mean square error of a training batch, the best scalar
-            for it (Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with
-            Calibrated Decoders", equation 6), and after training the moving average of these:
-            the nats of training are a little high. Only a fixed scale may be below `MIN_SCALE`.
+        scale: The standard deviation, as for `LocationScale`; besides, "optimal" takes the root
+            mean square error of a training batch, the best scalar for it (Rybkin, Daniilidis &
+            Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders", equation 6),
+            and after training the moving average of these: the nats of training are a little high.
+        standard: Mean and deviation by which y is standardised, or None.
 
     Raises:
         InputError: If `scale` is neither a positive number nor one of these words.
     """
 
-    nats_of = "density"
-    support = Support.REAL
-    fixed_scale: Tensor
+    words = ("learned", "per_element", "optimal")
     mean_square: Tensor
 
     def __init__(
-        self, y_shape: Shape, scale: float | Literal["learned", "per_pixel", "optimal"] = "learned"
+        self,
+        y_shape: Shape,
+        scale: float | Literal["learned", "per_element", "optimal"] | None = None,
+        standard: Standard | None = None,
     ) -> None:
-        super().__init__(y_shape)
-        fixed = not isinstance(scale, str) and scale > 0
-        if not fixed and scale not in ("learned", "per_pixel", "optimal"):
-            raise ArgumentError(
-                "scale",
-                f"expected a positive number, 'learned', 'per_pixel' or 'optimal', got {scale!r}",
-            )
-        self.params_per_pixel = 2 if scale == "per_pixel" else 1
-        if fixed:
-            self.register_buffer("fixed_scale", torch.tensor(float(scale)), persistent=False)
-        elif scale == "optimal":
+        super().__init__(y_shape, scale, standard)  # type: ignore[arg-type]
+        self.fits_y = scale == "optimal"
+        if self.fits_y:
             self.register_buffer("mean_square", torch.ones(()))
-            self.fits_y = True
-        elif scale == "learned":
-            self.raw_scale = nn.Parameter(torch.zeros(()))
 
-    def forward(self, params: Tensor) -> Distribution:
-        """Map parameters (..., P, *y_shape) to a density over y, (..., *y_shape)."""
-        mean, *raw = full_precision(params).unbind(-self.event_dims - 1)
-        if hasattr(self, "mean_square"):
-            pixels = _OptimalPixels(mean, self)
-            return Independent(pixels, self.event_dims, validate_args=False)
-        if hasattr(self, "fixed_scale"):
-            scale = self.fixed_scale
-        else:
-            scale = MIN_SCALE + softplus(raw[0] if raw else self.raw_scale)
-        scale, log_scale = (part.expand(mean.shape) for part in (scale, scale.log()))
-        return independent_normal(mean, scale, log_scale, self.event_dims)
+    def scale(self, raw: list[Tensor]) -> Tensor:
+        if not self.fits_y:
+            return super().scale(raw)
+        return self.mean_square.sqrt().clamp(min=MIN_SCALE)
+
+    def elements(self, location: Tensor, scale: Tensor) -> Distribution:
+        if self.fits_y and self.training and torch.is_grad_enabled():
+            return _Optimal(location, self)
+        scale, log_scale = (part.expand(location.shape) for part in (scale, scale.log()))
+        return Gaussian(location, scale, log_scale)
 
 
-class _OptimalPixels(Gaussian):
-    """Pixels whose scale is the likelihood's moving average or, in training, the best for y."""
+class _Optimal(Gaussian):
+    """Elements whose scale is the best for the y whose log-probability is computed."""
 
     def __init__(self, loc: Tensor, likelihood: GaussianLikelihood) -> None:
         self.likelihood = likelihood
-        scale = likelihood.mean_square.sqrt().clamp(min=MIN_SCALE)
-        super().__init__(loc, scale.expand(loc.shape), scale.log().expand(loc.shape))
+        scale = likelihood.scale([]).expand(loc.shape)
+        super().__init__(loc, scale, scale.log())
 
     def log_prob(self, value: Tensor) -> Tensor:
         kept = self.likelihood.mean_square
-        if not (self.likelihood.training and torch.is_grad_enabled()):
-            return super().log_prob(value)
         square = (value - self.loc).square().mean()
         self.likelihood.mean_square = torch.lerp(square.detach(), kept, _FOLLOWS)
         scale = square.clamp(min=MIN_SCALE**2).sqrt().expand(self.loc.shape)

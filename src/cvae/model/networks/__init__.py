@@ -8,5 +8,6 @@ samples of z, (K, B, L), and B conditions, (B, X), are passed together without a
 from cvae.model.networks.base import Network
 from cvae.model.networks.conv import Conv, ResidualConv
 from cvae.model.networks.mlp import MLP, GatedMLP
+from cvae.model.networks.transformer import Transformer
 
-__all__ = ["MLP", "Conv", "GatedMLP", "Network", "ResidualConv"]
+__all__ = ["MLP", "Conv", "GatedMLP", "Network", "ResidualConv", "Transformer"]

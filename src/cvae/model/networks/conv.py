@@ -10,31 +10,35 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from cvae.batch import Shape
-from cvae.errors import InputError, require_at_least, require_between
+from cvae.errors import require_at_least, require_between
 from cvae.model.networks.mlp import MLP, linear
 
 _GROUPS = 4
+_CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
 
 
 class Conv(nn.Module):
-    """Convolutional network for images of any size, a U-Net if both input and output are images.
+    """Convolutional network for images or sequences, a U-Net if it maps one to another.
 
-    Input images are stacked along their channels and halved `depth` times, with two convolutions
-    at each size. Other inputs, such as z or a one-hot label, scale and shift the features (Perez
-    et al. 2018, "FiLM"). For an output image the features are enlarged again through the same
-    sizes, and joined at each size with the features of the input (skip connections, Ronneberger
-    et al. 2015, "U-Net"). Any other output is computed from the smallest features. Without an
-    image among inputs and output, it is an `MLP`.
+    Images or sequences among the inputs are brought to one size, that of the output if it is one,
+    stacked along their channels, and halved `depth` times, with two convolutions at each size.
+    Other inputs, such as z or a one-hot label, scale and shift the features (Perez et al. 2018,
+    "FiLM"). For an output of the same kind the features are enlarged again through the same sizes,
+    and joined at each size with the features of the input (skip connections, Ronneberger et al.
+    2015, "U-Net"). Any other output is computed from the smallest features. Without an image or a
+    sequence among inputs and output, it is an `MLP`.
 
     Args:
-        in_shapes: Shape of each input without its leading dimensions; (C, H, W) is an image.
-        out_shape: Shape of the output without its leading dimensions; (P, C, H, W) is an image.
+        in_shapes: Shape of each input without its leading dimensions; (C, H, W) is an image,
+            (T, F) a sequence. Beside images, sequences count as numbers.
+        out_shape: Shape of the output without its leading dimensions; (P, C, H, W) is an image,
+            (P, T, F) a sequence.
         width: Channels at full size; each halving doubles them.
         depth: Number of halvings.
         activation: Builder of the non-linearity after each layer.
 
     Raises:
-        InputError: If images differ in size, or `width` is below 1, or `depth` not from 1 to 16.
+        InputError: If `width` is below 1, or `depth` not from 1 to 16.
     """
 
     residual = False
@@ -54,18 +58,21 @@ class Conv(nn.Module):
         require_at_least("width", width, 1)
         require_between("depth", depth, 1, 16)
         self.in_shapes, self.out_shape = tuple(map(tuple, in_shapes)), tuple(out_shape)
-        images = [shape for shape in self.in_shapes if len(shape) == 3]
-        gives_image = len(out_shape) == 4
-        size = _one_size([*images, *([out_shape[1:]] if gives_image else [])])
+        self.dims = _dims(self.in_shapes, self.out_shape)
+        images = [_channels_first(s) for s in self.in_shapes if len(s) == self.dims + 1]
+        gives_image = len(out_shape) == self.dims + 2
         self.flat: MLP | None = None
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        if size is None or not math.prod(out_shape):
+        if not (images or gives_image) or not math.prod(out_shape):
             self.flat = MLP(in_shapes, out_shape, width=8 * width, activation=activation)
             return
+        largest = max(images, key=lambda shape: math.prod(shape[1:]), default=())
+        size = _channels_first(self.out_shape[1:])[1:] if gives_image else largest[1:]
         self.sizes = _halved(size, depth)
         channels = [width * 2**level for level in range(depth + 1)]
-        numbers = sum(math.prod(shape) for shape in self.in_shapes if len(shape) != 3)
-        block = partial(_ResidualBlock if self.residual else _Block, numbers, activation)
+        numbers = sum(math.prod(s) for s in self.in_shapes if len(s) != self.dims + 1)
+        kind = _ResidualBlock if self.residual else _Block
+        block = partial(kind, self.dims, numbers, activation)
         if images:
             stacked = sum(shape[0] for shape in images)
             for level, (fan_in, fan_out) in enumerate(pairwise([stacked, *channels])):
@@ -79,7 +86,8 @@ class Conv(nn.Module):
         for level in reversed(range(depth)):
             fan_in = channels[level + 1] + (channels[level] if images else 0)
             self.up.append(block(fan_in, channels[level], 1))
-        self.read = nn.Conv2d(channels[0], math.prod(out_shape[:2]), 3, padding=1)
+        read = math.prod(out_shape) // math.prod(size)
+        self.read = _CONVOLUTIONS[self.dims](channels[0], read, 3, padding=1)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map tensors (..., *in_shape), one per entry of `in_shapes`, to (..., *out_shape)."""
@@ -88,11 +96,16 @@ class Conv(nn.Module):
         given = list(zip(inputs, self.in_shapes, strict=True))
         leads = [tensor.shape[: tensor.dim() - len(shape)] for tensor, shape in given]
         lead = torch.broadcast_shapes(*leads)
-        images = [tensor.expand(*lead, *shape) for tensor, shape in given if len(shape) == 3]
-        flat = [t.flatten(t.dim() - len(s)).expand(*lead, -1) for t, s in given if len(s) != 3]
+        images = [
+            self._sized(tensor.expand(*lead, *shape))
+            for tensor, shape in given
+            if len(shape) == self.dims + 1
+        ]
+        others = [(t, s) for t, s in given if len(s) != self.dims + 1]
+        flat = [t.flatten(t.dim() - len(s)).expand(*lead, -1) for t, s in others]
         numbers = torch.cat(flat, -1).flatten(0, -2) if flat else None
 
-        features = [torch.cat(images, -3).flatten(0, -4)] if images else []
+        features = [torch.cat(images, 1)] if images else []
         for layer in self.down:
             features.append(layer(features[-1], numbers))
         if not self.up:
@@ -104,27 +117,37 @@ class Conv(nn.Module):
         for layer, size in zip(self.up, self.sizes[-2::-1], strict=True):
             features = features[:-1]
             h = layer(torch.cat((interpolate(h, size), *features[-1:]), 1), numbers)
-        return self.read(h).view(*lead, *self.out_shape)
+        out = self.read(h)
+        if self.dims == 1:
+            out = out.unflatten(1, (self.out_shape[0], -1)).movedim(-1, -2)
+        return out.reshape(*lead, *self.out_shape)
+
+    def _sized(self, images: Tensor) -> Tensor:
+        """Return images (..., C, H, W), or sequences (..., T, F), as (N, channels, *size)."""
+        if self.dims == 1:
+            images = images.movedim(-1, -2)
+        images = images.flatten(0, -self.dims - 2)
+        same = images.shape[2:] == torch.Size(self.sizes[0])
+        return images if same else interpolate(images, self.sizes[0], mode="area")
 
 
-def _one_size(images: Sequence[Shape]) -> Shape | None:
-    """Return the one height and width of images (C, H, W); None where there is no image."""
-    found = {shape[1:] for shape in images}
-    if len(found) > 1:
-        raise InputError(
-            "network: network=conv needs images of one size on both sides, got "
-            f"{' and '.join(f'{height}x{width}' for height, width in sorted(found))}; "
-            "choose network=mlp"
-        )
-    return next(iter(found), None)
+def _dims(in_shapes: Sequence[Shape], out_shape: Shape) -> int:
+    """Return over how many dimensions to convolve: two of images, or one of sequences."""
+    if len(out_shape) in (3, 4):
+        return len(out_shape) - 2
+    return 2 if any(len(shape) == 3 for shape in in_shapes) else 1
+
+
+def _channels_first(shape: Shape) -> Shape:
+    """Return the shape of an image, or that of a sequence (T, F) as (F, T)."""
+    return shape if len(shape) == 3 else (shape[1], shape[0])
 
 
 def _halved(size: Shape, depth: int) -> list[Shape]:
     """Return a size and what is left of it after each halving, rounded up."""
     sizes = [size]
     for _ in range(depth):
-        height, width = sizes[-1]
-        sizes.append((-(-height // 2), -(-width // 2)))
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     return sizes
 
 
@@ -141,11 +164,12 @@ class ResidualConv(Conv):
 class _Block(nn.Module):
     """Two convolutions, normalised by groups (Wu & He 2018, "Group Normalization").
 
-    The inputs that are not images scale and shift the features of the first.
+    The inputs that are numbers scale and shift the features of the first.
     """
 
     def __init__(
         self,
+        dims: int,
         numbers: int,
         activation: Callable[[], nn.Module],
         fan_in: int,
@@ -154,18 +178,21 @@ class _Block(nn.Module):
     ) -> None:
         super().__init__()
         groups = math.gcd(_GROUPS, fan_out)
-        self.first = nn.Conv2d(fan_in, fan_out, 3, stride=stride, padding=1)
+        convolution = _CONVOLUTIONS[dims]
+        self.dims = dims
+        self.first = convolution(fan_in, fan_out, 3, stride=stride, padding=1)
         self.first_norm = nn.GroupNorm(groups, fan_out)
         self.modulation = nn.Linear(numbers, 2 * fan_out) if numbers else None
-        self.second = nn.Conv2d(fan_out, fan_out, 3, padding=1)
+        self.second = convolution(fan_out, fan_out, 3, padding=1)
         self.second_norm = nn.GroupNorm(groups, fan_out)
         self.activation = activation()
 
     def forward(self, h: Tensor, numbers: Tensor | None) -> Tensor:
-        """Map features (N, fan_in, H, W) and numbers (N, F) to (N, fan_out, H', W')."""
+        """Map features (N, fan_in, *size) and numbers (N, F) to (N, fan_out, *size')."""
         h = self.first_norm(self.first(h))
         if self.modulation is not None:
-            scale, shift = self.modulation(numbers)[..., None, None].chunk(2, 1)
+            given = self.modulation(numbers)
+            scale, shift = given.view(*given.shape, *[1] * self.dims).chunk(2, 1)
             h = h * (1 + scale) + shift
         return self.activation(self.second_norm(self.second(self.activation(h))))
 
@@ -175,15 +202,16 @@ class _ResidualBlock(_Block):
 
     def __init__(
         self,
+        dims: int,
         numbers: int,
         activation: Callable[[], nn.Module],
         fan_in: int,
         fan_out: int,
         stride: int,
     ) -> None:
-        super().__init__(numbers, activation, fan_in, fan_out, stride)
-        self.shortcut = nn.Conv2d(fan_in, fan_out, 1, stride=stride)
+        super().__init__(dims, numbers, activation, fan_in, fan_out, stride)
+        self.shortcut = _CONVOLUTIONS[dims](fan_in, fan_out, 1, stride=stride)
 
     def forward(self, h: Tensor, numbers: Tensor | None) -> Tensor:
-        """Map features (N, fan_in, H, W) and numbers (N, F) to (N, fan_out, H', W')."""
+        """Map features (N, fan_in, *size) and numbers (N, F) to (N, fan_out, *size')."""
         return self.shortcut(h) + super().forward(h, numbers)

@@ -61,7 +61,7 @@ class MLP(nn.Module):
         first, *rest = self.layers
         if not any(shared) or all(shared) or not isinstance(first, nn.Linear):
             return self.layers(torch.cat([t.expand(*lead, -1) for t in flat], dim=-1))
-        # Many z share one image, whose part of the first layer is the same for all of them.
+        # Many z share one x, whose part of the first layer is the same for all of them.
         weights = first.weight.split([t.shape[-1] for t in flat], -1)
         parts = list(zip(flat, weights, shared, strict=True))
         each = torch.cat([t.expand(*lead, -1) for t, _, once in parts if not once], -1)

@@ -1,4 +1,4 @@
-r"""Training objectives: the evidence lower bound and its relatives, in nats per image.
+r"""Training objectives: the evidence lower bound and its relatives, in nats per target.
 
 For a posterior q(z|x, y), a prior p(z|x) and a generator p(y|x, z),
 
@@ -9,7 +9,7 @@ For a posterior q(z|x, y), a prior p(z|x) and a generator p(y|x, z),
 (Kingma & Welling 2014, equation 3; with a condition, Sohn, Lee & Yan 2015, equation 4.)
 
 An objective sees two distributions, a decoder from z to a distribution over y, and y. It knows no
-network, no image and no configuration, and it never sums over pixels: the distributions do.
+network, no kind of data and no configuration, and never sums over elements: the distributions do.
 """
 
 from cvae.model.objectives.balanced import BalancedELBO

@@ -16,7 +16,7 @@ Decoder = Callable[[Tensor], Distribution]
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of an objective for B images, in nats.
+    """The terms of an objective for B targets, in nats.
 
     Attributes:
         loss: The quantity to minimise, averaged over the batch, ().
@@ -83,7 +83,7 @@ def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
 
 
 class Estimate(NamedTuple):
-    """Importance-sampled estimates for B images.
+    """Importance-sampled estimates for B targets.
 
     Attributes:
         log_prob: log p(y|x) in nats, (B,).

@@ -21,11 +21,11 @@ class GECO(Objective):
     .. math:: \mathrm{KL} + \lambda \, (\mathrm{target} - \mathbb{E}_q[\log p(y \mid x, z)])
 
     lambda grows while the log-likelihood is below the target, and shrinks while it is above: each
-    step adds to log lambda `rate` times the moving average of the shortfall, in nats per pixel
+    step adds to log lambda `rate` times the moving average of the shortfall, in nats per element
     (Rezende & Viola 2018, "Taming VAEs", algorithm 1). The checkpoint contains lambda.
 
     Args:
-        log_likelihood: The target, in nats per image, such as -60.
+        log_likelihood: The target, in nats per target, such as -60.
         rate: How fast lambda moves.
 
     Raises:

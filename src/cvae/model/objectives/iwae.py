@@ -23,7 +23,7 @@ class IWAE(ELBO):
     KL; beta = 1 is the bound.
 
     Args:
-        samples: Number K of draws of z for each image.
+        samples: Number K of draws of z for each target.
         doubly_reparameterized: Whether the posterior's gradient is the doubly reparameterised one,
             whose signal-to-noise ratio does not fall as K grows (Tucker et al. 2019, "Doubly
             Reparameterized Gradient Estimators", equation 8).

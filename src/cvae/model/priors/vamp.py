@@ -1,6 +1,6 @@
 """The mixture of posteriors as a prior."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,10 @@ class VampPrior(ConditionalDistribution):
         in_shapes: Shape of each condition.
         latent_dim: Number of latent dimensions L.
         posterior: The posterior, of these conditions and y; it is not a submodule of this one.
-        y_shape: Shape of a target, whose pixels are in [0, 1].
+        y_shape: Shape of a target, as the posterior takes it.
         network: Builder of the network that gives the logarithms of the weights.
         components: Number K of pseudo-inputs.
+        pseudo: Maps free numbers, (K, *y_shape), to such as targets have.
 
     Raises:
         InputError: If `components` is not from 1 to 100,000, or `latent_dim` negative.
@@ -39,11 +40,13 @@ class VampPrior(ConditionalDistribution):
         y_shape: Shape,
         network: Network,
         components: int = 500,
+        pseudo: Callable[[Tensor], Tensor] = torch.sigmoid,
     ) -> None:
         super().__init__()
         require_at_least("latent_dim", latent_dim, 0)
         require_between("components", components, 1, 100_000)
         self._posterior = (posterior,)  # a tuple, so that its weights are not counted twice
+        self._pseudo = pseudo
         self.network = network(in_shapes, (components,))
         self.pseudo_conditions = nn.ParameterList(
             torch.randn(components, *shape) for shape in in_shapes
@@ -54,4 +57,6 @@ class VampPrior(ConditionalDistribution):
         """Map conditions (..., *in_shape) to a distribution over z, (..., L)."""
         (posterior,) = self._posterior
         logits = full_precision(self.network(*conditions))
-        return Mixture(logits, posterior(*self.pseudo_conditions, self.pseudo_targets.sigmoid()))
+        return Mixture(
+            logits, posterior(*self.pseudo_conditions, self._pseudo(self.pseudo_targets))
+        )

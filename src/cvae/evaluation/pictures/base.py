@@ -1,0 +1,85 @@
+"""What every kind of picture answers."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cvae.evaluation.figures import require_drawable
+from cvae.kinds import Target
+
+
+class Panel(NamedTuple):
+    """Values of y in cells, (R, C, *y_shape), with names of the columns and rows, or none."""
+
+    values: Tensor
+    columns: list[str]
+    rows: list[str]
+
+
+class Drawn(NamedTuple):
+    """Several y for each of B conditions.
+
+    Attributes:
+        draws: (n, B, *y_shape).
+        names: A name for each condition, or none.
+        shown: The conditions as images, (B, C, H, W), or None.
+        truth: The y of the data for the same conditions, (B, *y_shape), or None.
+    """
+
+    draws: Tensor
+    names: list[str]
+    shown: Tensor | None = None
+    truth: Tensor | None = None
+
+
+class Pictures(ABC):
+    """Draws the y of a data set.
+
+    Args:
+        target: What y is like.
+
+    Attributes:
+        conditions: How many conditions a picture of samples shows.
+        draws: How many draws of each.
+        mean: Whether it shows the likelihood's mean given z, or draws of y.
+        beside_data: Whether draws are shown together with the y of the data.
+    """
+
+    conditions: int = 10
+    draws: int = 8
+    mean: bool = True
+    beside_data: bool = False
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    @abstractmethod
+    def samples(self, drawn: Drawn) -> Figure:
+        """Return a picture of several y for each condition."""
+
+    @abstractmethod
+    def cells(self, panel: Panel) -> Figure:
+        """Return a picture of each y in a cell of its own."""
+
+    def reconstructions(self, y: Tensor, found: Tensor) -> Figure:
+        """Return a picture of targets and their reconstructions, (B, *y_shape) each."""
+        return self.samples(Drawn(found.unsqueeze(0), [], None, y))
+
+    def sprites(self, y: Tensor) -> Tensor | None:
+        """Return small images of targets, (N, C, H, W), or None where they are no images."""
+        return None
+
+    def require_drawable(self, rows: int, columns: int) -> None:
+        """Refuse a grid of cells that no picture can hold.
+
+        Raises:
+            InputError: If a side or the area of the picture would be too large.
+        """
+        require_drawable(rows, columns, *self.pixels)
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Height and width of a cell."""
+        return 100, 130

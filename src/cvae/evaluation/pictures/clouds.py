@@ -1,0 +1,158 @@
+"""Pictures of vectors: many draws against many y of the data."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from cvae.evaluation.figures import DPI, colours_of
+from cvae.evaluation.pictures.base import Drawn, Panel, Pictures
+from cvae.evaluation.pictures.lines import in_cells
+from cvae.kinds.table import Column, Table
+
+_SHOWN = 5
+"""Columns of a corner plot; the first ones are shown."""
+_FEW = 10
+"""Conditions that are told apart by colour."""
+_PANELS, _ACROSS = 12, 4
+"""Columns of a table that are shown, the first ones, and how many beside each other."""
+_VALUES, _LETTERS, _TURNED = 20, 14, 5
+"""Values of a category that are shown, the letters of each, and how many fit side by side."""
+_DATA, _DRAWN = "0.65", "tab:blue"
+
+
+class VectorPictures(Pictures):
+    """A corner plot: each column's histogram, and each pair of columns as points.
+
+    Draws for the conditions of many test items lie over the y of these items; a few conditions that
+    were asked for have a colour each.
+    """
+
+    conditions = 1000
+    draws = 1
+    mean = False
+    beside_data = True
+
+    def samples(self, drawn: Drawn) -> Figure:
+        clouds = _clouds(drawn)
+        size = min(self.target.shape[0], _SHOWN)
+        figure = Figure((1.9 * size + 2.2, 1.9 * size + 0.6), dpi=DPI, layout="constrained")
+        grid = figure.subplots(size, size, squeeze=False)
+        names = self.target.columns()
+        for r in range(size):
+            for c in range(size):
+                axes = grid[r, c]
+                if c > r:
+                    axes.set_visible(False)
+                elif c == r:
+                    self._histogram(axes, [(rows[:, r], colour) for rows, colour, _ in clouds])
+                else:
+                    for rows, colour, _ in clouds:
+                        axes.scatter(rows[:, c], rows[:, r], s=5, lw=0, alpha=0.5, color=colour)
+                axes.tick_params(labelsize=7)
+                axes.spines[["top", "right"]].set_visible(False)
+                if r == size - 1:
+                    axes.set_xlabel(names[c], fontsize=9)
+                if c == 0 and r > 0:
+                    axes.set_ylabel(names[r], fontsize=9)
+        handles = [
+            axes.scatter([], [], s=16, color=colour, label=label) for _, colour, label in clouds
+        ]
+        more = self.target.shape[0] - size
+        title = f"and {more} more columns" if more else None
+        figure.legend(
+            handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
+        )
+        return figure
+
+    def cells(self, panel: Panel) -> Figure:
+        return in_cells(panel, lambda axes, y: axes.plot(y, marker=".", lw=0.8))
+
+    def _histogram(self, axes: Axes, columns: list[tuple[Any, str]]) -> None:
+        joined = np.concatenate([column for column, _ in columns])
+        joined = joined[np.isfinite(joined)]
+        bins = self._bins(joined)
+        for column, colour in columns:
+            shown = column[np.isfinite(column)]
+            axes.hist(shown, bins, density=True, color=colour, alpha=0.55)
+        axes.set_yticks([])
+
+    def _bins(self, values: Any) -> Any:
+        largest = np.abs(values).max(initial=0)
+        if len(values) and np.ptp(values) <= 1e-9 * largest:  # too little for 40 bins to differ
+            return values.mean() + np.array([-1, 1]) * max(1e-6 * largest, 1e-6)
+        return np.histogram_bin_edges(values, 40)
+
+
+class CountPictures(VectorPictures):
+    """A corner plot with a bar for each count, or for as many as there is room for."""
+
+    def _bins(self, values: Any) -> Any:
+        most = int(values.max(initial=0))
+        step = max(1, most // 40)
+        return np.arange(-0.5, most + step, step)
+
+
+class TablePictures(VectorPictures):
+    """A panel for each column: a histogram of numbers, or a bar for each value."""
+
+    target: Table
+
+    def samples(self, drawn: Drawn) -> Figure:
+        clouds = _clouds(drawn)
+        columns = self.target.described[:_PANELS]
+        across = min(len(columns), _ACROSS)
+        rows = -(-len(columns) // across)
+        figure = Figure((2.5 * across + 1.4, 2.1 * rows + 0.3), dpi=DPI, layout="constrained")
+        grid = figure.subplots(rows, across, squeeze=False).flatten()
+        for index, axes in enumerate(grid):
+            if index >= len(columns):
+                axes.set_visible(False)
+                continue
+            parts = [(numbers[:, index], colour) for numbers, colour, _ in clouds]
+            if columns[index].kind in ("category", "binary"):
+                self._bars(axes, columns[index], parts)
+            else:
+                self._histogram(axes, parts)
+            axes.set_title(columns[index].name, fontsize=9)
+            axes.tick_params(labelsize=7)
+            axes.spines[["top", "right"]].set_visible(False)
+        handles = [Patch(color=colour, label=label) for _, colour, label in clouds]
+        more = len(self.target.described) - len(columns)
+        title = f"and {more} more columns" if more else None
+        figure.legend(
+            handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
+        )
+        return figure
+
+    def _bars(self, axes: Axes, column: Column, parts: list[tuple[Any, str]]) -> None:
+        names = (column.values or ("0", "1"))[:_VALUES]
+        width = 0.8 / len(parts)
+        for place, (numbers, colour) in enumerate(parts):
+            known = numbers[np.isfinite(numbers)].round().astype(int)
+            shares = np.bincount(known, minlength=len(names))[: len(names)] / max(1, len(known))
+            axes.bar(
+                np.arange(len(names)) + (place + 0.5) * width - 0.4, shares, width, color=colour
+            )
+        axes.set_xticks(range(len(names)), [name[:_LETTERS] for name in names])
+        if len(names) > _TURNED:
+            axes.tick_params("x", rotation=90)
+
+
+def _clouds(drawn: Drawn) -> list[tuple[Any, str, str]]:
+    """Return rows of numbers, each with its colour and its name."""
+    draws = drawn.draws.cpu().numpy()
+    if drawn.truth is not None:
+        truth: Tensor = drawn.truth
+        every = draws.reshape(-1, draws.shape[-1])
+        return [(truth.cpu().numpy(), _DATA, "data"), (every, _DRAWN, "drawn")]
+    if drawn.names and draws.shape[1] <= _FEW:
+        colours = colours_of(draws.shape[1])
+        return [
+            (draws[:, index], colour, name)
+            for index, (colour, name) in enumerate(zip(colours, drawn.names, strict=True))
+        ]
+    return [(draws.reshape(-1, draws.shape[-1]), _DRAWN, "drawn")]

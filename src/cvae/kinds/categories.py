@@ -1,0 +1,123 @@
+"""y is made of categories: a map of labels, or a sequence of tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cvae.batch import Shape, Support
+from cvae.kinds.base import Target, one_hot
+
+_MOST = 65_536
+"""Categories beyond which numbers are not likely to be of categories."""
+
+
+@dataclass(frozen=True)
+class Categories(Target):
+    """Categories by number, from 0.
+
+    Attributes:
+        categories: Their number C.
+    """
+
+    support: ClassVar[Support] = Support.CATEGORIES
+
+    categories: int = 2
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
+        missing = any(np.isnan(array).any() for array in arrays.values())
+        for array in arrays.values():
+            known = array[~np.isnan(array)] if missing else array
+            if known.size and (known.min() < 0 or (known != np.floor(known)).any()):
+                raise ValueError("it holds numbers that are of no category")
+        count = 1 + int(max(np.nanmax(array) for array in arrays.values()))
+        if count > _MOST:
+            raise ValueError(f"it would have {count} categories; number those there are from 0")
+        kept = np.float32 if missing else np.uint8 if count <= 256 else np.int32
+        stored = {s: np.ascontiguousarray(array, kept) for s, array in arrays.items()}
+        tensors = {split: torch.from_numpy(array) for split, array in stored.items()}
+        return cls(tuple(arrays[""].shape[1:]), missing=missing, categories=max(2, count)), tensors
+
+    def encoder(self) -> nn.Module | None:
+        return OneHot(self.categories, self.channels_first)
+
+    channels_first: ClassVar[bool]
+
+    def pseudo(self, free: Tensor) -> Tensor:
+        return free.softmax(-3 if self.channels_first else -1)
+
+    def row(self, y: Tensor) -> list[Any]:
+        return [int(number) for number in y.flatten().tolist()]
+
+    def known(self) -> dict[str, Any]:
+        return super().known() | {"categories": self.categories}
+
+
+class OneHot(nn.Module):
+    """Maps numbers of categories to one-hot vectors, all 0 where they are missing.
+
+    Args:
+        categories: Number of categories C.
+        channels_first: Whether C comes before the last two dimensions, or last.
+    """
+
+    def __init__(self, categories: int, channels_first: bool) -> None:
+        super().__init__()
+        self.categories, self.channels_first = categories, channels_first
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Map (..., H, W) to (..., C, H, W), or (..., T) to (..., T, C)."""
+        rows = one_hot(y, self.categories)
+        return rows.movedim(-1, -3) if self.channels_first else rows
+
+
+@dataclass(frozen=True)
+class LabelMap(Categories):
+    """A map (H, W) whose pixels are of a category each."""
+
+    word: ClassVar[str] = "label_maps"
+    expected: ClassVar[str] = "whole numbers (N, H, W), the category of each pixel, from 0"
+    beside_images: ClassVar[bool] = True
+    channels_first: ClassVar[bool] = True
+
+    @classmethod
+    def fits(cls, y: np.ndarray) -> bool:
+        return y.ndim == 3 and y.size > 0 and y.dtype.kind in "iu" and y.min() >= 0
+
+    @property
+    def laid_out(self) -> Shape:
+        return (1, *self.shape)
+
+    @property
+    def features(self) -> Shape:
+        return (self.categories, *self.shape)
+
+
+@dataclass(frozen=True)
+class Tokens(Categories):
+    """A sequence (T,) of categories."""
+
+    word: ClassVar[str] = "tokens"
+    expected: ClassVar[str] = (
+        "whole numbers (N, T), the category of each step, from 0, with an optional length (N,)"
+    )
+    channels_first: ClassVar[bool] = False
+    has_steps: ClassVar[bool] = True
+
+    @classmethod
+    def fits(cls, y: np.ndarray) -> bool:
+        known = y[~np.isnan(y)] if y.dtype.kind == "f" else y
+        whole = y.dtype.kind in "iu" or (known.size > 0 and (known == np.floor(known)).all())
+        return bool(y.ndim == 2 and known.size > 0 and whole and known.min() >= 0)
+
+    @property
+    def laid_out(self) -> Shape:
+        return (*self.shape, 1)
+
+    @property
+    def features(self) -> Shape:
+        return (*self.shape, self.categories)

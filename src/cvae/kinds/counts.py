@@ -1,0 +1,86 @@
+"""y is made of counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cvae.batch import Shape, Support
+from cvae.kinds.base import LARGEST, Standard, Standardise, Target, require_standard
+
+
+@dataclass(frozen=True)
+class Counts(Target):
+    """Counts (F,): whole numbers from 0. Networks see log(1 + y), standardised.
+
+    Attributes:
+        average: Mean of each in the training set.
+        mean: Mean of the logarithm of 1 + y.
+        scale: Its deviation.
+    """
+
+    word: ClassVar[str] = "counts"
+    expected: ClassVar[str] = "counts (N, F): whole numbers from 0"
+    support: ClassVar[Support] = Support.COUNTS
+
+    average: tuple[float, ...] = ()
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_standard(self.mean, self.scale, *self.shape)
+        if len(self.average) != self.shape[0] or not all(0 < a < LARGEST for a in self.average):
+            raise ValueError("averages are above 0, one for each count")
+
+    @classmethod
+    def fits(cls, y: np.ndarray) -> bool:
+        known = y[~np.isnan(y)] if y.dtype.kind == "f" else y
+        whole = y.dtype.kind in "iu" or (known == np.floor(known)).all()
+        return bool(y.ndim in (1, 2) and known.size > 0 and whole and known.min() >= 0)
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
+        missing = any(np.isnan(array).any() for array in arrays.values())
+        for array in arrays.values():
+            known = array[~np.isnan(array)] if missing else array
+            if known.size and (known.min() < 0 or (known != np.floor(known)).any()):
+                raise ValueError("it holds numbers that are no counts")
+        rows = {split: a[:, None] if a.ndim == 1 else a for split, a in arrays.items()}
+        stored = {s: torch.from_numpy(np.ascontiguousarray(a, np.float64)) for s, a in rows.items()}
+        size = rows[""].shape[1]
+        # Not fitted yet: as if each were 1 on average.
+        return cls((size,), missing=missing, average=(1.0,) * size), stored
+
+    def fitted(self, y: Tensor) -> Self:
+        average = y.double().nanmean(0).nan_to_num(0.0)
+        # Of what was never seen the likelihood expects half of one in the whole set.
+        least = 0.5 / len(y)
+        mean, scale = Standard.of(y.log1p())
+        return replace(
+            self, average=tuple(average.clamp(min=least).tolist()), mean=mean, scale=scale
+        )
+
+    @property
+    def features(self) -> Shape:
+        return (2 * self.shape[0],) if self.missing else self.shape
+
+    def encoder(self) -> nn.Module | None:
+        standard = Standard(self.mean, self.scale) if self.mean else None
+        return Logarithms(standard, self.missing)
+
+    def row(self, y: Tensor) -> list[Any]:
+        return [int(number) for number in y.flatten().tolist()]
+
+    def known(self) -> dict[str, Any]:
+        return super().known() | {"average": self.average}
+
+
+class Logarithms(Standardise):
+    """Standardises the logarithm of 1 + y."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Map counts (..., F) to (..., F) or (..., 2 F)."""
+        return super().forward(y.log1p())

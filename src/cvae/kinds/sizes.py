@@ -1,0 +1,75 @@
+"""The description of a data set: enough to build a model for its items."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple, Self
+
+from cvae.kinds.base import Target
+from cvae.kinds.image import Image
+from cvae.kinds.parts import Part, of_shape, part_from
+from cvae.kinds.words import TARGETS
+
+
+class Sizes(NamedTuple):
+    """What the items of a data set are like: enough to build a model for them."""
+
+    y: Target
+    """What y is."""
+    num_classes: int
+    """Number of classes; 1 if there are none."""
+    given: tuple[Part, ...] = ()
+    """The parts of the condition that comes with each y; none if there is none."""
+    class_names: tuple[str, ...] = ()
+    """Name of each class; empty if classes are named by their numbers."""
+
+    def name(self, label: int) -> str:
+        """Return the name of a class."""
+        return self.class_names[label] if self.class_names else str(label)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the description as plain data, which `from_plain` takes."""
+        return {
+            "y": _plain(self.y),
+            "num_classes": self.num_classes,
+            "given": [_plain(part) for part in self.given],
+            "class_names": list(self.class_names),
+        }
+
+    @classmethod
+    def from_plain(cls, contents: Mapping[str, Any]) -> Self:
+        """Return the description that plain data are of.
+
+        Raises:
+            KeyError, TypeError, ValueError: If they are of none.
+        """
+        names = tuple(contents.get("class_names", ()))
+        if "image_shape" in contents:  # as the first versions wrote it
+            y: Target = Image(tuple(contents["image_shape"]), levels=contents.get("levels", 256))
+            shape = tuple(contents.get("given_shape", (0,)))
+            given = () if shape == (0,) else (of_shape(shape),)
+            return cls(y, contents["num_classes"], given, names)
+        fields = dict(contents["y"])
+        y = TARGETS[fields.pop("kind")](**_tupled(fields))
+        parts = tuple(part_from(part) for part in contents["given"])
+        for shape in (y.shape, *(part.shape for part in parts)):
+            if not all(type(side) is int and side >= 0 for side in shape):
+                raise ValueError(f"{shape} is no shape")
+        if not isinstance(contents["num_classes"], int) or contents["num_classes"] < 1:
+            raise ValueError("there is one class at least")
+        return cls(y, contents["num_classes"], parts, names)
+
+
+def _plain(described: Target | Part) -> Any:
+    return _listed({"kind": type(described).__name__, **asdict(described)})
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _listed(part) for key, part in value.items()}
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _tupled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tupled(part) for key, part in value.items()}
+    return tuple(_tupled(part) for part in value) if isinstance(value, list) else value
