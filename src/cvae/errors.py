@@ -117,5 +117,5 @@ def diverged(what: str, step: int, epoch: int, remarks: Iterable[str] = ()) -> F
     return FloatingPointError(
         f"{what} at step {step} (epoch {epoch}): the training has diverged; go on from its last "
         "checkpoint, from before that, by resume=RUN_DIR trainer.gradient_clip_val=1, or start "
-        f"anew with a lower optimizer.lr{data}"
+        f"again with a lower optimizer.lr{data}"
     )

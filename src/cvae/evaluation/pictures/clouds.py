@@ -16,7 +16,7 @@ from cvae.kinds.table import Column, Table
 _SHOWN = 5
 """Columns of a corner plot; the first ones are shown."""
 _FEW = 10
-"""Conditions that are told apart by colour."""
+"""Conditions that have a colour each."""
 _PANELS, _ACROSS = 12, 4
 """Columns of a table that are shown, the first ones, and how many beside each other."""
 _VALUES, _LETTERS, _TURNED = 20, 14, 5
