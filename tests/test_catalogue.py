@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
 from cvae.runs.checkpoint import KEY, POSITION
 
+SHARED = ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"]
 TRAIN = [
     (["latnt_dim=2"], ["latnt_dim: no such key", "'latent_dim'"]),
     (["priors=gaussian"], ["priors: no such key", "'prior'"]),
@@ -108,11 +108,10 @@ TRAIN = [
     (["just_a_word"], ["'just_a_word' is not of the form key=value"]),
     (["latent_dim={2"], ["latent_dim={2", "key=value"]),
     (["-m", "latent_dim=-1,-2"], ["latent_dim: expected at least 0, got -1"]),
+    (["prior.network.width=64"], SHARED),
+    (["-m", "prior.network.width=64,32"], SHARED),
     (["-m", "prior=standard,gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
 ]
-if version("hydra-core").startswith("1.3"):  # 1.4 sets it in the network that all parts share
-    said = ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"]
-    TRAIN.append((["prior.network.width=64"], said))
 NEVER_ENDS = ["trainer.max_epochs: the training might never end", "+trainer.max_time="]
 SHORT = "trainer.max_epochs=1"
 CSV = "logger._target_=lightning.pytorch.loggers.CSVLogger"

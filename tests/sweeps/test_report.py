@@ -261,7 +261,6 @@ UNLIKE: dict[str, list[str]] = {
     "optimizer.betas": ["+optimizer.betas=[0.5,0.9]"],
     "trainer.max_epochs": ["trainer.max_epochs=7"],
     "trainer.precision": ["trainer.precision=bf16-mixed"],
-    "prior.network.width": ["++prior.network.width=4"],
     "data.val_fraction": ["data.val_fraction=0.2"],
     "network.width": ["network.width=4"],
     "data.split_seed": ["data.split_seed=1"],
@@ -279,6 +278,13 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(name: str) -> N
     runs = [made(0), made(1), made(2, *UNLIKE[name])]
     assert differing(runs) == [name, "seed"]
     assert sorted(len(group.runs) for group in over_seeds(runs, differing(runs))) == [1, 2]
+
+
+def test_the_network_of_one_part_tells_runs_apart() -> None:
+    own = "+network@prior.network=mlp"
+    of_width = [settings_by_name(composed(own, f"prior.network.width={w}")) for w in (4, 8)]
+    runs = [Run(str(s["prior.network.width"]), Path(), dict(s), {}, None) for s in of_width]
+    assert differing(runs) == ["prior.network.width"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cvae.commands.interruptions import errors_of_threads, stopping
-from cvae.config.command_line import ordered, require_usable, separated
+from cvae.config.command_line import ordered, require_own_settings, require_usable, separated
 from cvae.config.compose import Config, check_root, given_value, plain, quoted
 from cvae.config.compose import main as hydra_main
 from cvae.config.schemas import SCHEMAS
@@ -121,6 +121,7 @@ class CheckFirst(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             with errors_in_one_line(self.command):
+                require_own_settings(config)
                 settings = plain(config)
                 check_root(settings, SCHEMAS[self.command])
                 resolve_name(self.check)(settings, Path(config.hydra.run.dir))

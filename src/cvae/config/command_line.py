@@ -13,6 +13,7 @@ from typing import NoReturn
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 
 from cvae.config.compose import (
     PLACES,
@@ -147,6 +148,43 @@ def _of_swept_options(overrides: list[str], flags: list[str]) -> list[str]:
 def is_group(key: str) -> bool:
     """Whether a key is that of a group of options."""
     return key.isidentifier() and (find("conf") / key).is_dir()
+
+
+def shared_group(full_key: str) -> str | None:
+    """Return the way out for a setting of a group that all parts share, such as the network.
+
+    Args:
+        full_key: A key below a part, such as `prior.network.width`.
+    """
+    *parts, group, key = full_key.split(".")
+    if not parts or not is_group(group):
+        return None
+    place = ".".join([*parts, group])
+    return (
+        f"{place} is the {group} that all parts share; set {group}.{key}, or give it one of its "
+        f"own as well, by +{group}@{place}=NAME"
+    )
+
+
+def require_own_settings(config: DictConfig) -> None:
+    """Refuse overrides of what all parts share by the name of one part.
+
+    Hydra 1.3 refuses them itself, and 1.4 sets them for every part.
+
+    Args:
+        config: A composed configuration, with Hydra's own part.
+
+    Raises:
+        InputError: If there is such an override.
+    """
+    for override in parsed_overrides(config.hydra.overrides.task):
+        full_key, node = override.key_or_group, config
+        for key in full_key.split(".")[:-1]:
+            if not isinstance(node, DictConfig) or key not in node:
+                break
+            if OmegaConf.is_interpolation(node, key):
+                raise InputError(f"{full_key}: {shared_group(full_key)}")
+            node = node[key]
 
 
 def require_usable(arguments: Sequence[str]) -> None:

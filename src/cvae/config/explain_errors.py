@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from cvae.config.building import arguments, whole
-from cvae.config.command_line import is_group
+from cvae.config.command_line import is_group, shared_group
 from cvae.errors import InputError, did_you_mean, short_of_memory
 from cvae.files import DISK_FULL
 
@@ -88,16 +88,10 @@ def _nearest_key(cause: OmegaConfBaseException) -> str:
 
 def _unset_group(full_key: str) -> str | None:
     """Return why a group's node has no settings: it has no option, or is that of the group."""
-    *parents, group, key = full_key.split(".")
-    if not is_group(group):
-        return None
-    if not parents:
+    group = full_key.partition(".")[0]
+    if full_key.count(".") == 1 and is_group(group):
         return f"{group} has no option yet; choose one as well, by {group}=NAME"
-    place = ".".join([*parents, group])
-    return (
-        f"{place} is the {group} that all parts share; set {group}.{key}, or give it one of its "
-        f"own as well, by +{group}@{place}=NAME"
-    )
+    return shared_group(full_key)
 
 
 def _refused_by_the_system(error: OSError) -> str | None:

@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, open_dict
 
+from cvae.config.command_line import require_own_settings
 from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.config.schemas import TrainSchema
 from cvae.errors import InputError
@@ -95,6 +96,7 @@ class Planner:
         config = self.loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.num = number
+        require_own_settings(config)
         name = config.hydra.sweep.subdir
         RunFolder(self.folder / name).require_own(self.folder)
         # A launcher may start a job elsewhere, and a resumed sweep does not launch them all again.
