@@ -236,7 +236,8 @@ def test_a_parquet_file_is_read_like_a_csv() -> None:
         for path in ("table.parquet", HERE / "table.csv")
     )
     assert parquet.sizes == text.sizes
-    assert torch.equal(parquet.read(True).y.nan_to_num(), text.read(True).y.nan_to_num())
+    stored = [data.read(train=True).items.y.nan_to_num() for data in (parquet, text)]
+    assert torch.equal(*stored)
 
 
 def test_y_alone_is_a_data_set_without_condition(call: Call) -> None:
@@ -251,10 +252,10 @@ def test_steps_after_the_end_of_a_sequence_do_not_count() -> None:
     length = RNG.integers(1, 5, N)
     np.savez("own.npz", x=X, y=y, length=length)
     data = cvae.config.building.build_datamodule(composed("data=sequences", "data.path=own.npz"))
-    items = data.read(train=True)
+    items = data.read(train=True).items
     counted = (~items.y.isnan()).all(-1).sum(1)
     assert sorted(counted.tolist()) != [4] * len(counted)
-    everything = torch.cat([items.y, data.read(train=False).y])
+    everything = torch.cat([items.y, data.read(train=False).items.y])
     assert int((~everything.isnan()).all(-1).sum()) == length.sum()
 
 

@@ -18,9 +18,10 @@ from conftest import TORCHVISION
 from cvae.batch import Items, Support
 from cvae.conditions import GivenCondition, LabelCondition, NoCondition
 from cvae.data.annotators import Annotators, annotated
-from cvae.data.base import IndexedBatches, PairData
+from cvae.data.base import PairData
 from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
+from cvae.data.rows import InMemory
 from cvae.errors import InputError
 
 
@@ -126,7 +127,7 @@ def test_a_whole_batch_is_fetched_by_one_index(monkeypatch: pytest.MonkeyPatch) 
     asked = []
     fetch = data.train_set.__class__.__getitem__
     monkeypatch.setattr(
-        IndexedBatches, "__getitem__", lambda self, index: asked.append(index) or fetch(self, index)
+        InMemory, "__getitem__", lambda self, index: asked.append(index) or fetch(self, index)
     )
     images, labels, _ = next(iter(data.train_dataloader()))
     assert images.dtype == torch.uint8
@@ -157,7 +158,7 @@ def test_files_are_read_upright_with_their_labels(name: str, idx_root: Path) -> 
     data = TORCHVISION[name](LabelCondition, root=str(idx_root), download=False)
     data.prepare_data()
     for train, count in ((True, 1200), (False, 50)):
-        images, labels, _ = data.read(train)
+        images, labels, _ = data.read(train).items
         assert images.shape == (count, 1, 28, 28)
         corner = images[:, 0, 1, 0] if name == "EMNIST" else images[:, 0, 0, 1]
         assert labels.tolist() == corner.tolist() == [i % 10 for i in range(count)]
@@ -295,7 +296,7 @@ def test_strokes_hidden_by_noise_are_refused() -> None:
 def test_the_references_are_a_function_of_what_is_shown(mnist_root: Path) -> None:
     # So that the four masks are all that can be drawn for an x, each with probability 1/4.
     data = Annotators(GivenCondition, root=str(mnist_root), download=False, test_images=20)
-    items = data.read(train=False)
+    items = data.read(train=False).items
     shown = items.given[0][::4, 0].numpy()
     assert shown.min() < 20  # noise
     assert shown.max() > 235

@@ -82,7 +82,7 @@ def test_whole_numbers_are_classes_and_binary_targets_stay_binary(tmp_path: Path
 def served_pixels(path: Path) -> tuple[Support, np.ndarray]:
     """The support of the images in a file, and their pixels in ascending order, as y has them."""
     data = Arrays(GivenCondition, path=str(path))
-    images = torch.cat([data.values(data.read(train).y) for train in (True, False)])
+    images = torch.cat([data.values(data.read(train).items.y) for train in (True, False)])
     return data.support, np.sort(images.numpy(), axis=None)
 
 
@@ -208,7 +208,7 @@ def test_strings_are_classes_with_names(tmp_path: Path) -> None:
     x = np.array(["owl", "cat"])[np.arange(20) % 2]
     data = Arrays(LabelCondition, path=str(saved(tmp_path / "own.npz", **pairs(x=x))))
     assert data.sizes.class_names == ("cat", "owl")
-    labels = torch.cat([data.read(train).labels for train in (True, False)])
+    labels = torch.cat([data.read(train).items.labels for train in (True, False)])
     assert labels.bincount().tolist() == [10, 10]
     given = Arrays(GivenCondition, path=str(tmp_path / "own.npz")).condition
     for condition in (data.condition, given):
@@ -249,7 +249,7 @@ def test_a_folder_is_read_as_pillow_reads_it(folder_root: Path) -> None:
     assert data.sizes.class_names == ("cat", "dog")
     assert data.sizes.y.shape == (1, 9, 7)
     assert data.condition.names(data.condition.encode(None)) == ["cat", "dog"]
-    items = [data.read(train) for train in (True, False)]
+    items = [data.read(train).items for train in (True, False)]
     served = {
         (label, image.numpy().tobytes())
         for part in items
@@ -272,7 +272,7 @@ def test_one_colour_image_makes_all_of_them_so_and_size_resizes_them(
     data = Folder(LabelCondition, root=str(tmp_path / "own"), size=6)
     assert data.sizes.y.shape == (3, 6, 6)
     red = torch.tensor([255, 0, 0], dtype=torch.uint8).view(3, 1, 1).expand(3, 6, 6)
-    images = torch.cat([data.read(train).y for train in (True, False)])
+    images = torch.cat([data.read(train).items.y for train in (True, False)])
     assert sum(torch.equal(image, red) for image in images) == 1
 
 
@@ -310,7 +310,7 @@ def test_files_are_seen_as_they_are_meant(folder_root: Path, tmp_path: Path) -> 
     turned.save(root / "cat" / "02.png", exif=exif)
     data = Folder(LabelCondition, root=str(root))
     assert data.sizes.class_names == ("cat", "dog")
-    images = torch.cat([data.read(train).y for train in (True, False)])[:, 0].float()
+    images = torch.cat([data.read(train).items.y for train in (True, False)])[:, 0].float()
     images /= 257  # one image has 16 bits, so all are kept with 65,536 levels
     for expected in (
         torch.full((9, 7), 51.0),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cvae.conditions import GivenCondition, LabelCondition
-from cvae.data.base import groups
+from cvae.data.rows import groups
 from cvae.evaluation.image_metrics import Split, against_references
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.kinds import Image as ImageKind

@@ -46,9 +46,10 @@ def test_an_array_is_of_the_kinds_that_its_shape_and_numbers_fit(
 
 def described(kind: type[Target], y: Any) -> tuple[Target, Tensor]:
     """A kind that has seen these values as its training set, and the values as y."""
-    found, stored = kind.read({"": np.asarray(y)})
-    fitted = found.fitted(stored[""])
-    return fitted, fitted.values(stored[""])
+    found = kind.kind_of(np.asarray(y))
+    stored = found.stored(np.asarray(y))
+    fitted = found.fitted(stored)
+    return fitted, fitted.values(stored)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +138,10 @@ def test_a_row_of_a_table_is_seen_column_by_column() -> None:
     ],
 )
 def test_images_keep_every_level(y: np.ndarray, levels: int | None) -> None:
-    target, stored = Image.read({"": y})
+    target = Image.kind_of(y)
     assert target.levels == levels
     scale = 1 if levels is None else levels - 1
-    values = target.values(stored[""])
+    values = target.values(target.stored(y))
     expected = torch.from_numpy(y / scale)
     torch.testing.assert_close(values[:, 0].double(), expected, rtol=1e-6, atol=0)
 

@@ -173,7 +173,7 @@ def test_a_finished_run_can_be_refitted(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("cvae.evaluation.left._SILENCE", 0.0)
+    monkeypatch.setattr("cvae.left._SILENCE", 0.0)
     shutil.copytree(refitted[0], tmp_path / "run")
     refit = ["refit=mixture", "refit.components=3", f"resume={tmp_path / 'run'}"]
     config = composed(*REFITTED, *refit)

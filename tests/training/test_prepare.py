@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from conftest import composed
+from cvae import left
 from cvae.commands import main as cli
 from cvae.errors import InputError
-from cvae.evaluation import left
-from cvae.evaluation.left import Left
+from cvae.left import Left
 from cvae.model.objectives import ELBO
 from cvae.training import memory
 from cvae.training.dry_pass import dry_pass

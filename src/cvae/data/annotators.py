@@ -25,6 +25,7 @@ from torch.nn.functional import max_pool2d, pad
 from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
 from cvae.data.mnist import MNIST
+from cvae.data.rows import InMemory
 from cvae.errors import ArgumentError, require_at_least
 from cvae.kinds import Image, Sizes
 from cvae.kinds.parts import Picture
@@ -77,17 +78,19 @@ class Annotators(MNIST):
         self.noise = noise
         self.images = {True: train_images, False: test_images}
 
-    def read(self, train: bool) -> Items:
-        grey = super().read(train).y[: self.images[train]]
+    def read(self, train: bool) -> InMemory:
+        grey = super().read(train).items.y[: self.images[train]]
         generator = torch.Generator().manual_seed(_NOISE_SEEDS[train])
         strokes = grey > _HALF_CONTRAST * 255
         noise = self.noise * (2 * torch.rand(grey.shape, generator=generator) - 1)
         given = ((_HALF_CONTRAST + strokes / 2 + noise) * 255).round().to(torch.uint8)
         masks = annotated(strokes).to(torch.uint8)
-        return Items(
-            masks.transpose(0, 1).flatten(0, 1),
-            torch.arange(len(masks)).repeat(len(grey)),
-            (given.repeat_interleave(len(masks), 0),),
+        return InMemory(
+            Items(
+                masks.transpose(0, 1).flatten(0, 1),
+                torch.arange(len(masks)).repeat(len(grey)),
+                (given.repeat_interleave(len(masks), 0),),
+            )
         )
 
 

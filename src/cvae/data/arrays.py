@@ -1,17 +1,19 @@
 """A user's own pairs (x, y), from a file of numpy arrays: one class for each kind of y."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
+from cvae.data.array_files import Stack, read_arrays
 from cvae.data.images import ImageData
-from cvae.data.npz import SPLITS, read_npz
+from cvae.data.rows import OnDisk
 from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError
 from cvae.kinds import LARGEST, Image, Part, Sizes, Target
@@ -20,9 +22,6 @@ from cvae.kinds.counts import Counts
 from cvae.kinds.parts import Category, Numbers, Picture
 from cvae.kinds.real import Sequence, Vector
 from cvae.kinds.words import words_for
-
-Split = Mapping[str, np.ndarray]
-"""An array of each split, by the name of the split; "" is for training."""
 
 
 class ArrayData(OwnData):
@@ -33,9 +32,11 @@ class ArrayData(OwnData):
     classes in addition. `length` (N,) says how many steps of a sequence y count.
     Each name with `_val` or `_test` at its end gives a validation and a test split.
 
+    A folder of `NAME.npy` is read likewise; what is larger than memory should hold stays on disk.
+
     Args:
         condition: Builder of the condition.
-        path: The file.
+        path: The file, or the folder.
         standardize: Whether y is standardised by the mean and deviation of the training set.
         **options: As for `PairData`.
 
@@ -58,48 +59,38 @@ class ArrayData(OwnData):
     ) -> None:
         super().__init__(condition, **options)
         self.path = Path(path).expanduser()
-        arrays = read_npz(self.path)
-        splits = [split for split in SPLITS if f"y{split}" in arrays]
-
-        def of(name: str) -> Split:
-            return {split: arrays[name + split] for split in splits}
-
-        y, targets = self._targets(of("y"), of("length") if "length" in arrays else None)
-        first = [name for name in arrays if not name.endswith(SPLITS[1:])]
-        names = [name for name in first if name == "x" or name.startswith("x.")]
-        parts = [self._part(name, of(name)) for name in names]
-        classes = "labels" if "labels" in arrays else _only_class(names, parts)
-        labels, class_names = self._classes(classes, of(classes)) if classes else ({}, ())
-        items = {
-            split: Items(
-                targets[split],
-                labels.get(split, torch.zeros(len(targets[split]), dtype=torch.int64)),
-                tuple(stored[split] for _, stored in parts),
-            )
-            for split in splits
+        arrays, lengths = read_arrays(self.path)
+        ends = np.cumsum([0, *lengths.values()])
+        places = {
+            split.removeprefix("_"): torch.arange(start, end)
+            for split, start, end in zip(lengths, ends[:-1], ends[1:], strict=True)
         }
-        self.train_items = items[""]
-        self.val_items, self.test_items = items.get("_val"), items.get("_test")
-        count = 1 + int(self.train_items.labels.max())
-        given = tuple(part for part, _ in parts)
-        self.describe(Sizes(y, count, given, class_names), standardize)
+        self.trained = int(ends[1])
+        self.apart = {split: index for split, index in places.items() if split}
+        length = self._length(arrays)
+        y = self._target(arrays["y"], length)
+        names = [name for name in arrays if name == "x" or name.startswith("x.")]
+        parts = [self._part(name, arrays[name]) for name in names]
+        classes = "labels" if "labels" in arrays else _only_class(names, parts)
+        labels, class_names = torch.zeros(len(arrays["y"]), dtype=torch.int64), tuple[str, ...]()
+        if classes:
+            category = self._category(classes, arrays[classes])
+            labels, class_names = category.stored(arrays[classes].array), category.names
+        given = [(part, arrays[name]) for part, name in zip(parts, names, strict=True)]
+        source = _Arrays(y, arrays["y"], length, given)
+        self.rows = OnDisk(source, labels).kept()
+        count = 1 + int(labels[: self.trained].max())
+        self.describe(Sizes(y, count, tuple(parts), class_names), standardize)
 
-    def _targets(self, arrays: Split, length: Split | None) -> tuple[Target, dict[str, Tensor]]:
-        if length is not None and not self.kind.has_steps:
-            raise ArgumentError(
-                "path",
-                f"{self._at('length')} is of steps, and data={self.kind.word} has none; choose "
-                "data=sequences or tokens, or leave it out",
-            )
-        if length is not None:
-            arrays = {split: self._cut(arrays[split], length[split]) for split in arrays}
-        first = arrays[""]
-        reason = ""
+    def _target(self, array: Stack, length: np.ndarray | None) -> Target:
+        """Return what y is."""
+        reason, first = "", next(array.blocks())
         if first.size:
             try:
-                found = self.kind.read(arrays)
+                found = map(self.kind.kind_of, _cut_blocks(array, length))
+                y = reduce(lambda one, other: one.merged(other), found)
                 if self.kind.fits(first):
-                    return found
+                    return y
             except ValueError as error:
                 reason = f", and {error}"
             except IndexError:  # it has too few dimensions
@@ -108,13 +99,22 @@ class ArrayData(OwnData):
         way_out = f"; for y as it is, choose {' or '.join(others)}" if others else ""
         raise ArgumentError(
             "path",
-            f"{self._at('y')} is {first.dtype} of shape {first.shape}{reason}; "
+            f"{self._at('y')} is {array.dtype} of shape {array.shape}{reason}; "
             f"data={self.kind.word} expects {self.kind.expected}{way_out}",
         )
 
-    def _cut(self, y: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Return sequences whose steps from their length on are missing."""
-        steps = y.shape[1] if y.ndim > 1 else 0
+    def _length(self, arrays: Mapping[str, Stack]) -> np.ndarray | None:
+        """Return how many steps of each sequence count, (N,); None if all do."""
+        if "length" not in arrays:
+            return None
+        if not self.kind.has_steps:
+            raise ArgumentError(
+                "path",
+                f"{self._at('length')} is of steps, and data={self.kind.word} has none; choose "
+                "data=sequences or tokens, or leave it out",
+            )
+        shape, length = arrays["y"].shape, arrays["length"].array
+        steps = shape[1] if len(shape) > 1 else 0
         if length.dtype.kind not in "iu" or length.ndim != 1 or not steps:
             raise ArgumentError(
                 "path", f"{self._at('length')}: expected whole numbers (N,) for sequences y (N, T)"
@@ -125,70 +125,54 @@ class ArrayData(OwnData):
                 f"{self._at('length')} goes from {length.min()} to {length.max()}, and y has "
                 f"{steps} steps",
             )
-        kept = y.astype(np.float64 if y.dtype.kind != "f" else y.dtype)
-        kept[np.arange(steps) >= length[:, None]] = np.nan
-        return kept
+        return length
 
-    def _part(self, name: str, arrays: Split) -> tuple[Part, dict[str, Tensor]]:
-        first, short = arrays[""], name.partition(".")[2]
-        for split, array in arrays.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                bad = int((~np.isfinite(array)).reshape(len(array), -1).any(1).sum())
-                raise ArgumentError(
-                    "path",
-                    f"{self._at(name + split)} holds NaN or infinite numbers in {bad} of "
-                    f"{len(array)} rows; a condition has to be complete: remove these rows, or "
-                    "fill them in",
-                )
-            if array.dtype.kind == "f" and np.abs(array).max(initial=0) > LARGEST:
-                raise ArgumentError("path", f"{self._at(name + split)} holds numbers too large")
-        if first.ndim == 1 and first.dtype.kind in "iuU":
-            numbers, names = self._classes(name, arrays)
-            count = len(names) or 1 + int(numbers[""].max())
-            return Category((count,), short, names=names), numbers
-        if first.ndim == 4 or (first.ndim == 3 and self.kind.beside_images):
-            return self._picture(short, arrays)
-        rows = {
-            split: array[:, None] if array.ndim == 1 else array for split, array in arrays.items()
-        }
-        kept = np.float32 if first.dtype in (np.float32, np.float16, np.bool_) else np.float64
-        stored = {s: torch.from_numpy(np.ascontiguousarray(a, kept)) for s, a in rows.items()}
-        return Numbers(tuple(stored[""].shape[1:]), short), stored
+    def _part(self, name: str, array: Stack) -> Part:
+        """Return the part of x that an array is."""
+        short = name.partition(".")[2]
+        ndim = len(array.shape)
+        if ndim == 1 and array.dtype.kind in "iuU":
+            return replace(self._category(name, array), name=short)
+        low, high, bad = np.inf, -np.inf, 0
+        for block in array.blocks():
+            complete = np.isfinite(block).reshape(len(block), -1).all(1)
+            bad += int((~complete).sum())
+            low, high = min(low, block.min(initial=0)), max(high, block.max(initial=0))
+        if bad:
+            raise ArgumentError(
+                "path",
+                f"{self._at(name)} holds NaN or infinite numbers in {bad} of {len(array)} rows; a "
+                "condition has to be complete: remove these rows, or fill them in",
+            )
+        if max(-low, high) > LARGEST:
+            raise ArgumentError("path", f"{self._at(name)} holds numbers too large")
+        if ndim == 4 or (ndim == 3 and self.kind.beside_images):
+            whole = array.dtype.kind in "iu" and low >= 0 and 1 < high <= 255
+            shape = (1, *array.shape[1:]) if ndim == 3 else array.shape[1:]
+            return Picture(shape, short, white=255 if whole else 1)
+        return Numbers(array.shape[1:] or (1,), short)
 
-    def _picture(self, name: str, arrays: Split) -> tuple[Part, dict[str, Tensor]]:
-        images = {s: a[:, None] if a.ndim == 3 else a for s, a in arrays.items()}
-        whole = arrays[""].dtype.kind in "iu" and all(
-            array.min() >= 0 and array.max() <= 255 for array in arrays.values()
-        )
-        pixels = whole and any(array.max() > 1 for array in arrays.values())
-        kept = np.uint8 if pixels else np.float32
-        stored = {s: torch.from_numpy(np.ascontiguousarray(a, kept)) for s, a in images.items()}
-        white = 255 if pixels else 1
-        return Picture(tuple(stored[""].shape[1:]), name, white=white), stored
-
-    def _classes(self, name: str, arrays: Split) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-        """Return the number of each row's class, and the names of the classes, if they have any."""
+    def _category(self, name: str, array: Stack) -> Category:
+        """Return the classes that an array is of, and their names, if they have any."""
         ways_out = "; for numbers that are not classes give x as (N, 1), or real"
         numbers = "" if name == "labels" else ways_out
-        known = np.unique(arrays[""])
-        for split, array in arrays.items():
-            found = np.unique(array)
-            if array.ndim != 1 or array.dtype.kind not in "iuU":
+        if len(array.shape) != 1 or array.dtype.kind not in "iuU":
+            raise ArgumentError(
+                "path",
+                f"{self._at(name)}: classes are whole numbers or names of shape (N,), got "
+                f"{array.dtype} of shape {array.shape}",
+            )
+        known = np.unique(array.array[: self.trained])
+        for split, index in self.apart.items():
+            others = np.setdiff1d(array.array[index], known)
+            if len(others):
                 raise ArgumentError(
                     "path",
-                    f"{self._at(name + split)}: classes are whole numbers or names of shape (N,), "
-                    f"got {array.dtype} of shape {array.shape}",
-                )
-            if not np.isin(found, known).all():
-                raise ArgumentError(
-                    "path",
-                    f"{self._at(name + split)} has class {np.setdiff1d(found, known)[0]}, which "
-                    f"'{name}' does not have{numbers}",
+                    f"{self._at(f'{name}_{split}')} has class {others[0]}, which '{name}' does "
+                    f"not have{numbers}",
                 )
         if known.dtype.kind == "U":
-            places = {split: np.searchsorted(known, array) for split, array in arrays.items()}
-            found_at = {split: torch.from_numpy(a).long() for split, a in places.items()}
-            return found_at, tuple(map(str, known))
+            return Category((len(known),), names=tuple(map(str, known)))
         if not np.array_equal(known, np.arange(len(known))):
             raise ArgumentError(
                 "path",
@@ -196,15 +180,47 @@ class ArrayData(OwnData):
                 f"got {known[0]} to {known[-1]}; np.unique(labels, return_inverse=True)[1] numbers "
                 f"them{numbers}",
             )
-        return {s: torch.from_numpy(a.astype(np.int64)) for s, a in arrays.items()}, ()
+        return Category((len(known),))
 
     def _at(self, name: str) -> str:
         return f"array '{name}' of '{self.path}'"
 
 
-def _only_class(names: list[str], parts: list[tuple[Part, dict[str, Tensor]]]) -> str | None:
+class _Arrays(NamedTuple):
+    """Reads rows of arrays as they are stored."""
+
+    kind: Target
+    targets: Stack
+    length: np.ndarray | None
+    parts: list[tuple[Part, Stack]]
+
+    def y(self, index: Tensor) -> Tensor:
+        places = index.numpy()
+        return self.kind.stored(_cut(self.targets[places], self.length, places))
+
+    def given(self, index: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.stored(array[index.numpy()]) for part, array in self.parts)
+
+
+def _cut(y: np.ndarray, length: np.ndarray | None, places: np.ndarray) -> np.ndarray:
+    """Return sequences at some places whose steps from their length on are missing."""
+    if length is None:
+        return y
+    kept = y.astype(np.float64 if y.dtype.kind != "f" else y.dtype)
+    kept[np.arange(y.shape[1]) >= length[places, None]] = np.nan
+    return kept
+
+
+def _cut_blocks(array: Stack, length: np.ndarray | None) -> Iterator[np.ndarray]:
+    start = 0
+    for block in array.blocks():
+        yield _cut(block, length, np.arange(start, start + len(block)))
+        start += len(block)
+
+
+def _only_class(names: list[str], parts: list[Part]) -> str | None:
     """Return the name of x, where it is a class and nothing else."""
-    return names[0] if len(parts) == 1 and isinstance(parts[0][0], Category) else None
+    return names[0] if len(parts) == 1 and isinstance(parts[0], Category) else None
 
 
 class Arrays(ArrayData, ImageData):

@@ -7,40 +7,25 @@ scaling and one-hot are done there.
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from cvae.batch import Batch, Items, Support
 from cvae.conditions import Condition, ConditionBuilder
+from cvae.data.rows import InMemory, Rows
 from cvae.errors import ArgumentError, InputError, require_at_least, require_seed
 from cvae.kinds import Sizes
 from cvae.random import seed_of
 
 _FEWEST_CONDITIONS = 20
-
-
-class IndexedBatches(Dataset[Items]):
-    """Items of which one index fetches a whole batch, so that no sample is handled by itself."""
-
-    def __init__(self, items: Items) -> None:
-        self.items = items
-
-    def __len__(self) -> int:
-        return len(self.items.labels)
-
-    def __getitem__(self, index: Tensor) -> Items:
-        return taken(self.items, index)
-
-    def __getitems__(self, indices: list[int]) -> Items:
-        return self[torch.as_tensor(indices)]  # what an ordinary DataLoader asks for
 
 
 class ShuffledBatches(DistributedSampler[Tensor]):
@@ -78,43 +63,12 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         return iter(order[self.seen.get(self.epoch, 0) * self.batch_size :].split(self.batch_size))
 
 
-def groups(parts: Sequence[Tensor], count: int) -> Tensor:
-    """Number the distinct conditions among `count`: equal ones get the same number, (count,).
-
-    Args:
-        parts: The parts of the conditions, (count, ...) each. Where they are classes alone, or
-            none, every item gets a different number.
-        count: How many conditions there are.
-    """
-    if all(part.dim() == 1 for part in parts):
-        return torch.arange(count)
-    known: dict[bytes, int] = {}
-    rows = zip(*(part.numpy() for part in parts), strict=True)
-    keys = (b"".join(part.tobytes() for part in row) for row in rows)
-    return torch.tensor([known.setdefault(key, len(known)) for key in keys])
-
-
 def _whole(batch: Any) -> Any:
     return batch  # `__getitems__` has collated it
 
 
-def joined(first: Items, second: Items) -> Items:
-    """Return the items of the first, followed by those of the second."""
-    given = zip(first.given, second.given, strict=True)
-    return Items(
-        torch.cat((first.y, second.y)),
-        torch.cat((first.labels, second.labels)),
-        tuple(torch.cat(parts) for parts in given),
-    )
-
-
-def taken(items: Items, index: Tensor) -> Items:
-    """Return the items at the indices `index`, (M,)."""
-    return items.each(lambda part: part.index_select(0, index))
-
-
 class PairData(LightningDataModule, ABC):
-    """Serves `Batch(x, y)` from items that fit in memory.
+    """Serves `Batch(x, y)` from items in memory or on disk.
 
     Args:
         condition: Builder of the condition, which turns an item into (x, y).
@@ -160,7 +114,7 @@ class PairData(LightningDataModule, ABC):
         self.remarks: list[str] = []
 
     @abstractmethod
-    def read(self, train: bool) -> Items:
+    def read(self, train: bool) -> Rows:
         """Return the training or the test items, their values as stored, with int64 labels."""
 
     @cached_property
@@ -171,12 +125,12 @@ class PairData(LightningDataModule, ABC):
     @cached_property
     def checksum(self) -> int:
         """CRC-32 of the training and the validation items, once they are set up."""
-        return _checksum(self.train_set.items, self.val_set.items)
+        return _checksum(self.train_set.some(), self.val_set.some())
 
     @cached_property
     def test_checksum(self) -> int:
         """CRC-32 of the test items, once they are set up."""
-        return _checksum(self.test_set.items)
+        return _checksum(self.test_set.some())
 
     @property
     def support(self) -> Support:
@@ -185,22 +139,22 @@ class PairData(LightningDataModule, ABC):
 
     def setup(self, stage: str | None = None) -> None:
         if stage != "test" and not hasattr(self, "train_set"):
-            items = self.read(train=True)
-            train, val = self.split(items, self.val_fraction, self.split_seed)
-            self.train_set = IndexedBatches(self.trained_on(taken(items, train)))
-            self.val_set = IndexedBatches(self.judged_by(taken(items, val)))
+            rows = self.read(train=True)
+            train, val = self.split(rows, self.val_fraction, self.split_seed)
+            self.train_set = self.trained_on(rows.part(train))
+            self.val_set = self.judged_by(rows.part(val), "val")
         if stage in ("test", None) and not hasattr(self, "test_set"):
-            self.test_set = IndexedBatches(self.judged_by(self.read(train=False)))
+            self.test_set = self.judged_by(self.read(train=False), "test")
 
-    def trained_on(self, items: Items) -> Items:
-        """Return training items as they are kept for all epochs."""
-        return items
+    def trained_on(self, rows: Rows) -> Rows:
+        """Return training items as they are for all epochs."""
+        return rows
 
-    def judged_by(self, items: Items) -> Items:
-        """Return validation or test items as they are kept: the same for every run."""
-        return items
+    def judged_by(self, rows: Rows, split: Literal["val", "test"]) -> Rows:
+        """Return validation or test items as they are for every run."""
+        return rows
 
-    def split(self, items: Items, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    def split(self, rows: Rows, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the items to keep and of those to hold out, stratified by class.
 
         Items with the same given condition are several references for it and stay together (they
@@ -209,7 +163,7 @@ class PairData(LightningDataModule, ABC):
         Raises:
             InputError: If either part would lack a class.
         """
-        group = groups(items.given, len(items.labels))
+        group = rows.groups()
         if int(group.max()) + 1 < _FEWEST_CONDITIONS:
             group = torch.arange(len(group))
         first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce(
@@ -219,7 +173,7 @@ class PairData(LightningDataModule, ABC):
             parts = train_test_split(
                 torch.arange(len(first)),
                 test_size=fraction,
-                stratify=items.labels[first],
+                stratify=rows.labels[first],
                 random_state=seed,
             )
         except ValueError as error:
@@ -240,10 +194,13 @@ class PairData(LightningDataModule, ABC):
             device = self.trainer.strategy.root_device
         # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
         (epoch, seen), self.position = self.position, (0, 0)
-        # The whole set is on the device, so that no step waits for the host.
-        train_set = IndexedBatches(self.transfer_batch_to_device(self.train_set.items, device, 0))
+        train_set = self.train_set
+        if isinstance(train_set, InMemory):
+            # The whole set is on the device, so that no step waits for the host.
+            train_set = InMemory(self.transfer_batch_to_device(train_set.items, device, 0))
+        at = device if isinstance(train_set, InMemory) else torch.device("cpu")
         order = ShuffledBatches(
-            len(train_set), self.batch_size, self.order_seed, rank, processes, device, epoch, seen
+            len(train_set), self.batch_size, self.order_seed, rank, processes, at, epoch, seen
         )
         return self._loader(train_set, batch_size=None, sampler=order)
 
@@ -266,10 +223,18 @@ class PairData(LightningDataModule, ABC):
         """Return stored values as y."""
         return self.sizes.y.values(stored)
 
-    def _loader(self, dataset: IndexedBatches, **options: Any) -> DataLoader[Items]:
-        # Each pass over a loader draws a number, which must not come from the generator of z.
-        own = torch.Generator()
-        return DataLoader(dataset, collate_fn=_whole, generator=own, **options)
+    def _loader(self, rows: Rows, **options: Any) -> DataLoader[Items]:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            rows,
+            collate_fn=_whole,
+            # Each pass over a loader draws a number, which must not come from the generator of z.
+            generator=torch.Generator(),
+            num_workers=rows.workers,
+            persistent_workers=rows.workers > 0,
+            pin_memory=rows.workers > 0 and on_gpu,
+            **options,
+        )
 
 
 def _checksum(*items: Items) -> int:

@@ -5,8 +5,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from cvae.batch import Items
-from cvae.data.base import taken
 from cvae.data.images import ImageData
+from cvae.data.rows import InMemory, Rows
 from cvae.kinds import Image, Sizes
 
 
@@ -20,11 +20,11 @@ class Digits(ImageData):
 
     sizes = Sizes(Image((1, 8, 8), levels=17), 10)
 
-    def read(self, train: bool) -> Items:
+    def read(self, train: bool) -> Rows:
         bunch = load_digits()
         images = torch.from_numpy(bunch.images).to(torch.uint8).unsqueeze(1)
         labels = torch.from_numpy(bunch.target).long()
         parts = train_test_split(
             torch.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0
         )
-        return taken(Items(images, labels), parts[0] if train else parts[1])
+        return InMemory(Items(images, labels)).part(parts[0] if train else parts[1])

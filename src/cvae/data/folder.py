@@ -1,7 +1,7 @@
 """A user's own labelled images, from folders of image files."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,20 +10,19 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
 from cvae.data.images import ImageData
+from cvae.data.rows import KEPT, OnDisk
 from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError, require_at_least
 from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
 from cvae.kinds.parts import Picture
+from cvae.left import Left
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _WHITE = (255, 255, 255, 255)
 _BYTE, _SHORT = 256, 65_535
-_Read = tuple[Path, np.ndarray]
-"""A file, and its pixels."""
 
 
 class _Listed(NamedTuple):
@@ -69,69 +68,116 @@ class Folder(OwnData, ImageData):
             splits = {name: folder for name, folder in named.items() if folder.is_dir()}
         classes = _classes(splits["train"])
         listed = {name: _listed(folder, classes) for name, folder in splits.items()}
+        every = [one for part in listed.values() for one in part]
         if size is not None:
-            _require_room(size, sum(map(len, listed.values())))
-        targets = {name: self._read([one.y for one in part]) for name, part in listed.items()}
-        y = self._alike(targets)
-        levels = _levels(targets)
-        given: dict[str, list[_Read]] = {}
-        if listed["train"][0].x is not None:
-            given = {
-                name: self._read([one.x for one in part if one.x]) for name, part in listed.items()
-            }
-        x = self._alike(given) if given else None
-        items = {
-            name: Items(
-                _stacked(targets[name], y, levels),
-                torch.tensor([one.label for one in part]),
-                (_stacked(given[name], x, _levels(given)),) if x else (),
-            )
-            for name, part in listed.items()
-        }
-        self.train_items = items["train"]
-        self.val_items, self.test_items = items.get("val"), items.get("test")
-        parts = (Picture(x, white=_levels(given) - 1),) if x else ()
-        sizes = Sizes(ImageKind(y, levels=levels), max(1, len(classes)), parts, tuple(classes))
-        self.describe(sizes, standardize=False)
+            _require_room(size, min(len(every), self.batch_size))
+        y = _Images([one.y for one in every], size)
+        x = _Images([one.x for one in every if one.x], size) if every[0].x else None
+        images = _Pairs(y, x)
+        labels = torch.tensor([one.label for one in every])
+        self.rows = OnDisk(images, labels).kept()
+        images.forget()
+        ends = np.cumsum([0, *map(len, listed.values())])
+        places = zip(listed, ends[:-1], ends[1:], strict=True)
+        self.apart = {name: torch.arange(a, b) for name, a, b in places if name != "train"}
+        parts = (Picture(x.shape, white=x.levels - 1),) if x else ()
+        kind = ImageKind(y.shape, levels=y.levels)
+        self.describe(Sizes(kind, max(1, len(classes)), parts, tuple(classes)), standardize=False)
 
-    def _read(self, files: Sequence[Path]) -> list[_Read]:
-        return [(file, self._pixels(file)) for file in files]
 
-    def _alike(self, splits: Mapping[str, list[_Read]]) -> tuple[int, ...]:
-        """Return the shape of all images, with the channels of the one that has most."""
-        files = [file for part in splits.values() for file in part]
-        channels = max(pixels.shape[0] for _, pixels in files)
-        height, width = files[0][1].shape[1:]
-        for file, pixels in files:
-            if pixels.shape[1:] != (height, width):
+class _Images:
+    """Image files, which are read alike.
+
+    Args:
+        files: The files.
+        size: Height and width to which they are resized; None keeps their size.
+
+    Attributes:
+        shape: Shape of each, (C, H, W), with the channels of the one that has most.
+        levels: Their number of levels: 256, or 65,536 if any has 16 bits.
+
+    Raises:
+        InputError: If one cannot be read, or they differ in size.
+    """
+
+    def __init__(self, files: Sequence[Path], size: int | None) -> None:
+        self.files, self.size = files, size
+        self.read: list[np.ndarray] = []
+        """What has been read, unless it is too large to be kept."""
+        channels, most, kept, first = 1, _BYTE, True, None
+        left = Left("images read", len(files))
+        for file in files:
+            pixels = _pixels(file, size)
+            first = first or pixels.shape[1:]
+            if pixels.shape[1:] != first:
                 raise ArgumentError(
                     "root",
-                    f"'{file}' has {pixels.shape[1]}x{pixels.shape[2]} pixels, the "
-                    f"images before it {height}x{width}; set data.size to resize all of them",
+                    f"'{file}' has {pixels.shape[1]}x{pixels.shape[2]} pixels, the images before "
+                    f"it {first[0]}x{first[1]}; set data.size to resize all of them",
                 )
-        return (channels, height, width)
+            channels = max(channels, pixels.shape[0])
+            most = max(most, 1 + int(np.iinfo(pixels.dtype).max))
+            kept = kept and pixels.nbytes * len(files) <= KEPT
+            if kept:
+                self.read.append(pixels)
+            else:
+                self.read = []
+            left.done()
+        assert first is not None
+        self.shape, self.levels = (channels, *first), most
 
-    def _pixels(self, file: Path) -> np.ndarray:
-        """Return an image, upright and on white, (1, H, W), or (3, H, W) with colour.
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Return the images at some places, (M, C, H, W), as stored."""
+        found = [self._scaled(place) for place in index.tolist()]
+        return torch.from_numpy(np.stack([np.broadcast_to(one, self.shape) for one in found]))
 
-        It is of 8 bits a pixel, or of 16 if the file is.
-        """
-        try:
-            with Image.open(file) as opened:
-                if getattr(opened, "n_frames", 1) > 1:
-                    raise ArgumentError("root", f"'{file}' has several frames, expected one image")
-                image = _upright(opened)
-        except _UNREADABLE as error:
-            reason = str(error).partition("\n")[0]
-            raise ArgumentError(
-                "root", f"'{file}' cannot be read as an image ({reason}); repair it, or take it out"
-            ) from error
-        if self.size is not None:
-            image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)
-        pixels = np.asarray(image)
-        if image.mode == "F":
-            pixels = pixels.round().clip(0, _SHORT).astype(np.uint16)
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    def _scaled(self, place: int) -> np.ndarray:
+        pixels = self.read[place] if self.read else _pixels(self.files[place], self.size)
+        if self.levels == _BYTE:
+            return pixels
+        return pixels.astype(np.int32) * (_SHORT // int(np.iinfo(pixels.dtype).max))
+
+
+class _Pairs:
+    """Reads images, and those that are their conditions, if there are any."""
+
+    def __init__(self, y: _Images, x: _Images | None) -> None:
+        self.targets, self.conditions = y, x
+
+    def y(self, index: Tensor) -> Tensor:
+        return self.targets[index]
+
+    def given(self, index: Tensor) -> tuple[Tensor, ...]:
+        return (self.conditions[index],) if self.conditions else ()
+
+    def forget(self) -> None:
+        """Let go of what has been read."""
+        self.targets.read = []
+        if self.conditions:
+            self.conditions.read = []
+
+
+def _pixels(file: Path, size: int | None) -> np.ndarray:
+    """Return an image, upright and on white, (1, H, W), or (3, H, W) with colour.
+
+    It is of 8 bits a pixel, or of 16 if the file is.
+    """
+    try:
+        with Image.open(file) as opened:
+            if getattr(opened, "n_frames", 1) > 1:
+                raise ArgumentError("root", f"'{file}' has several frames, expected one image")
+            image = _upright(opened)
+    except _UNREADABLE as error:
+        reason = str(error).partition("\n")[0]
+        raise ArgumentError(
+            "root", f"'{file}' cannot be read as an image ({reason}); repair it, or take it out"
+        ) from error
+    if size is not None:
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
+    if image.mode == "F":
+        pixels = pixels.round().clip(0, _SHORT).astype(np.uint16)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -153,22 +199,6 @@ def _upright(image: Image.Image) -> Image.Image:
         grey = red.tobytes() == green.tobytes() == blue.tobytes()
         return red if grey else rgb
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
-
-
-def _levels(splits: Mapping[str, list[_Read]]) -> int:
-    """Return how many levels the images of all splits have: 256, or 65,536 if any has 16 bits."""
-    return 1 + max(int(np.iinfo(p.dtype).max) for part in splits.values() for _, p in part)
-
-
-def _stacked(files: Sequence[_Read], shape: tuple[int, ...], levels: int) -> Tensor:
-    """Return images as one tensor, (N, C, H, W), of so many levels."""
-    scaled = [
-        pixels.astype(np.int32) * ((levels - 1) // int(np.iinfo(pixels.dtype).max))
-        if levels > _BYTE
-        else pixels
-        for _, pixels in files
-    ]
-    return torch.from_numpy(np.stack([np.broadcast_to(pixels, shape) for pixels in scaled]))
 
 
 def _require_room(size: int, count: int) -> None:

@@ -2,9 +2,11 @@
 
 The training set's dynamic binarisation (Salakhutdinov & Murray 2008, "On the Quantitative Analysis
 of Deep Belief Networks") draws the pixels again every time that an image is used. Validation and
-test pixels are drawn once, from a fixed seed, so that every run is judged on the same pixels.
+test pixels are drawn once, each split from a fixed seed of its own, so that every run is judged on
+the same pixels.
 """
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,12 +15,14 @@ from torch import Tensor
 from cvae.batch import Items, Support
 from cvae.conditions import ConditionBuilder
 from cvae.data.base import PairData
+from cvae.data.rows import Rows
 from cvae.errors import ArgumentError
 from cvae.kinds import Image
-from cvae.random import draw_binary
+from cvae.random import draw_binary, seed_of
 
 Binarize = Literal["dynamic", "threshold", "none"]
-_EVALUATION_SEED = 0
+_STREAMS = {"val": 0, "test": 1}
+"""Seeds of the pixels that are drawn once."""
 
 
 class ImageData(PairData):
@@ -57,18 +61,15 @@ class ImageData(PairData):
             return Support.BINARY
         return Support.UNIT_INTERVAL if self.image.levels is None else Support.LEVELS
 
-    def trained_on(self, items: Items) -> Items:
+    def trained_on(self, rows: Rows) -> Rows:
         if self.binarize != "threshold":
-            return items
-        white = items.y > self._white / 2
-        return items._replace(y=white.to(items.y.dtype) * self._white)
+            return rows
+        return rows.changed(partial(_thresholded, white=self._white))
 
-    def judged_by(self, items: Items) -> Items:
+    def judged_by(self, rows: Rows, split: Literal["val", "test"]) -> Rows:
         if self.binarize != "dynamic":
-            return self.trained_on(items)
-        generator = torch.Generator().manual_seed(_EVALUATION_SEED)
-        drawn = torch.bernoulli(items.y.float() / self._white, generator=generator)
-        return items._replace(y=drawn.to(items.y.dtype) * self._white)
+            return self.trained_on(rows)
+        return rows.changed(partial(_drawn, white=self._white, stream=_STREAMS[split]))
 
     def values(self, stored: Tensor) -> Tensor:
         pixels = super().values(stored)
@@ -79,3 +80,18 @@ class ImageData(PairData):
     def _white(self) -> int:
         """The number of the highest grey level."""
         return 1 if self.image.levels is None else self.image.levels - 1
+
+
+def _thresholded(items: Items, index: Tensor, white: int) -> Items:
+    bright = items.y > white / 2
+    return items._replace(y=bright.to(items.y.dtype) * white)
+
+
+def _drawn(items: Items, index: Tensor, white: int, stream: int) -> Items:
+    """Draw each pixel once; whichever items are asked for, those at a place are drawn alike."""
+    chosen = torch.empty(items.y.shape, dtype=torch.bool)
+    generator = torch.Generator()
+    for place, grey, drawn in zip(index.tolist(), items.y, chosen, strict=True):
+        generator.manual_seed(seed_of(stream, place))
+        torch.lt(torch.rand(grey.shape, generator=generator) * white, grey, out=drawn)
+    return items._replace(y=chosen.to(items.y.dtype) * white)

@@ -13,6 +13,7 @@ from torchvision import datasets
 from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
 from cvae.data.images import ImageData
+from cvae.data.rows import InMemory
 from cvae.errors import InputError
 from cvae.kinds import Image, Sizes
 
@@ -76,7 +77,7 @@ class MNIST(ImageData):
                 f"{remedy}"
             ) from error
 
-    def read(self, train: bool) -> Items:
+    def read(self, train: bool) -> InMemory:
         try:
             dataset = self.open(self.root, train=train)
             images, labels = dataset.data.unsqueeze(1), torch.as_tensor(dataset.targets).long()
@@ -88,7 +89,7 @@ class MNIST(ImageData):
                 f"data.root: the files in '{self.folder}' are damaged ({reason}); "
                 "delete that folder to have them downloaded again"
             ) from error
-        return Items(images, labels)
+        return InMemory(Items(images, labels))
 
     def open(self, root: Path, **options: bool) -> Any:
         """Return torchvision's data set under `root`; `options` are its `train` and `download`."""
@@ -134,10 +135,10 @@ class EMNIST(MNIST):
     def open(self, root: Path, **options: bool) -> Any:
         return type(self).source(root, split="digits", **options)
 
-    def read(self, train: bool) -> Items:
-        items = super().read(train)
+    def read(self, train: bool) -> InMemory:
+        items = super().read(train).items
         # The files hold the images transposed.
-        return items._replace(y=items.y.transpose(-1, -2))
+        return InMemory(items._replace(y=items.y.transpose(-1, -2)))
 
 
 class QMNIST(MNIST):
@@ -151,6 +152,7 @@ class QMNIST(MNIST):
         "qmnist-test-labels-idx2-int",
     )
 
-    def read(self, train: bool) -> Items:
-        items = super().read(train)
-        return items._replace(labels=items.labels[:, 0])  # further columns: the writer, ...
+    def read(self, train: bool) -> InMemory:
+        items = super().read(train).items
+        labels = items.labels[:, 0]  # further columns: the writer, ...
+        return InMemory(items._replace(labels=labels))

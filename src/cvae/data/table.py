@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
+from cvae.data.rows import InMemory
 from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError, InputError, did_you_mean
 from cvae.kinds import Part, Sizes
@@ -66,7 +67,7 @@ class TableData(OwnData):
         table = Table((len(y),), missing=bool(stored.isnan().any()), described=tuple(columns))
         single = len(parts) == 1 and isinstance(parts[0][0], Category)
         labels = parts[0][1] if single else torch.zeros(len(stored), dtype=torch.int64)
-        self.train_items = Items(stored, labels, tuple(part for _, part in parts))
+        self.rows = InMemory(Items(stored, labels, tuple(part for _, part in parts)))
         given = tuple(part for part, _ in parts)
         names = parts[0][0].names if single else ()
         self.describe(Sizes(table, max(1, len(names)), given, names), standardize=True)

@@ -12,12 +12,13 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from cvae.batch import Batch
-from cvae.data.base import PairData, groups
+from cvae.data.base import PairData
+from cvae.data.rows import groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
-from cvae.evaluation.left import Left
 from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.references import EnergyDistance
+from cvae.left import Left
 from cvae.model.cvae import CVAE
 
 _CHUNK = 1000
@@ -40,12 +41,12 @@ class Split(NamedTuple):
 
 
 def test_split(data: PairData) -> Split:
-    """Return the test split as it is served, with its labels."""
+    """Return the test split as it is served, with its labels; of one on disk, some of it."""
     data.prepare_data()
     data.setup("test")
-    batches = [data.on_after_batch_transfer(batch) for batch in data.test_dataloader()]
-    x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return Split(x, y, data.condition.whole(x, y), data.test_set.items.labels)
+    items = data.test_set.some()
+    x, y = data.on_after_batch_transfer(items)
+    return Split(x, y, data.condition.whole(x, y), items.labels)
 
 
 def examples(data: PairData, count: int) -> Batch:
@@ -54,7 +55,7 @@ def examples(data: PairData, count: int) -> Batch:
     data.setup("test")
     count = min(count, len(data.test_set))
     index = torch.linspace(0, len(data.test_set) - 1, count).long()
-    return data.on_after_batch_transfer(data.test_set.__getitems__(index.tolist()))
+    return data.on_after_batch_transfer(data.test_set[index])
 
 
 def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]:

@@ -33,8 +33,8 @@ from cvae.conditions import LabelCondition
 from cvae.data.base import PairData
 from cvae.data.images import ImageData
 from cvae.errors import InputError
-from cvae.evaluation.left import Left
 from cvae.files import DISK_FULL
+from cvae.left import Left
 from cvae.random import seeded_from, speed_up_training
 
 Data = Callable[..., PairData]
@@ -256,7 +256,8 @@ def _fingerprint(judge: Judge, data: ImageData) -> str:
     """Return a name for this judge of these training images."""
     recipe = f"{judge} {_STEPS} {_MAX_LR} {judge.shift} {data.batch_size} {data.image.levels}"
     digest = hashlib.sha256(recipe.encode())
-    for tensor in (data.train_set.items.y, data.train_set.items.labels):
+    items = data.train_set.some()
+    for tensor in (items.y, items.labels):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 

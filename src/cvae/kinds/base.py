@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -49,6 +49,18 @@ def require_standard(mean: Sequence[float], scale: Sequence[float], size: int) -
         raise ValueError(f"{len(mean)} means and {len(scale)} deviations for {size} numbers")
     if not all(map(math.isfinite, (*mean, *scale))) or not all(one > 0 for one in scale):
         raise ValueError("means are finite, and deviations above 0")
+
+
+def whole_numbers(y: np.ndarray) -> tuple[bool, int]:
+    """Return whether any of whole numbers from 0 are missing, and the largest one.
+
+    Raises:
+        ValueError: If there are others among them.
+    """
+    known = y[~np.isnan(y)] if y.dtype.kind == "f" else y
+    if known.size and (known.min() < 0 or (known != np.floor(known)).any()):
+        raise ValueError("it holds numbers that are not whole, or below 0")
+    return known.size < y.size, int(known.max(initial=0))
 
 
 def one_hot(numbers: Tensor, count: int) -> Tensor:
@@ -131,15 +143,20 @@ class Target(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
-        """Return the kind that arrays are of, and their values as they are stored.
-
-        Args:
-            arrays: The y of each split, (N, ...), by the name of the split; "" is for training.
+    def kind_of(cls, y: np.ndarray) -> Self:
+        """Return the kind that an array of targets, (N, ...), is of.
 
         Raises:
-            ValueError: If an array does not fit; the message says why.
+            ValueError: If it is of none; the message says why.
         """
+
+    def merged(self, other: Self) -> Self:
+        """Return the kind of these targets and those of another description together."""
+        return replace(self, missing=self.missing or other.missing)
+
+    @abstractmethod
+    def stored(self, y: np.ndarray) -> Tensor:
+        """Return an array of targets of this kind, (N, ...), as it is stored."""
 
     def fitted(self, y: Tensor) -> Self:
         """Return this kind with what it has to know of the training targets, (N, ...)."""
@@ -214,15 +231,18 @@ class Real(Target):
         return Standard(self.mean, self.scale) if self.mean else None
 
     @classmethod
-    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
-        rows = {split: cls.arranged(array) for split, array in arrays.items()}
-        if any(np.isinf(array).any() for array in rows.values()):
+    def kind_of(cls, y: np.ndarray) -> Self:
+        rows = cls.arranged(y)
+        missing = bool(np.isnan(rows.max()))
+        farthest = max(np.nanmax(rows, initial=0), -np.nanmin(rows, initial=0))
+        if np.isinf(farthest):
             raise ValueError("it holds infinite numbers; remove them")
-        if any(np.nanmax(np.abs(array), initial=0) > LARGEST for array in rows.values()):
+        if farthest > LARGEST:
             raise ValueError(f"it holds numbers beyond {LARGEST:g}; choose another unit")
-        missing = any(np.isnan(array).any() for array in rows.values())
-        stored = {split: torch.from_numpy(array) for split, array in rows.items()}
-        return cls(rows[""].shape[1:], missing=missing), stored
+        return cls(rows.shape[1:], missing=missing)
+
+    def stored(self, y: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.arranged(y))
 
     @classmethod
     def arranged(cls, array: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """y is made of categories: a map of labels, or a sequence of tokens."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
-from cvae.kinds.base import Target, one_hot
+from cvae.kinds.base import Target, one_hot, whole_numbers
 
 _MOST = 65_536
 """Categories beyond which numbers are not likely to be of categories."""
@@ -28,19 +27,20 @@ class Categories(Target):
     categories: int = 2
 
     @classmethod
-    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
-        missing = any(np.isnan(array).any() for array in arrays.values())
-        for array in arrays.values():
-            known = array[~np.isnan(array)] if missing else array
-            if known.size and (known.min() < 0 or (known != np.floor(known)).any()):
-                raise ValueError("it holds numbers that are of no category")
-        count = 1 + int(max(np.nanmax(array) for array in arrays.values()))
+    def kind_of(cls, y: np.ndarray) -> Self:
+        missing, most = whole_numbers(y)
+        count = max(2, 1 + most)
         if count > _MOST:
             raise ValueError(f"it would have {count} categories; number those there are from 0")
-        kept = np.float32 if missing else np.uint8 if count <= 256 else np.int32
-        stored = {s: np.ascontiguousarray(array, kept) for s, array in arrays.items()}
-        tensors = {split: torch.from_numpy(array) for split, array in stored.items()}
-        return cls(tuple(arrays[""].shape[1:]), missing=missing, categories=max(2, count)), tensors
+        return cls(y.shape[1:], missing=missing, categories=count)
+
+    def merged(self, other: Self) -> Self:
+        most = max(self.categories, other.categories)
+        return replace(super().merged(other), categories=most)
+
+    def stored(self, y: np.ndarray) -> Tensor:
+        kept = np.float32 if self.missing else np.uint8 if self.categories <= 256 else np.int32
+        return torch.from_numpy(np.ascontiguousarray(y, kept))
 
     def encoder(self) -> nn.Module | None:
         return OneHot(self.categories, self.channels_first)

@@ -1,6 +1,5 @@
 """y is made of counts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -9,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
-from cvae.kinds.base import LARGEST, Standard, Standardise, Target, require_standard
+from cvae.kinds.base import (
+    LARGEST,
+    Standard,
+    Standardise,
+    Target,
+    require_standard,
+    whole_numbers,
+)
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,14 @@ class Counts(Target):
         return bool(y.ndim in (1, 2) and known.size > 0 and whole and known.min() >= 0)
 
     @classmethod
-    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
-        missing = any(np.isnan(array).any() for array in arrays.values())
-        for array in arrays.values():
-            known = array[~np.isnan(array)] if missing else array
-            if known.size and (known.min() < 0 or (known != np.floor(known)).any()):
-                raise ValueError("it holds numbers that are no counts")
-        rows = {split: a[:, None] if a.ndim == 1 else a for split, a in arrays.items()}
-        stored = {s: torch.from_numpy(np.ascontiguousarray(a, np.float64)) for s, a in rows.items()}
-        size = rows[""].shape[1]
+    def kind_of(cls, y: np.ndarray) -> Self:
+        missing, _ = whole_numbers(y)
+        size = y.shape[1] if y.ndim > 1 else 1
         # Not fitted yet: as if each were 1 on average.
-        return cls((size,), missing=missing, average=(1.0,) * size), stored
+        return cls((size,), missing=missing, average=(1.0,) * size)
+
+    def stored(self, y: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(y, np.float64).reshape(len(y), -1))
 
     def fitted(self, y: Tensor) -> Self:
         average = y.double().nanmean(0).nan_to_num(0.0)

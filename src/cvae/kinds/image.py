@@ -1,7 +1,6 @@
 """y is an image."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ class Image(Target):
 
     word: ClassVar[str] = "arrays"
     expected: ClassVar[str] = (
-        "images (N, H, W) or (N, C, H, W) of 1 or 3 channels, whole numbers from 0 to 255 or 65535 "
+        "images (N, H, W) or (N, C, H, W), channels first, whole numbers from 0 to 255 or 65535 "
         "or real ones from 0 to 1; where channels come last, use y.transpose(0, 3, 1, 2)"
     )
     support: ClassVar[Support] = Support.BINARY  # the least that binarising gives
@@ -35,31 +34,35 @@ class Image(Target):
 
     @classmethod
     def fits(cls, y: np.ndarray) -> bool:
-        image = y.ndim == 3 or (y.ndim == 4 and y.shape[1] in (1, 3))
+        image = y.ndim == 3 or (
+            y.ndim == 4 and (y.shape[1] in (1, 3) or y.shape[1] < min(y.shape[2:]))
+        )
         most = 1 if y.dtype.kind == "f" else _SHORT
         return bool(image and 0 not in y.shape and y.min() >= 0 and y.max() <= most)
 
     @classmethod
-    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
-        whole = arrays[""].dtype.kind != "f"
-        for array in arrays.values():
-            if not np.isfinite(array).all():
-                raise ValueError("it holds NaN or infinite numbers; remove them")
-            if array.min() < 0 or array.max() > (_SHORT if whole else 1):
-                raise ValueError(f"it has pixels from {array.min():g} to {array.max():g}")
-        if all(((array == 0) | (array == 1)).all() for array in arrays.values()):
-            levels: int | None = 2
-            kept: type = np.uint8
+    def kind_of(cls, y: np.ndarray) -> Self:
+        whole = y.dtype.kind != "f"
+        if not np.isfinite(y).all():
+            raise ValueError("it holds NaN or infinite numbers; remove them")
+        if y.min() < 0 or y.max() > (_SHORT if whole else 1):
+            raise ValueError(f"it has pixels from {y.min():g} to {y.max():g}")
+        levels = None
+        if ((y == 0) | (y == 1)).all():
+            levels = 2
         elif whole:
-            short = any(array.max() > _BYTE for array in arrays.values())
-            levels, kept = (_SHORT + 1, np.int32) if short else (_BYTE + 1, np.uint8)
-        else:
-            levels, kept = None, np.float32
-        stored: dict[str, np.ndarray] = {
-            split: _with_channels(array).astype(kept) for split, array in arrays.items()
-        }
-        tensors = {split: torch.from_numpy(array) for split, array in stored.items()}
-        return cls(stored[""].shape[1:], levels=levels), tensors
+            levels = 1 + (_SHORT if y.max() > _BYTE else _BYTE)
+        return cls(_with_channels(y).shape[1:], levels=levels)
+
+    def merged(self, other: Self) -> Self:
+        levels = [self.levels, other.levels]
+        return replace(self, levels=None if None in levels else max(filter(None, levels)))
+
+    def stored(self, y: np.ndarray) -> Tensor:
+        kept: type = np.float32
+        if self.levels is not None:
+            kept = np.uint8 if self.levels <= _BYTE + 1 else np.int32
+        return torch.from_numpy(np.ascontiguousarray(_with_channels(y), kept))
 
     def values(self, stored: Tensor) -> Tensor:
         pixels = stored.float()
@@ -75,5 +78,5 @@ class Image(Target):
         return y.clamp_(0, 1)
 
 
-def _with_channels(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array[:, None] if array.ndim == 3 else array)
+def _with_channels(y: np.ndarray) -> np.ndarray:
+    return y[:, None] if y.ndim == 3 else y

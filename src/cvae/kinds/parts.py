@@ -14,6 +14,8 @@ from cvae.batch import Shape
 from cvae.errors import InputError, did_you_mean
 from cvae.kinds.base import Standard, one_hot, remarks_on, require_standard
 
+_BYTE = 255
+
 
 @dataclass(frozen=True)
 class Part(ABC):
@@ -46,6 +48,10 @@ class Part(ABC):
     def remarks(self, stored: Tensor) -> list[str]:
         """Return what a user should know of the training set's values, a line each."""
         return []
+
+    @abstractmethod
+    def stored(self, x: np.ndarray) -> Tensor:
+        """Return an array of this part, (N, ...), as it is stored."""
 
     def values(self, stored: Tensor) -> Tensor:
         """Return stored values as a part of x, (B, *shape), in their own units."""
@@ -81,6 +87,11 @@ class Part(ABC):
 @dataclass(frozen=True)
 class Numbers(Part):
     """Numbers of any shape, (F,) mostly, standardised one by one."""
+
+    def stored(self, x: np.ndarray) -> Tensor:
+        single = x.dtype in (np.float32, np.float16, np.bool_)
+        kept = np.float32 if single else np.float64
+        return torch.from_numpy(np.ascontiguousarray(x, kept).reshape(len(x), *self.shape))
 
     def fitted(self, stored: Tensor) -> Self:
         return replace(self, **Standard.of(stored.flatten(1))._asdict())
@@ -124,6 +135,10 @@ class Picture(Part):
 
     white: int = 1
 
+    def stored(self, x: np.ndarray) -> Tensor:
+        kept = np.float32 if self.white == 1 else np.uint8 if self.white <= _BYTE else np.int32
+        return torch.from_numpy(np.ascontiguousarray(x, kept).reshape(len(x), *self.shape))
+
     def fitted(self, stored: Tensor) -> Self:
         if self.white > 1 or (stored.min() >= 0 and stored.max() <= 1):
             return self
@@ -157,6 +172,10 @@ class Category(Part):
         super().__post_init__()
         if len(self.shape) != 1 or (self.names and len(self.names) != self.shape[0]):
             raise ValueError(f"{len(self.names)} names for classes of shape {self.shape}")
+
+    def stored(self, x: np.ndarray) -> Tensor:
+        numbers = np.searchsorted(np.array(self.names), x) if x.dtype.kind == "U" else x
+        return torch.from_numpy(numbers.astype(np.int64))
 
     def values(self, stored: Tensor) -> Tensor:
         return one_hot(stored, *self.shape)

@@ -95,8 +95,11 @@ class Table(Target):
         return False  # a table is no array
 
     @classmethod
-    def read(cls, arrays: Mapping[str, np.ndarray]) -> tuple[Self, dict[str, Tensor]]:
+    def kind_of(cls, y: np.ndarray) -> Self:
         raise ValueError("a table is read from its file")
+
+    def stored(self, y: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(y, np.float64))
 
     def fitted(self, y: Tensor) -> Self:
         columns = zip(self.described, y.unbind(-1), strict=True)

@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnP
 
 from cvae.batch import Batch
 from cvae.config.building import naming
-from cvae.data.base import IndexedBatches, PairData
+from cvae.data.base import PairData
+from cvae.data.rows import Rows
 from cvae.errors import InputError
 from cvae.training.memory import counting_saved
 from cvae.training.module import TrainingModule
@@ -71,7 +72,7 @@ def _precision(trainer: Trainer) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=trainer.precision == "bf16-mixed")
 
 
-def _batch(data: PairData, split: IndexedBatches, count: int) -> Batch:
+def _batch(data: PairData, split: Rows, count: int) -> Batch:
     return data.on_after_batch_transfer(split[torch.arange(count) % len(split)])
 
 

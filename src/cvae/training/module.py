@@ -14,10 +14,10 @@ from cvae.batch import Batch
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
-from cvae.evaluation.left import Left
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
 from cvae.kinds import Sizes
+from cvae.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator

@@ -20,7 +20,7 @@ from cvae.batch import Batch
 from cvae.config.building import build_parts, single_device_trainer
 from cvae.config.compose import Config
 from cvae.data.base import PairData
-from cvae.evaluation.left import Left
+from cvae.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.runs.checkpoint import KEY, read

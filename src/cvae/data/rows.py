@@ -1,0 +1,184 @@
+"""Items that are fetched by their numbers: from memory, or from disk as they are needed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cvae.batch import Items
+
+KEPT = 2**31
+"""Bytes of items up to which they are kept in memory."""
+_BLOCK = 2**24
+"""Numbers that are read at a time."""
+_SOME = 2**22
+"""Numbers of items on disk that stand for all of them."""
+
+
+class Source(Protocol):
+    """What reads items from disk. It is sent to a worker process, and so has to be picklable."""
+
+    def y(self, index: Tensor) -> Tensor:
+        """Return the targets at some places, (M, ...), as stored."""
+
+    def given(self, index: Tensor) -> tuple[Tensor, ...]:
+        """Return the parts of the conditions at some places, (M, ...) each, as stored."""
+
+
+Change = Callable[[Items, Tensor], Items]
+"""Changes items, given their places in the set that they are of, (M,)."""
+
+
+class Rows(Dataset[Items], ABC):
+    """N items, of which one index fetches a whole batch: no item is handled by itself.
+
+    Attributes:
+        labels: The class of each, (N,).
+        workers: How many processes fetch the batches of a pass; 0 if that takes no time.
+    """
+
+    labels: Tensor
+    workers: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def __getitem__(self, index: Tensor) -> Items:
+        """Return the items at some places, (M,)."""
+
+    def __getitems__(self, indices: list[int]) -> Items:
+        return self[torch.as_tensor(indices)]  # what an ordinary DataLoader asks for
+
+    @abstractmethod
+    def given(self, index: Tensor) -> tuple[Tensor, ...]:
+        """Return the parts of the conditions of the items at some places, (M,)."""
+
+    @abstractmethod
+    def part(self, index: Tensor) -> "Rows":
+        """Return the items at some places, (M,)."""
+
+    @abstractmethod
+    def changed(self, change: Change) -> "Rows":
+        """Return the items changed by a function, which has to be picklable."""
+
+    @abstractmethod
+    def some(self) -> Items:
+        """Return the items, or as many, evenly spaced, as memory has room for."""
+
+    def groups(self) -> Tensor:
+        """Number the distinct conditions, as `groups` does, (N,)."""
+        first = self.given(torch.zeros(1, dtype=torch.int64))
+        if all(part.dim() == 1 for part in first):
+            return torch.arange(len(self))
+        size = sum(part.numel() for part in first)
+        return _numbered(self.given(index) for index in blocks(len(self), size))
+
+
+class InMemory(Rows):
+    """Items that are kept as tensors."""
+
+    workers = 0
+
+    def __init__(self, items: Items) -> None:
+        self.items, self.labels = items, items.labels
+
+    def __getitem__(self, index: Tensor) -> Items:
+        return self.items.each(lambda part: part.index_select(0, index))
+
+    def given(self, index: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.index_select(0, index) for part in self.items.given)
+
+    def part(self, index: Tensor) -> "InMemory":
+        return InMemory(self[index])
+
+    def changed(self, change: Change) -> "InMemory":
+        return InMemory(change(self.items, torch.arange(len(self))))
+
+    def some(self) -> Items:
+        return self.items
+
+
+class OnDisk(Rows):
+    """Items that a worker process reads as they are needed.
+
+    Args:
+        source: What reads them.
+        labels: The class of each item of the source, (S,).
+        index: Places of these items in the source, (N,); None is all of them.
+        changes: What is done to the items, in this order.
+    """
+
+    workers = 1
+
+    def __init__(
+        self,
+        source: Source,
+        labels: Tensor,
+        index: Tensor | None = None,
+        changes: Sequence[Change] = (),
+    ) -> None:
+        self.source, self.all_labels, self.changes = source, labels, tuple(changes)
+        self.index = torch.arange(len(labels)) if index is None else index
+        self.labels = labels[self.index]
+
+    def __getitem__(self, index: Tensor) -> Items:
+        places = self.index[index]
+        items = Items(self.source.y(places), self.labels[index], self.source.given(places))
+        for change in self.changes:
+            items = change(items, index)
+        return items
+
+    def given(self, index: Tensor) -> tuple[Tensor, ...]:
+        return self.source.given(self.index[index])
+
+    def part(self, index: Tensor) -> "OnDisk":
+        return OnDisk(self.source, self.all_labels, self.index[index], self.changes)
+
+    def changed(self, change: Change) -> "OnDisk":
+        return OnDisk(self.source, self.all_labels, self.index, (*self.changes, change))
+
+    def some(self) -> Items:
+        size = sum(part.numel() for part in self._first())
+        count = min(len(self), max(1, _SOME // max(1, size)))
+        return self[torch.linspace(0, len(self) - 1, count).long()]
+
+    def kept(self) -> Rows:
+        """Return the same items, in memory where they are small enough."""
+        size = sum(part.nbytes for part in self._first()) * len(self)
+        if size > KEPT:
+            return self
+        return InMemory(self[torch.arange(len(self))])
+
+    def _first(self) -> tuple[Tensor, ...]:
+        items = self[torch.zeros(1, dtype=torch.int64)]
+        return (items.y, items.labels, *items.given)
+
+
+def blocks(count: int, size: int) -> Iterator[Tensor]:
+    """Yield the places of `count` items of `size` numbers each, a block at a time."""
+    yield from torch.arange(count).split(max(1, _BLOCK // max(1, size)))
+
+
+def groups(parts: Sequence[Tensor], count: int) -> Tensor:
+    """Number the distinct conditions among `count`: equal ones get the same number, (count,).
+
+    Args:
+        parts: The parts of the conditions, (count, ...) each. Where they are classes alone, or
+            none, every item gets a different number.
+        count: How many conditions there are.
+    """
+    if all(part.dim() == 1 for part in parts):
+        return torch.arange(count)
+    return _numbered([parts])
+
+
+def _numbered(blocks: Iterable[Sequence[Tensor]]) -> Tensor:
+    known: dict[bytes, int] = {}
+    rows = (row for block in blocks for row in zip(*(part.numpy() for part in block), strict=True))
+    keys = (blake2b(b"".join(part.tobytes() for part in row), digest_size=16) for row in rows)
+    return torch.tensor([known.setdefault(key.digest(), len(known)) for key in keys])
