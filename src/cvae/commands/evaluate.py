@@ -40,11 +40,15 @@ def task(config: Config) -> None:
     _require_sound(config)
     stored = read(config["checkpoint"])
     data = partial(stored.datamodule, config["allow"], **changes(config["data"]))
-    _require_same_splits(stored, data())
-    no_judge = why_no_judge(data())
+    whole = config["data"]["split"] == "all"
+    if whole:
+        _require_new(stored, data)
+    else:
+        _require_same_splits(stored, data())
+    no_judge = "of data that are taken whole" if whole else why_no_judge(data())
     model = stored.built(build_training_module, config["allow"])
     model.compiled = config["compile"]
-    folder = _folder_to_add_to(config)
+    folder = None if whole else _folder_to_add_to(config)
     out = None if config["out"] is None else output_file(config["out"], (".json",))
     judged: _Judged | None = None
     if config["images"] and no_judge:
@@ -87,6 +91,22 @@ def _require_same_splits(stored: Stored, data: PairData) -> None:
     data.prepare_data()
     data.setup("fit")
     require_same_data(stored, data.checksum)
+
+
+def _require_new(stored: Stored, data: Data) -> None:
+    """Refuse data that a model does not take, or that it was trained on."""
+    stored.sizes.require_alike(data().sizes)
+    try:
+        as_trained = data(split="test")
+        as_trained.setup("fit")
+        same = as_trained.checksum == stored.about.get("data_checksum")
+    except InputError:  # too few to be split, as those of the run were
+        same = False
+    if same:
+        raise InputError(
+            "data.split: the run was trained on these data; expected others, by data.path=FILE or "
+            "data.root=DIR, or leave it out for the run's own test split"
+        )
 
 
 def _folder_to_add_to(config: Config) -> RunFolder | None:

@@ -52,6 +52,13 @@ class DataChanges:
 
 
 @dataclass
+class EvaluatedData(DataChanges):
+    """Changes to the data, and how much of other data is taken."""
+
+    split: str | None = None
+
+
+@dataclass
 class SampleSchema:
     """The root of `conf/sample.yaml`."""
 
@@ -80,7 +87,7 @@ class EvaluateSchema:
     compile: bool = False
     trainer: Any = MISSING
     out: str | None = None
-    data: DataChanges = MISSING
+    data: EvaluatedData = MISSING
 
 
 @dataclass

@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple, Self
 
+from cvae.errors import InputError
 from cvae.kinds.base import Target
 from cvae.kinds.image import Image
 from cvae.kinds.parts import Part, of_shape, part_from
 from cvae.kinds.words import TARGETS
+
+_OF_THE_VALUES = ("mean", "scale", "average", "levels", "white")
+"""Fields that say what values there are, and not what they mean."""
+_AT_MOST = ("missing", "categories")
+"""Fields of which a model takes less as well."""
 
 
 class Sizes(NamedTuple):
@@ -35,6 +41,18 @@ class Sizes(NamedTuple):
             "class_names": list(self.class_names),
         }
 
+    def require_alike(self, other: "Sizes") -> None:
+        """Raise an `InputError` unless a model for these items takes those of another data set."""
+        ours, theirs = (_by_name(sizes.plain()) for sizes in (self, other))
+        for name in {**ours, **theirs}:
+            field, expected, came = name.rpartition(".")[2], ours.get(name), theirs.get(name)
+            less = field in _AT_MOST and (came or 0) <= (expected or 0)
+            if expected != came and field not in _OF_THE_VALUES and not less:
+                raise InputError(
+                    f"data: these are not like those of the run, {name} is {came}, expected "
+                    f"{expected}"
+                )
+
     @classmethod
     def from_plain(cls, contents: Mapping[str, Any]) -> Self:
         """Return the description that plain data are of.
@@ -57,6 +75,18 @@ class Sizes(NamedTuple):
         if not isinstance(contents["num_classes"], int) or contents["num_classes"] < 1:
             raise ValueError("there is one class at least")
         return cls(y, contents["num_classes"], parts, names)
+
+
+def _by_name(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the leaves of plain data, by their names."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    found: dict[str, Any] = {}
+    for key, part in items:
+        place = f"{name}.{key}".lstrip(".")
+        described = isinstance(part, list) and any(isinstance(one, Mapping) for one in part)
+        nested = described or isinstance(part, Mapping)
+        found |= _by_name(part, place) if nested else {place: part}
+    return found
 
 
 def _plain(described: Target | Part) -> Any:

@@ -272,5 +272,6 @@ def require_same_data(stored: Stored, checksum: int) -> None:
         raise InputError(
             f"data: the targets, labels or conditions are not those that the run was started with "
             f"(their checksum was {before:08x} and is {checksum:08x}); bring the old ones back "
-            "(data.path=FILE or data.root=DIR says where they are), or start a new run"
+            "(data.path=FILE or data.root=DIR says where they are), or start a new run; "
+            "cvae-evaluate takes other data by data.split=all"
         )
