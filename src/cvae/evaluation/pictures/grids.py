@@ -40,11 +40,18 @@ class ImagePictures(Pictures):
         return self.cells(Panel(pair, [], ["y", "reconstruction"]))
 
     def coloured(self, values: Tensor) -> Tensor:
-        """Return values of y, (..., *y_shape), as images (..., C, H, W)."""
-        return values
+        """Return values of y, (..., *y_shape), as images (..., 1 or 3, H, W).
+
+        Of more than three channels the first three are shown.
+        """
+        channels = values.shape[-3]
+        if channels == 2:
+            return torch.cat((values, torch.zeros_like(values[..., :1, :, :])), -3)
+        return values[..., :3, :, :]
 
     def sprites(self, y: Tensor) -> Tensor | None:
-        return 1 - y if y.shape[-3] == 1 else y  # ink, as everywhere
+        images = self.coloured(y)
+        return 1 - images if images.shape[-3] == 1 else images  # ink, as everywhere
 
     @property
     def legend(self) -> dict[str, str] | None:
