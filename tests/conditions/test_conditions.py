@@ -182,6 +182,12 @@ def test_x_comes_from_a_file(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 51], [102, 255]], np.uint8)).save(tmp_path / "x.png")
     x = picture.encode(picture.read(str(tmp_path / "x.png")))
     torch.testing.assert_close(x, torch.tensor([[[[0, 0.2], [0.4, 1]]]]))
+    mixed = Sizes(ImageKind((1, 2, 2)), 1, (Picture((1, 2, 2), "image"), Numbers((1,), "speed")))
+    condition = GivenCondition(mixed)
+    found = condition.encode(condition.read(f"{{image: {tmp_path / 'x.png'}, speed: 3}}"))
+    torch.testing.assert_close(found.float(), torch.tensor([[0, 0.2, 0.4, 1, 3]]))
+    with pytest.raises(InputError, match=r"x.image: '.*y.png' cannot be read as an image"):
+        condition.encode(condition.read(f"{{image: {tmp_path / 'y.png'}, speed: 3}}"))
 
 
 def test_an_image_with_a_class_is_asked_by_both_at_once() -> None:

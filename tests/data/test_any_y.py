@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars
 import pytest
 import torch
 from PIL import Image
@@ -59,7 +60,7 @@ def test_every_kind_of_data_goes_from_a_file_to_samples(line: str, call: Call) -
     data.setup("test")
     batch = next(iter(data.test_dataloader()))
     x, y = data.on_after_batch_transfer(batch)
-    for out in ("drawn.png", "drawn.npz", "drawn.csv"):
+    for out in ("drawn.png", "drawn.npz", "drawn.csv", "drawn.parquet"):
         status, _, err = call(cli.sample, "checkpoint=run", *asked, "n=3", f"out={out}")
         assert status == 0, err
     with np.load("drawn.npz") as arrays:
@@ -68,6 +69,11 @@ def test_every_kind_of_data_goes_from_a_file_to_samples(line: str, call: Call) -
         assert np.isfinite(drawn["y"]).all()
     rows = list(csv.DictReader(Path("drawn.csv").read_text().splitlines()))
     assert len(rows) == drawn["y"].shape[0] * drawn["y"].shape[1]
+    table = polars.read_parquet("drawn.parquet")
+    assert [list(map(str, row)) for row in table.rows()] == [list(row.values()) for row in rows]
+    assert ("columns" in drawn) == (file == "table.csv")
+    if "columns" in drawn:
+        assert drawn["columns"].tolist() == table.columns[-y.shape[1] :]
     assert model.log_prob(x, y, samples=2).isfinite().all()
     assert model.reconstruct(x, y).shape == y.shape
     if file in ASKED:
@@ -227,8 +233,6 @@ def test_the_columns_of_a_table_are_taken_for_what_they_are() -> None:
 
 
 def test_a_parquet_file_is_read_like_a_csv() -> None:
-    import polars
-
     polars.read_csv(HERE / "table.csv").write_parquet("table.parquet")
     line = ["data.x=[age,sex]", "data.y=[height,blood]"]
     parquet, text = (

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
 
 from cvae.errors import InputError
 from cvae.kinds import Part
@@ -33,12 +31,7 @@ def read_x(file: Path, parts: Sequence[Part]) -> Mapping[str, Any]:
             with file.open(newline="", encoding="utf-8-sig") as lines:
                 rows = list(csv.DictReader(lines))
             return {part.name: part.of_columns(rows) for part in parts}
-        with Image.open(file) as image:
-            grey = parts[0].shape[0] == 1
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
-        channels_first = pixels[None] if grey else pixels.transpose(2, 0, 1)
-        white = getattr(parts[0], "white", 1)
-        return {parts[0].name: torch.from_numpy(channels_first / 255 * white).float()}
+        return {parts[0].name: str(file)}
     except KeyError as error:
         raise InputError(f"x: '{file}' has no {error.args[0]!r}, which x is made of") from error
     except (OSError, ValueError, TypeError, csv.Error, zipfile.BadZipFile) as error:

@@ -134,7 +134,7 @@ class TableData(OwnData):
                 "kinds", f"column '{name}' of '{self.path}' holds no numbers, which {kind} needs"
             ) from error
         self._require_of_kind(name, kind, numbers)
-        values = ("false", "true") if series.dtype == _polars().Boolean else ()
+        values = ("false", "true") if series.dtype == load_polars().Boolean else ()
         return Column(name, kind, values), torch.from_numpy(numbers)
 
     def _require_of_kind(self, name: str, kind: Kind, numbers: np.ndarray) -> None:
@@ -150,7 +150,7 @@ class TableData(OwnData):
 
 def _guessed(series: Any) -> Kind:
     """Return what a column is by its type and its values."""
-    if series.dtype == _polars().Boolean:
+    if series.dtype == load_polars().Boolean:
         return "binary"
     if not series.dtype.is_numeric():
         return "category"
@@ -162,24 +162,27 @@ def _guessed(series: Any) -> Kind:
     return "real"
 
 
-def _polars() -> Any:
+def load_polars() -> Any:
+    """Return the package that reads and writes tables; it is an extra, and takes time to import.
+
+    Raises:
+        InputError: If it is not installed.
+    """
     try:
         import polars
     except ImportError as error:
-        raise InputError(
-            "data=table needs polars; pip install 'cvae[tables]', or polars"
-        ) from error
+        raise InputError("tables need polars; pip install 'cvae[tables]', or polars") from error
     return polars
 
 
 def _words() -> Any:
-    return _polars().String
+    return load_polars().String
 
 
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise ArgumentError("path", f"'{path}' is not a file; expected a .csv or .parquet")
-    polars = _polars()
+    polars = load_polars()
     readers = {".csv": polars.read_csv, ".parquet": polars.read_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:

@@ -7,8 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from cvae.conditions import Condition
+from cvae.data.table import load_polars
 
-FORMATS = (".npz", ".csv")
+FORMATS = (".npz", ".csv", ".parquet")
 """How the names of such files end."""
 
 
@@ -16,23 +17,32 @@ def contents(suffix: str, condition: Condition, x: Tensor, y: Tensor) -> bytes:
     """Return the contents of a file of draws.
 
     Args:
-        suffix: One of `FORMATS`. `.npz` has `x`, (B, *x_shape), and `y`, (n, B, *y_shape); `.csv` a
-            row for each draw, with the number of its condition, the condition itself where it has
-            a name, the number of the draw, and a column for each number of y.
+        suffix: One of `FORMATS`. `.npz` has `x`, (B, *x_shape), `y`, (n, B, *y_shape), and the
+            names of y's numbers as `columns`, if they have any. A table has a row for each draw,
+            with the number of its condition, the condition itself where it has a name, the number
+            of the draw, and a column for each number of y.
         condition: What x and y are.
         x: Conditions, (B, *x_shape).
         y: Draws, (n, B, *y_shape).
+
+    Raises:
+        InputError: If `.parquet` lacks its extra.
     """
+    target, file = condition.sizes.y, BytesIO()
     if suffix == ".npz":
-        file = BytesIO()
-        np.savez(file, x=x.cpu().numpy(), y=y.cpu().numpy())
+        named = {"columns": np.array(target.columns())} if target.names else {}
+        np.savez(file, x=x.cpu().numpy(), y=y.cpu().numpy(), **named)
+        return file.getvalue()
+    names = condition.names(x)
+    header = ["condition", *(["x"] if names else []), "draw", *target.columns()]
+    rows = [
+        [index, *names[index : index + 1], draw, *target.row(y[draw, index])]
+        for index in range(y.shape[1])
+        for draw in range(y.shape[0])
+    ]
+    if suffix == ".parquet":
+        load_polars().DataFrame(rows, schema=header, orient="row").write_parquet(file)
         return file.getvalue()
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    target, names = condition.sizes.y, condition.names(x)
-    writer.writerow(["condition", *(["x"] if names else []), "draw", *target.columns()])
-    for index in range(y.shape[1]):
-        for draw in range(y.shape[0]):
-            named = [names[index]] if names else []
-            writer.writerow([index, *named, draw, *target.row(y[draw, index])])
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue().encode()

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from cvae.batch import Shape
@@ -154,11 +155,26 @@ class Picture(Part):
         return stored.float() / self.white if self.white > 1 else stored.float()
 
     def asked(self, wanted: Any) -> Tensor:
+        if isinstance(wanted, str):
+            wanted = self._file(wanted)
         pixels = torch.as_tensor(wanted) if isinstance(wanted, Tensor | np.ndarray) else None
         if pixels is None or pixels.shape[-3:] != self.shape:
             came = repr(wanted) if pixels is None else f"shape {tuple(pixels.shape)}"
             raise InputError(f"{self.called}: expected images of shape {self.shape}, got {came}")
         return self.values(pixels.reshape(-1, *self.shape))
+
+    def _file(self, name: str) -> Tensor:
+        """Return the pixels of an image file, (C, H, W), as they are stored."""
+        try:
+            with Image.open(name) as image:
+                pixels = np.asarray(image.convert("L" if self.shape[0] == 1 else "RGB"))
+        except (OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"{self.called}: '{name}' cannot be read as an image ({reason})"
+            ) from error
+        channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return torch.from_numpy(channels_first / 255 * self.white).float()
 
     def words(self, values: Tensor) -> list[str]:
         return []
