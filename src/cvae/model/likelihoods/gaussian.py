@@ -11,8 +11,8 @@ from cvae.kinds import Standard
 from cvae.model.distributions import Gaussian
 from cvae.model.likelihoods.location_scale import MIN_SCALE, LocationScale
 
-_FOLLOWS = 0.99
-"""Share of the moving average of squares that each step keeps."""
+_FOLLOWS = 0.9
+"""Share of the moving average of squares that each step keeps: the error falls fast at first."""
 
 
 class GaussianLikelihood(LocationScale):
@@ -27,7 +27,8 @@ class GaussianLikelihood(LocationScale):
         scale: The standard deviation, as for `LocationScale`; besides, "optimal" takes the root
             mean square error of a training batch, the best scalar for it (Rybkin, Daniilidis &
             Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders", equation 6),
-            and after training the moving average of these: the nats of training are a little high.
+            and after training the moving average of the squares of these, which starts at the first
+            batch: the nats of training are a little high.
         standard: Mean and deviation by which y is standardised, or None.
 
     Raises:
@@ -46,12 +47,18 @@ class GaussianLikelihood(LocationScale):
         super().__init__(y_shape, scale, standard)  # type: ignore[arg-type]
         self.fits_y = scale == "optimal"
         if self.fits_y:
-            self.register_buffer("mean_square", torch.ones(()))
+            self.register_buffer("mean_square", torch.zeros(()))  # 0: no batch yet
 
     def scale(self, raw: list[Tensor]) -> Tensor:
         if not self.fits_y:
             return super().scale(raw)
-        return self.mean_square.sqrt().clamp(min=MIN_SCALE)
+        known = torch.where(self.mean_square > 0, self.mean_square, 1.0)
+        return known.sqrt().clamp(min=MIN_SCALE)
+
+    def follow(self, mean_square: Tensor) -> None:
+        """Move the average towards the mean square of a batch, ()."""
+        kept = torch.where(self.mean_square > 0, self.mean_square, mean_square)
+        self.mean_square = torch.lerp(mean_square, kept, _FOLLOWS)
 
     def elements(self, location: Tensor, scale: Tensor) -> Distribution:
         if self.fits_y and self.training and torch.is_grad_enabled():
@@ -69,8 +76,7 @@ class _Optimal(Gaussian):
         super().__init__(loc, scale, scale.log())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        kept = self.likelihood.mean_square
         square = (value - self.loc).square().mean()
-        self.likelihood.mean_square = torch.lerp(square.detach(), kept, _FOLLOWS)
+        self.likelihood.follow(square.detach())
         scale = square.clamp(min=MIN_SCALE**2).sqrt().expand(self.loc.shape)
         return Gaussian(self.loc, scale, scale.log()).log_prob(value)
