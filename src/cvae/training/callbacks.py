@@ -107,12 +107,18 @@ class ProgressBar(RichProgressBar):
 
 
 class MovingAverage(WeightAveraging):
-    """Lightning's exponential moving average of the weights, which goes to other processes as well.
+    r"""Lightning's exponential moving average of the weights, which goes to other processes too.
 
-    It is validated, kept as the best and tested in the place of the weights that are trained.
+    It is validated, kept as the best and tested in the place of the weights that are trained. After
+    n steps it keeps the share
+
+    .. math:: \min\Big(d, \frac{1 + n}{10 + n}\Big),
+
+    so that a short training is not an average with its first weights (the warm-up of TensorFlow's
+    ExponentialMovingAverage).
 
     Args:
-        decay: Share of the average that a step keeps.
+        decay: Share d of the average that a step keeps in the end.
 
     Raises:
         InputError: If `decay` does not lie between 0 and 1.
@@ -125,7 +131,9 @@ class MovingAverage(WeightAveraging):
 
 
 def _approach(average: list[Tensor], now: list[Tensor], steps: Tensor, decay: float) -> None:
-    get_ema_multi_avg_fn(decay)(average, now, steps)  # torch's own function cannot be pickled
+    n = int(steps)
+    kept = min(decay, (1 + n) / (10 + n))
+    get_ema_multi_avg_fn(kept)(average, now, steps)  # torch's own function cannot be pickled
 
 
 class NoProfiler(PassThroughProfiler):
