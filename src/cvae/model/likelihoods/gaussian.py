@@ -10,6 +10,7 @@ from cvae.batch import Shape
 from cvae.kinds import Standard
 from cvae.model.distributions import Gaussian
 from cvae.model.likelihoods.location_scale import MIN_SCALE, LocationScale
+from cvae.model.processes import mean_over_processes
 
 _FOLLOWS = 0.9
 """Share of the moving average of squares that each step keeps: the error falls fast at first."""
@@ -25,7 +26,7 @@ class GaussianLikelihood(LocationScale):
     Args:
         y_shape: Shape of one target.
         scale: The standard deviation, as for `LocationScale`; besides, "optimal" takes the root
-            mean square error of a training batch, the best scalar for it (Rybkin, Daniilidis &
+            mean square error of a training batch, of all processes, the best scalar for it (Rybkin, Daniilidis &
             Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders", equation 6),
             and after training the moving average of the squares of these, which starts at the first
             batch: the nats of training are a little high.
@@ -76,7 +77,8 @@ class _Optimal(Gaussian):
         super().__init__(loc, scale, scale.log())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        square = (value - self.loc).square().mean()
-        self.likelihood.follow(square.detach())
+        # A constant: at the best scale, the gradient with respect to it is zero.
+        square = mean_over_processes((value - self.loc).square().mean())
+        self.likelihood.follow(square)
         scale = square.clamp(min=MIN_SCALE**2).sqrt().expand(self.loc.shape)
         return Gaussian(self.loc, scale, scale.log()).log_prob(value)

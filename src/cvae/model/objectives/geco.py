@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from cvae.errors import ArgumentError
 from cvae.model.objectives.base import Decoder, Objective, Terms, kl_or_estimate
+from cvae.model.processes import mean_over_processes
 
 _FOLLOWS = 0.99
 """Share of the moving average of the constraint that each step keeps."""
@@ -22,7 +23,8 @@ class GECO(Objective):
 
     lambda grows while the log-likelihood is below the target, and shrinks while it is above: each
     step adds to log lambda `rate` times the moving average of the shortfall, in nats per element
-    (Rezende & Viola 2018, "Taming VAEs", algorithm 1). The checkpoint contains lambda.
+    (Rezende & Viola 2018, "Taming VAEs", algorithm 1). The checkpoint contains lambda, which is the
+    same in all processes.
 
     Args:
         log_likelihood: The target, in nats per target, such as -60.
@@ -52,7 +54,7 @@ class GECO(Objective):
         shortfall = self.log_likelihood - log_likelihood
         loss = kl + self.log_multiplier.exp() * shortfall
         if self.training and torch.is_grad_enabled():
-            self._follow(shortfall.detach().mean() / y[0].numel())
+            self._follow(mean_over_processes(shortfall.mean() / y[0].numel()))
         return Terms(loss.mean(), log_likelihood, kl)
 
     def _follow(self, shortfall: Tensor) -> None:
