@@ -187,6 +187,26 @@ def test_temperature_zero_leaves_one_image(opened: Callable[..., Page]) -> None:
     assert warm[0] != warm[1]
 
 
+def test_temperature_zero_draws_the_mean_of_each_component_by_its_weight(
+    opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = model_of("condition=none", "prior=mixture", "prior.components=3", "latent_dim=2")
+    last = [part for part in model.prior.modules() if isinstance(part, torch.nn.Linear)][-1]
+    torch.nn.init.normal_(last.bias, std=0.5)
+    (tmp_path / "mixture.html").write_text(exported(model, model.condition.sizes, "float16"))
+    page = opened(tmp_path / "mixture", "#temperature=0")
+    draws = """() => Array.from({ length: 2000 }, (_, seed) =>
+        [...latent(0, tempered(normals(mixed(seed, 1), MODEL.hand)))])"""
+    z, p = torch.tensor(page.evaluate(draws)), model.prior(model.encode(None))
+    nearest, chosen = torch.cdist(z, p.components.mean[0]).min(1)
+    assert nearest.max() < 1e-2
+    weights = p.log_weights[0].exp()
+    shares = chosen.bincount(minlength=3) / len(z)
+    assert weights.min() > 0.05
+    assert ((shares - weights).abs() < 5 * (weights * (1 - weights) / len(z)).sqrt()).all(), shares
+
+
 def test_sampled_pixels_are_black_or_white(opened: Callable[..., Page]) -> None:
     page = opened("int8", "#text=55&seed=1&hand=one")
     act(page, lambda: page.check("#sampled"))

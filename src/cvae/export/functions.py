@@ -6,10 +6,12 @@
 
 The noise is always standard normal numbers; the normal distribution function turns them into
 uniform ones where a model needs these. So the noise of a latent draw, which the page calls a hand,
-is a vector of normal numbers that can be scaled or interpolated under any prior.
+is a vector of normal numbers that can be interpolated under any prior. It can be scaled as well,
+but for its `choices`, which choose the component of a mixture: at zero, all would choose the same.
 """
 
 import copy
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -27,10 +29,14 @@ _WHOLE = ("linear", "conv2d", "group_norm", "upsample_nearest2d")
 
 
 class Function(NamedTuple):
-    """A module, and an example of each input, (1, ...), by name."""
+    """A module, and an example of each input, (1, ...), by name.
+
+    `choices` are the places of the noise that choose, rather than move what is drawn.
+    """
 
     module: nn.Module
     inputs: dict[str, Tensor]
+    choices: Sequence[int] = ()
 
     def traced(self, dynamic: bool = False) -> ExportedProgram:
         """Return the module's operations.
@@ -82,7 +88,7 @@ def functions(model: CVAE) -> dict[str, Function]:
         with _Given() as counted, torch.no_grad():
             module(*inputs.values())
         noise = {} if name == "mean" else {"noise": torch.zeros(1, counted.used)}
-        found[name] = Function(module, inputs | noise)
+        found[name] = Function(module, inputs | noise, counted.choices)
     return found
 
 
@@ -137,6 +143,7 @@ class _Given(TorchFunctionMode):
     def __init__(self, noise: Tensor | None = None) -> None:
         super().__init__()
         self.noise, self.used = noise, 0
+        self.choices: list[int] = []
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -148,8 +155,10 @@ class _Given(TorchFunctionMode):
             return self._next(args[0].shape)
         if function is torch.rand_like:
             return torch.special.ndtr(self._next(args[0].shape))
-        if function is torch.rand:
-            return torch.special.ndtr(self._next(torch.Size(args[0])))
+        if function is torch.rand:  # by which a mixture chooses
+            start, drawn = self.used, self._next(torch.Size(args[0]))
+            self.choices += range(start, self.used)
+            return torch.special.ndtr(drawn)
         if function is Tensor.uniform_:
             low, high = args[1:] or (0.0, 1.0)
             return low + (high - low) * torch.special.ndtr(self._next(args[0].shape))

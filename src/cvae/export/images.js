@@ -7,8 +7,11 @@ let entries = []; // the class of each image asked for
 let shown = []; // what each was last drawn from: its `noise`, and `how`
 let cost = 1; // milliseconds for an image
 
+// The temperature leaves alone which component of a mixture is drawn.
+const tempered = (noise) => noise.map((value, i) => (MODEL.choices.includes(i) ? value : value * state.temperature));
+
 function pixels(k, noise, index) {
-  const z = latent(k, noise.map((value) => value * state.temperature));
+  const z = latent(k, tempered(noise));
   return state.sampled ? drawn(k, z, normals(mixed(handOf(index).seed, index + 7), MODEL.pixelNoise)) : mean(k, z);
 }
 

@@ -124,6 +124,7 @@ def page(carried: Carried, sizes: Sizes, title: str, about: Mapping[str, str], s
         "names": [sizes.name(k) for k in range(sizes.num_classes)] if conditional else [],
         "image": list(carried.model.condition.y_shape),
         "hand": carried.inputs["latent"].inputs["noise"].shape[1],
+        "choices": list(carried.inputs["latent"].choices),
         "pixelNoise": carried.inputs["drawn"].inputs["noise"].shape[1],
         "seed": seed,
         "arrays": [_described(array) for array in arrays.values()],

@@ -26,10 +26,10 @@ class GaussianLikelihood(LocationScale):
     Args:
         y_shape: Shape of one target.
         scale: The standard deviation, as for `LocationScale`; besides, "optimal" takes the root
-            mean square error of a training batch, of all processes, the best scalar for it (Rybkin, Daniilidis &
-            Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders", equation 6),
-            and after training the moving average of the squares of these, which starts at the first
-            batch: the nats of training are a little high.
+            mean square error of a training batch, of all processes, which is the best scalar for it
+            (Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with Calibrated
+            Decoders", equation 6), and after training the root of their moving average, which
+            starts at the first batch: the nats of training are a little high.
         standard: Mean and deviation by which y is standardised, or None.
 
     Raises:
