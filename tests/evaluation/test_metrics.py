@@ -30,6 +30,7 @@ from cvae.evaluation.image_metrics import (
     feature_distances,
     judged_reality,
 )
+from cvae.evaluation.metrics.base import clustered_standard_error
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
@@ -244,6 +245,24 @@ def test_uneven_batches_weigh_by_their_images() -> None:
     assert found["nll"].item() == pytest.approx(-log_prob.mean().item())
     assert found["nll_standard_error"].item() == pytest.approx(stats.sem(log_prob.numpy()))
     assert found["effective_samples"].item() == pytest.approx(effective.mean().item())
+
+
+def test_numbers_of_one_group_count_as_one() -> None:
+    """Four numbers under each x: the closed form is the spread of means over simulated samples."""
+    torch.manual_seed(0)
+    groups = torch.arange(50).repeat_interleave(4)
+    drawn = 3 * torch.randn(4000, 50, 1) + torch.randn(4000, 50, 4)  # of an x, and of its own
+    exact = (3**2 / 50 + 1 / 200) ** 0.5
+    assert drawn.mean((1, 2)).std().item() == pytest.approx(exact, rel=0.05)
+    squares = [clustered_standard_error(v.flatten(), groups).square().item() for v in drawn]
+    assert np.mean(squares) ** 0.5 == pytest.approx(exact, rel=0.02)
+    apart = drawn[0].flatten()
+    found = clustered_standard_error(apart, torch.randperm(200) + 7)
+    assert found.item() == pytest.approx(stats.sem(apart.numpy()), rel=1e-6)
+    # Groups of different sizes, in any order: the sum as it stands.
+    values, sizes = torch.tensor([1.0, 5.0, 3.0, 7.0]), torch.tensor([9, 2, 9, 9])
+    assert clustered_standard_error(values, sizes).item() == pytest.approx((2 * 2 / 16) ** 0.5)
+    assert clustered_standard_error(values, torch.zeros(4)).isnan()
 
 
 # -- distances between images ------------------------------------------------------------------
