@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from cvae.config.compose import find
+from cvae.evaluation.nats import JUDGE
 from simulated import SIMULATIONS
 
 HERE = Path(__file__).parent
@@ -39,6 +40,10 @@ COLUMNS = (
 )
 """Of a leaderboard; the last one is as wide as its pictures."""
 SINGLE = "One experiment for each kind of data: not ranked"
+DIFFERENT_JUDGES = (
+    "Different judges, or unknown ones, stand behind the class consistencies of this table, which "
+    "therefore cannot be compared."
+)
 BELOW_X = "Top row: x of ten test images.<br>Below: mean images for eight draws of z."
 CONDITIONS = {
     "LabelCondition": (
@@ -140,12 +145,16 @@ def leaderboards(ranked: Boards, references: Plain) -> str:
     Boards of one experiment share a table in which nothing is ranked.
     """
     tables: dict[tuple[str, str], list[list[str]]] = defaultdict(list)
+    judges: dict[tuple[str, str], set[float | None]] = defaultdict(set)
     for (nats_of, title), board in ranked.items():
         for name, run in board.items():
             row = place(name, run["metrics"], references.get(name, {}))
             if len(board) == 1:
                 row[0] += f"<br>{title}"
-            tables[nats_of, title if len(board) > 1 else SINGLE].append(row)
+            table = nats_of, title if len(board) > 1 else SINGLE
+            tables[table].append(row)
+            if "consistency/mean_image" in run["metrics"]:
+                judges[table].add(run["metrics"].get(JUDGE))
     lines: list[str] = []
     for (nats_of, title), rows in tables.items():
         heading = f"### {KINDS[nats_of]}"
@@ -154,6 +163,8 @@ def leaderboards(ranked: Boards, references: Plain) -> str:
         header, *rest = zip(*columns, strict=True)
         lines += [f"**{title}**", "", line(*header), line(*["---"] * len(header))]
         lines += [*(line(*row) for row in rest), ""]
+        if title != SINGLE and len(judges[nats_of, title]) > 1:
+            lines += [DIFFERENT_JUDGES, ""]
     return "\n".join(lines)
 
 

@@ -95,6 +95,20 @@ def test_kinds_are_never_in_one_table(sweep: Path) -> None:
     assert "densities of the same targets alone" in density
 
 
+@pytest.mark.parametrize(
+    ("checksums", "warned"), [((5, 5), False), ((5, 6), True), ((5, None), True)]
+)
+def test_a_table_of_different_judges_says_so(
+    tmp_path: Path, checksums: tuple[int | None, ...], warned: bool
+) -> None:
+    for latent_dim, judge in enumerate(checksums):
+        found = {"test/elbo": -9.0, "distance/frechet": 1.0}
+        found |= {} if judge is None else {"judge/checksum": judge}
+        run(tmp_path / str(latent_dim), MASS | {"latent_dim": latent_dim}, found)
+    text = report.as_markdown(find_runs(tmp_path), "sweep")
+    assert ("judged by different judges" in text) == warned
+
+
 @pytest.mark.parametrize("bad", [math.nan, -math.inf, math.inf])
 def test_a_metric_that_is_not_finite_is_a_dash_and_the_worst(sweep: Path, bad: float) -> None:
     settings = {"prior": "FlowPrior", "latent_dim": 2}

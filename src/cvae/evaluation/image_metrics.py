@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from cvae.batch import Batch
 from cvae.data.base import PairData
@@ -17,7 +16,9 @@ from cvae.data.rows import groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
 from cvae.evaluation.metrics.diversity import SpreadDistance
+from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.references import EnergyDistance
+from cvae.evaluation.nats import JUDGE
 from cvae.left import Left
 from cvae.model.cvae import CVAE
 
@@ -27,8 +28,8 @@ _DRAWS = 16
 """Masks drawn for each condition with several references, the usual number on LIDC."""
 _SEVERAL = 0.5
 """Share of conditions with several references below which the repetition is a coincidence."""
-_SUBSET = 1000
-"""Images in each subset of the kernel distance, as in Bińkowski et al. 2018."""
+_DEAL = 0
+"""Seed by which a test split is dealt into two halves."""
 
 
 class Split(NamedTuple):
@@ -75,7 +76,7 @@ def judged_reality(judge: Judge, served: Split, grey: Split) -> dict[str, float]
 def judgement(
     model: CVAE, judge: Judge, served: Split, grey: Split, images: int, rng: torch.Generator
 ) -> dict[str, float]:
-    """Return a judge's figures for real and for generated images.
+    """Return a judge's figures for real and for generated images, and its own checksum.
 
     Args:
         model: A trained model.
@@ -86,6 +87,7 @@ def judgement(
         rng: Source of randomness.
     """
     return {
+        JUDGE: judge.checksum,
         **judged_reality(judge, served, grey),
         **class_consistency(model, judge, images, rng),
         **distances(model, judge, served, rng),
@@ -165,13 +167,14 @@ def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict
 def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) -> dict[str, float]:
     """Return distances between real and generated images in the judge's features.
 
-    The test split is divided into two halves with the same classes. The generated images, with
-    every pixel drawn, have the conditions of the second half, and are compared with the first half;
-    for the floor the second half itself replaces them. So both comparisons have the same number of
-    images of every class. Features are scaled so that those of real images have mean square 1.
+    The test split is dealt into two halves at random, the same for every model; dealt class by
+    class, they would be more alike than two samples are. The generated images, with every pixel
+    drawn, have the conditions of the second half, and are compared with the first half; for the
+    floor the second half itself replaces them. Features are scaled so that those of real images
+    have mean square 1.
 
     `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
-    of Bińkowski et al. 2018 (unbiased, so it may be below zero), `spread` that of `SpreadDistance`.
+    of `kernel_distance` (unbiased, so it may be below zero), `spread` that of `SpreadDistance`.
 
     Raises:
         InputError: If the split is too small to be halved.
@@ -181,7 +184,7 @@ def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) ->
             f"images: a judge needs at least {FEWEST} test images to measure distances, "
             f"got {len(served.y)}; set images=0"
         )
-    dealt = served.labels.argsort(stable=True)  # sorted by class, then alternately to each half
+    dealt = torch.randperm(len(served.y), generator=torch.Generator().manual_seed(_DEAL))
     first, second = (Split(*(part[dealt[start::2]] for part in served)) for start in (0, 1))
     left, parts = Left("images for the distances", len(second.x)), []
     for x in second.x.split(_CHUNK):
@@ -210,8 +213,6 @@ def feature_distances(
     """Return the Fréchet, kernel and spread distances between features (N, F) of classes (N,)."""
     features = _Taken(real.shape[1])
     frechet = FrechetInceptionDistance(feature=features)
-    size = min(_SUBSET, len(real) // 2, len(generated) // 2)
-    kernel = KernelInceptionDistance(feature=features, subset_size=size)
     num_classes = int(torch.cat((real_classes, generated_classes)).max()) + 1
     spread = SpreadDistance(features.num_features, num_classes)
     for part, classes, is_real in (
@@ -219,11 +220,10 @@ def feature_distances(
         (generated, generated_classes, False),
     ):
         frechet.update(part, real=is_real)
-        kernel.update(part, real=is_real)
         spread.update(part, classes, real=is_real)
     return {
         "frechet": frechet.compute().item(),
-        "kernel": kernel.compute()[0].item(),
+        "kernel": kernel_distance(real, generated).item(),
         **{name: value.item() for name, value in spread.compute().items()},
     }
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, latent_verdict
-from cvae.evaluation.nats import COMPARE
+from cvae.evaluation.nats import COMPARE, JUDGE
 from cvae.model.cvae import CVAE
 
 
@@ -38,6 +38,8 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
 
 
 def _formatted(name: str, value: float) -> str:
+    if name == JUDGE:
+        return f"{int(value):08x}"
     match name.partition("/")[0]:
         case "judge" | "consistency":
             return f"{value:.2%}"

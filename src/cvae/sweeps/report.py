@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from cvae.evaluation.nats import COMPARE, TITLES
+from cvae.evaluation.nats import COMPARE, JUDGE, TITLES
 from cvae.runs.events import curve
 from cvae.runs.results import (
     SEED,
@@ -56,6 +56,8 @@ _PAIRS = 3
 _CELLS = 10
 """Values that a side of a heat map has room for."""
 _CURVE = "val/elbo"
+_JUDGED = ("consistency/", "distance/")
+"""How the names of the metrics begin that depend on the judge."""
 _OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """What a cell of a spreadsheet begins with that is computed."""
 _MARKUP = re.compile(r"[\\`*\[\]<>|]")
@@ -106,7 +108,7 @@ def _table(title: str, runs: list[Run]) -> dict[str, Any]:
     return {
         "title": title,
         "comparison": f"Nats per target, {COMPARE.get(runs[0].kind[0], 'of an unknown kind')}. "
-        f"Best first, by {_METRICS[by]}.",
+        f"Best first, by {_METRICS[by]}.{_of_judges(runs)}",
         "same": ", ".join(f"{name} {value}" for name, value in same.items()),
         "settings": [name for name in names if name != SEED],
         "metrics": [title for name, title in _METRICS.items() if name in _shown(groups)],
@@ -119,6 +121,17 @@ def _table(title: str, runs: list[Run]) -> dict[str, Any]:
             for group in groups
         ],
     }
+
+
+def _of_judges(runs: Sequence[Run]) -> str:
+    """Return a warning where the runs were not judged by one and the same judge, or nothing."""
+    judged = [run for run in runs if any(name.startswith(_JUDGED) for name in run.metrics)]
+    if len({run.metrics.get(JUDGE) for run in judged}) < 2:
+        return ""
+    return (
+        f" These runs were judged by different judges ({JUDGE}), so that their consistency and "
+        "distances cannot be compared: evaluate them with one judges=DIR."
+    )
 
 
 def _samples(runs: Sequence[Run]) -> list[dict[str, str]]:
