@@ -115,6 +115,22 @@ def test_the_noise_of_drawn_moments_is_no_movement() -> None:
         assert use.compute()["active_units"] == active
 
 
+def test_the_noise_of_drawn_moments_averages_out_over_batches() -> None:
+    """Twenty dimensions that move by a variance of 0.0075, and twenty by 0.0125: over 0.01."""
+    torch.manual_seed(0)
+    deviations = torch.tensor([0.0075, 0.0125]).sqrt().repeat(20)
+
+    def flow(mean: torch.Tensor) -> TransformedDistribution:
+        base = normal(mean, torch.ones(1, 40))
+        return TransformedDistribution(base, [AffineTransform(5.0, 2.0, event_dim=1)])
+
+    use = LatentUse(40)
+    for _ in range(1000):
+        sign = torch.randint(2, (1, 40)) * 2.0 - 1
+        use.update(flow(sign * deviations), normal(torch.full((1, 40), 5.0), torch.ones(1, 40) * 2))
+    assert use.compute()["active_units"] == 20
+
+
 def test_moments_that_are_drawn_are_always_the_same_and_leave_the_generator_alone() -> None:
     flow = TransformedDistribution(
         normal(torch.zeros(3, 2), torch.ones(3, 2)), [AffineTransform(5.0, 2.0, event_dim=1)]

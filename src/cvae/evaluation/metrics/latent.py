@@ -56,7 +56,9 @@ class LatentUse(Metric):
         kl = kl_per_dimension(q, p)
         self.kl += torch.nan if kl is None else kl.sum(0)
         # Two estimates, since the square of the noise of drawn moments would look like movement.
-        first, second = (_moved(q, p, seed) for seed in range(2))
+        # Their draws differ from batch to batch, or the error of a few would never average out.
+        start = 4 * self.update_count
+        first, second = (_moved(q, p, seed) for seed in (start, start + 2))
         self.mean += 0.5 * (first + second).sum(0)
         self.square += (first * second).sum(0)
         self.targets += len(first)
@@ -72,7 +74,7 @@ class LatentUse(Metric):
 
 def _moved(q: Distribution, p: Distribution, seed: int) -> Tensor:
     mean, stddev = moments(p, seed)
-    return ((moments(q, seed + 2)[0] - mean) / stddev).double()
+    return ((moments(q, seed + 1)[0] - mean) / stddev).double()
 
 
 def latent_verdict(kl: float, active_units: int, latent_dim: int) -> str | None:
