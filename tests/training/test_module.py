@@ -257,6 +257,24 @@ def test_validation_samples_z() -> None:
     assert first["val/log_likelihood"] != second["val/log_likelihood"]
 
 
+def test_a_validation_averages_over_eight_draws_of_z() -> None:
+    """So its noise is that of one draw over the root of eight."""
+    cvae, batch = model().eval(), some_batch(10)
+
+    def validated() -> float:
+        cvae.validation_step(batch, 0)
+        means = cvae.means_of("val")
+        found = means.compute()["elbo"].item()
+        means.reset()
+        return found
+
+    with torch.no_grad():
+        one = torch.tensor([cvae.terms(*batch).elbo.mean() for _ in range(600)])
+        several = torch.tensor([validated() for _ in range(600)])
+    assert several.mean().item() == pytest.approx(one.mean().item(), abs=one.std().item() / 6)
+    assert (one.std() / several.std()).item() == pytest.approx(8**0.5, rel=0.12)
+
+
 def test_the_mean_over_a_split_weighs_every_image_the_same() -> None:
     cvae, trainer, data = fitted()
     found = []

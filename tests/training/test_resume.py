@@ -16,6 +16,7 @@ from conftest import composed, cut_off, train
 from cvae.commands import main as cli
 from cvae.data.base import ShuffledBatches
 from cvae.runs.checkpoint import KEY, read
+from cvae.runs.events import curve
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
 from forked import Forked
@@ -79,6 +80,16 @@ def test_a_run_cut_off_ends_as_one_that_was_not(
     seed_everything(7)  # a new process starts anywhere
     train(composed(*line, f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
     require_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_every_epoch_is_validated_under_the_same_noise(tmp_path: Path) -> None:
+    """Weights that do not move are as good in every epoch, to the last bit."""
+    line = [*TINY, "trainer.max_epochs=3", "optimizer.lr=0"]
+    train(composed(*line), tmp_path)
+    found = list(curve(tmp_path, "val/elbo").values())
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    assert len(set(curve(tmp_path, "train/elbo").values())) == 3  # its noise is new
 
 
 @pytest.mark.parametrize("hook", ["on_validation_epoch_end", "on_save_checkpoint"])

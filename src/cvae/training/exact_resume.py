@@ -9,14 +9,18 @@ from cvae.data.base import PairData
 from cvae.random import seed_of, seed_torch, speed_up_training
 from cvae.runs.checkpoint import KEY, POSITION
 
+_OF_VALIDATION = (0, 0, 1)
+"""The place of the noise of every validation; that of a batch ends in 0."""
+
 
 class ExactResume(Callback):
     """Lets a training that was cut off anywhere continue exactly as it would have.
 
     Every random number depends on the run's seed and on its place alone: torch's generators are
     seeded for every batch and every validation, which takes microseconds, so that nothing of their
-    past has to be stored. Each of several processes draws noise of its own. A checkpoint says how
-    many batches of its epoch were trained on, and the data continue with the next one.
+    past has to be stored. Each of several processes draws noise of its own. Every validation draws
+    the same noise, so that epochs differ by their weights alone. A checkpoint says how many batches
+    of its epoch were trained on, and the data continue with the next one.
 
     Args:
         seed: The run's seed.
@@ -65,14 +69,17 @@ class ExactResume(Callback):
         self.epoch, self.batch = trainer.current_epoch + 1, 0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seed(trainer, validation=True)
+        self._seed_for(trainer, _OF_VALIDATION)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seed(trainer)
 
-    def _seed(self, trainer: Trainer, validation: bool = False) -> None:
-        place = (self.seed, trainer.global_rank, trainer.current_epoch, self.batch, validation)
-        seed_torch(seed_of(*place), trainer.strategy.root_device)
+    def _seed(self, trainer: Trainer) -> None:
+        self._seed_for(trainer, (trainer.current_epoch, self.batch, 0))
+
+    def _seed_for(self, trainer: Trainer, place: tuple[int, ...]) -> None:
+        seed = seed_of(self.seed, trainer.global_rank, *place)
+        seed_torch(seed, trainer.strategy.root_device)
 
 
 class EarlyStopping(callbacks.EarlyStopping):

@@ -26,6 +26,12 @@ from cvae.model.objectives import ELBO, Estimate, Objective, Terms
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""
 
+_VALIDATION_DRAWS = 8
+"""Draws of z for each validation target, the same in every epoch.
+
+One new draw in each epoch has an error of 0.13 nats on the digits, where the epochs themselves
+differ by 0.05, and the best one is the luckiest. Of eight that are the same it is 0.014.
+"""
 _SPLITS = ("train", "val", "test")
 _SUMS = "train_means"
 """Where a checkpoint holds the sums over an unfinished epoch."""
@@ -109,7 +115,11 @@ class TrainingModule(CVAE, LightningModule):
         return self._step("train", batch, self.beta).loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step("val", batch)
+        x, y = batch
+        q, p = self.posterior(x, y), self.prior(x)
+        for _ in range(_VALIDATION_DRAWS if self.generator.latent_dim else 1):
+            terms = self.objective(q, p, partial(self.generator, x), y)
+            self.means_of("val").update(terms.loss, terms.log_likelihood, terms.kl)
 
     def on_test_start(self) -> None:
         data: Any = getattr(self.trainer, "datamodule", None)

@@ -23,6 +23,7 @@ from cvae.data.base import PairData
 from cvae.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
+from cvae.random import drawing_from
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.checkpointing import WholeCheckpoints
@@ -30,7 +31,8 @@ from cvae.training.checkpointing import WholeCheckpoints
 _EPOCHS = 30
 _RATE = 3e-3
 _DRAWS, _VALIDATION_DRAWS = 8, 64
-"""Draws of z for each target at a time: of many, the best epoch is not the luckiest one."""
+"""Draws of z for each target at a time: of many, the same in every epoch, the best epoch is not the
+luckiest one."""
 _OF_TRAINING = ("callbacks", "optimizer_states", "lr_schedulers", "loops", "current_model_state")
 """What of a checkpoint training goes on from, which a refitted one is not for."""
 _KEPT = ("_target_", "accelerator", "precision", "enable_model_summary", "profiler")
@@ -96,6 +98,7 @@ class _Fit(LightningModule):
         self.lowest = math.inf
         self.total, self.targets = 0.0, 0
         self.left = Left("epochs of the refit", _EPOCHS)
+        self.noise = torch.Generator()
 
     def on_train_epoch_end(self) -> None:
         self.left.done()
@@ -103,8 +106,12 @@ class _Fit(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._cross_entropy(batch, _DRAWS).mean()
 
+    def on_validation_epoch_start(self) -> None:
+        self.noise.manual_seed(0)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        parts = self._cross_entropy(batch, _VALIDATION_DRAWS)
+        with drawing_from(self.noise):
+            parts = self._cross_entropy(batch, _VALIDATION_DRAWS)
         self.total += parts.double().sum().item()
         self.targets += len(parts)
 
