@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +18,7 @@ import yaml
 
 from cvae.config.compose import find
 from cvae.evaluation.nats import JUDGE
+from cvae.runs.results import VALIDATION
 from simulated import SIMULATIONS
 
 HERE = Path(__file__).parent
@@ -35,7 +37,8 @@ KINDS = {
 }
 """What the nats are of."""
 COLUMNS = (
-    *("experiment", "NLL, nats per image", "bound, nats per image", "best published"),
+    *("experiment", "validation bound, nats per image", "NLL, nats per image"),
+    *("bound, nats per image", "best published"),
     *("class consistency, %", "time, minutes", "samples" + 14 * "&nbsp;"),
 )
 """Of a leaderboard; the last one is as wide as its pictures."""
@@ -117,15 +120,25 @@ def simulated() -> str:
 
 
 def boards(records: Plain) -> Boards:
-    """Return the records that may be ranked together: the same nats, the same y, the same x."""
+    """Return the records that may be ranked together: the same nats, the same y, the same x.
+
+    They are ranked by the validation, or by the test where a record is older than that figure.
+    """
     found: Boards = defaultdict(dict)
-    for name, record in sorted(records.items(), key=lambda item: nll(item[1]["metrics"])):
+    for name, record in sorted(records.items()):
         nats_of, data, pixels = record["compare"]
         pixels = pixels.replace(" hidden", " pixels hidden")
         found[nats_of, f"{data}, {pixels}, {of_condition(record)[0]}"][name] = record
     order = sorted(found, reverse=True)
     order.sort(key=lambda board: ([*KINDS].index(board[0]), -len(found[board])))
-    return {board: found[board] for board in order}
+    return {board: dict(sorted(found[board].items(), key=rank(found[board]))) for board in order}
+
+
+def rank(board: Plain) -> Callable[[tuple[str, Plain]], float]:
+    """Return the key by which the records of a leaderboard are ordered, the best first."""
+    if all(VALIDATION in record["metrics"] for record in board.values()):
+        return lambda item: -item[1]["metrics"][VALIDATION]
+    return lambda item: nll(item[1]["metrics"])
 
 
 def nll(metrics: Metrics) -> float:
@@ -174,6 +187,7 @@ def place(name: str, metrics: Metrics, references: Plain) -> list[str]:
     judged = [f"consistency/{kind}" for kind in ("mean_image", "sampled_pixels")]
     return [
         f"[{name}](#{name})",
+        filled("{val/elbo:.2f}", metrics).removeprefix("−") or "—",
         score or "only the bound",
         filled("{test/elbo:.2f}", metrics).removeprefix("−"),
         published(references),

@@ -50,6 +50,17 @@ def test_only_runs_of_the_same_nats_and_data_are_ranked() -> None:
     assert [row for row in rows if row] == [list(board) for board in ranked.values()]
 
 
+def test_runs_are_ranked_by_validation_where_all_have_it() -> None:
+    records = {"tested": recorded("mass", 80.0), "validated": recorded("mass", 85.0)}
+    for name, elbo in (("tested", -90.0), ("validated", -88.0)):
+        records[name]["metrics"]["val/elbo"] = elbo
+    (board,) = page.boards(records).values()
+    assert list(board) == ["validated", "tested"]
+    del records["tested"]["metrics"]["val/elbo"]
+    (board,) = page.boards(records).values()
+    assert list(board) == ["tested", "validated"]
+
+
 def test_a_run_without_an_nll_is_ranked_by_its_bound() -> None:
     records = {"bound": recorded("mass", 85.0), "nll": recorded("mass", 80.0)}
     del records["bound"]["metrics"]["test/nll"]

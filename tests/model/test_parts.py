@@ -20,6 +20,7 @@ from cvae.model.distributions import moments
 from cvae.model.priors.mixture import MixturePrior
 from cvae.model.priors.standard import StandardPrior
 from cvae.runs.checkpoint import KEY, read
+from cvae.runs.events import curve
 from cvae.runs.resume_arguments import with_run_arguments
 from cvae.training.prepare import prepare
 
@@ -85,6 +86,10 @@ def test_a_run_of_parts_together(
         gained = metrics["refit/after"] < metrics["refit/before"]
         trained = config["refit"] if gained else config["prior"]
         assert stored[KEY]["config"]["prior"] == trained
+    # Runs are ranked by the validation ELBO of the model that is tested, which the refit raises.
+    gain = metrics.get("refit/before", 0) - metrics.get("refit/after", 0)
+    expected = max(curve(tmp_path, "val/elbo").values()) + gain
+    assert metrics["val/elbo"] == pytest.approx(expected, rel=1e-5)
     if "callbacks=ema" in change:
         last = torch.load(tmp_path / "checkpoints/last.ckpt")
         now, average = last["current_model_state"], last["state_dict"]
@@ -225,6 +230,12 @@ def test_a_refit_starts_from_what_was_trained_however_often(
 def test_misfits_are_reported_before_anything_is_trained(change: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         prepare(composed(*change.split()))
+
+
+def test_a_run_that_goes_by_another_metric_records_its_validation_elbo(tmp_path: Path) -> None:
+    by_loss = ["callbacks.best.monitor=val/loss", "callbacks.best.mode=min", "optimizer.lr=0.01"]
+    _, metrics = train(composed(*SHORT, *by_loss, "trainer.max_epochs=2"), tmp_path)
+    assert metrics["val/elbo"] == pytest.approx(max(curve(tmp_path, "val/elbo").values()))
 
 
 # -- the average of the weights ------------------------------------------------------------------

@@ -86,6 +86,26 @@ def test_nll_ranks_where_every_run_has_it(tmp_path: Path) -> None:
     assert [g.settings["latent_dim"] for g in over_seeds(runs, ["latent_dim"])] == [8, 2]
 
 
+@pytest.mark.parametrize(
+    ("checksums", "first"), [(("a", "a"), 2), (("a", "b"), 8)], ids=["same", "other items"]
+)
+def test_runs_of_the_same_validation_items_are_ranked_by_validation(
+    tmp_path: Path, checksums: tuple[str, str], first: int
+) -> None:
+    """Test figures stand next to it; by them, the choice would flatter itself."""
+    rows = ((2, 9.0, -10.0), (8, 8.0, -11.0))
+    for (latent_dim, nll, elbo), checksum in zip(rows, checksums, strict=True):
+        metrics = {"test/elbo": -nll - 1, "test/nll": nll, "val/elbo": elbo}
+        settings = {"latent_dim": latent_dim, "data.checksum": checksum}
+        run(tmp_path / str(latent_dim), MASS | settings, metrics)
+    runs = find_runs(tmp_path)
+    assert over_seeds(runs, ["latent_dim"])[0].settings["latent_dim"] == first
+    text = report.as_markdown(runs, "sweep")
+    assert ("Best first, by validation ELBO." in text) == (first == 2)
+    assert ("Best first, by NLL of the test, for want of" in text) == (first == 8)
+    assert "| validation ELBO | NLL | ELBO |" in text
+
+
 def test_kinds_are_never_in_one_table(sweep: Path) -> None:
     text = report.as_markdown(find_runs(sweep), "sweep")
     mass, density = re.split("^## ", text, flags=re.MULTILINE)[1:3]

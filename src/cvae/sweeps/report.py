@@ -16,6 +16,7 @@ from cvae.evaluation.nats import COMPARE, JUDGE, TITLES
 from cvae.runs.events import curve
 from cvae.runs.results import (
     SEED,
+    VALIDATION,
     Group,
     Run,
     Spread,
@@ -29,6 +30,7 @@ from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.charts import curves, heat_map, parallel_coordinates, short, svg
 
 _METRICS = {
+    VALIDATION: "validation ELBO",
     "test/nll": "NLL",
     "test/elbo": "ELBO",
     "test/kl": "KL",
@@ -55,7 +57,7 @@ _PAIRS = 3
 """Heat maps of so many pairs of settings at most."""
 _CELLS = 10
 """Values that a side of a heat map has room for."""
-_CURVE = "val/elbo"
+_NOT_VALIDATED = " of the test, for want of a validation ELBO of the same items"
 _JUDGED = ("consistency/", "distance/")
 """How the names of the metrics begin that depend on the judge."""
 _OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -108,7 +110,8 @@ def _table(title: str, runs: list[Run]) -> dict[str, Any]:
     return {
         "title": title,
         "comparison": f"Nats per target, {COMPARE.get(runs[0].kind[0], 'of an unknown kind')}. "
-        f"Best first, by {_METRICS[by]}.{_of_judges(runs)}",
+        f"Best first, by {_METRICS[by]}{_NOT_VALIDATED if by != VALIDATION else ''}."
+        f"{_of_judges(runs)}",
         "same": ", ".join(f"{name} {value}" for name, value in same.items()),
         "settings": [name for name in names if name != SEED],
         "metrics": [title for name, title in _METRICS.items() if name in _shown(groups)],
@@ -180,10 +183,10 @@ def _told(name: str, spread: Spread) -> tuple[str, str]:
 def _charts(runs: Sequence[Run]) -> Iterator[tuple[str, list[dict[str, str]]]]:
     names, (by, _) = differing(runs), score(runs)
     groups = over_seeds(runs, names)
-    points = {_label(run, runs): curve(run.folder, _CURVE) for run in _ranked(runs)}
+    points = {_label(run, runs): curve(run.folder, VALIDATION) for run in _ranked(runs)}
     lines = {label: found for label, found in points.items() if found}
     if lines:
-        figure = curves(lines, f"{_CURVE}, nats per target")
+        figure = curves(lines, f"{VALIDATION}, nats per target")
         yield "Learning curves, best first", [_figure(figure, "Learning curves of all runs")]
     swept = [name for name in names if name != SEED]
     if len(groups) < 2 or not swept:

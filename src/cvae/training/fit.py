@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
-from cvae.runs.checkpoint import read
+from cvae.runs.checkpoint import Stored, read
 from cvae.runs.events import put_events_in_order
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.settings import CHECKSUM, TEST_CHECKSUM, settings_by_name
@@ -36,7 +36,7 @@ from cvae.training.checkpointing import (
     WholeCheckpoints,
 )
 from cvae.training.exact_resume import ExactResume
-from cvae.training.module import MONITOR, TrainingModule, build_training_module
+from cvae.training.module import MONITOR, VALIDATED, TrainingModule, build_training_module
 from cvae.training.not_finite import StopWhenDiverged, drawing_pictures
 from cvae.training.prepare import Prepared, Resumed
 from cvae.training.refit import refit
@@ -94,10 +94,9 @@ def fit(
     _end_log(logger, tested, metrics, folder, last.contents["global_step"])
     with drawing_pictures(tested, last.contents["global_step"], last.contents["epoch"]):
         _draw_samples(config, tested, data, folder)
-    best = last.about[BEST_VALUE]
     metrics |= {
         **refitted,
-        **({MONITOR: best[MONITOR]} if MONITOR in best else {}),
+        **_validation_elbo(folder, last, refitted),
         "epochs": last.contents["epoch"] + 1,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -153,6 +152,17 @@ def _test(
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     torch.manual_seed(config["seed"])
     return model, test(model, data, tester)
+
+
+def _validation_elbo(
+    folder: RunFolder, last: Stored, refitted: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the validation ELBO of the model that is tested: runs and trials are ranked by it."""
+    best = {**read(folder.best).contents.get(VALIDATED, {}), **last.about[BEST_VALUE]}
+    if MONITOR not in best:
+        return {}
+    gained = refitted["refit/before"] - refitted["refit/after"] if refitted else 0.0
+    return {MONITOR: best[MONITOR] + gained}
 
 
 def _end_log(

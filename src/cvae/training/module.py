@@ -35,7 +35,7 @@ differ by 0.05, and the best one is the luckiest. Of eight that are the same it 
 _SPLITS = ("train", "val", "test")
 _SUMS = "train_means"
 """Where a checkpoint holds the sums over an unfinished epoch."""
-_VALIDATED = "validation"
+VALIDATED = "validation"
 """Where a checkpoint holds the metrics of the last validation."""
 
 
@@ -207,12 +207,12 @@ class TrainingModule(CVAE, LightningModule):
     # -- checkpoints and the optimiser -----------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[_VALIDATED] = dict(self.validation)
+        checkpoint[VALIDATED] = dict(self.validation)
         with self.means_of("train").sync_context():  # of all processes, and of an unfinished epoch
             checkpoint[_SUMS] = self.means_of("train").sums()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.validation = dict(checkpoint.get(_VALIDATED, {}))
+        self.validation = dict(checkpoint.get(VALIDATED, {}))
         if _SUMS in checkpoint and self.global_rank == 0:  # others would count them once more
             self.means_of("train").add(checkpoint[_SUMS])
 
