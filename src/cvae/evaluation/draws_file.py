@@ -2,6 +2,7 @@
 
 import csv
 from io import BytesIO, StringIO
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -30,8 +31,10 @@ def contents(suffix: str, condition: Condition, x: Tensor, y: Tensor) -> bytes:
     """
     target, file = condition.sizes.y, BytesIO()
     if suffix == ".npz":
-        named = {"columns": np.array(target.columns())} if target.names else {}
-        np.savez(file, x=x.cpu().numpy(), y=y.cpu().numpy(), **named)
+        arrays: dict[str, Any] = {"x": x.cpu().numpy(), "y": y.cpu().numpy()}
+        if target.names:
+            arrays["columns"] = np.array(target.columns())
+        np.savez(file, **arrays)
         return file.getvalue()
     names = condition.names(x)
     header = ["condition", *(["x"] if names else []), "draw", *target.columns()]

@@ -89,14 +89,15 @@ def fit(
 
     folder.refitted.unlink(missing_ok=True)  # of another training
     refitted = refit(config, folder, data) if config["refit"] else {}
-    tested, metrics = _test(config, data, folder)
+    best = read(folder.path)
+    tested, metrics = _test(config, data, best)
     last = read(folder.last)  # the training may have been that of other processes
     _end_log(logger, tested, metrics, folder, last.contents["global_step"])
     with drawing_pictures(tested, last.contents["global_step"], last.contents["epoch"]):
         _draw_samples(config, tested, data, folder)
     metrics |= {
         **refitted,
-        **_validation_elbo(folder, last, refitted),
+        **_validation_elbo(best, last, refitted),
         "epochs": last.contents["epoch"] + 1,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -145,24 +146,20 @@ def _begin_log(prepared: Prepared, folder: RunFolder) -> TensorBoardLogger:
     return logger
 
 
-def _test(
-    config: Config, data: PairData, folder: RunFolder
-) -> tuple[TrainingModule, dict[str, float]]:
-    model = read(folder.path).built(build_training_module, config["allow"])
+def _test(config: Config, data: PairData, best: Stored) -> tuple[TrainingModule, dict[str, float]]:
+    model = best.built(build_training_module, config["allow"])
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     torch.manual_seed(config["seed"])
     return model, test(model, data, tester)
 
 
-def _validation_elbo(
-    folder: RunFolder, last: Stored, refitted: Mapping[str, float]
-) -> dict[str, float]:
+def _validation_elbo(best: Stored, last: Stored, refitted: Mapping[str, float]) -> dict[str, float]:
     """Return the validation ELBO of the model that is tested: runs and trials are ranked by it."""
-    best = {**read(folder.best).contents.get(VALIDATED, {}), **last.about[BEST_VALUE]}
-    if MONITOR not in best:
+    reached = {**best.contents.get(VALIDATED, {}), **last.about[BEST_VALUE]}
+    if MONITOR not in reached:
         return {}
     gained = refitted["refit/before"] - refitted["refit/after"] if refitted else 0.0
-    return {MONITOR: best[MONITOR] + gained}
+    return {MONITOR: reached[MONITOR] + gained}
 
 
 def _end_log(
