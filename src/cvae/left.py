@@ -16,10 +16,10 @@ class Left:
     """
 
     def __init__(self, what: str, total: int) -> None:
-        self.what, self.total, self.count = what, total, 0
+        self.what, self.total, self.count = what, total, 0.0
         self.started, self.due = monotonic(), _SILENCE
 
-    def done(self, count: int = 1) -> None:
+    def done(self, count: float = 1) -> None:
         """Count what has been done, and say what is left if it is time to."""
         self.count += count
         passed = monotonic() - self.started
@@ -28,8 +28,8 @@ class Left:
         self.due = 2 * passed
         left = passed * (self.total - self.count) / self.count
         print(
-            f"{self.count} of {self.total} {self.what} after {passed:.0f} s, about {left:.0f} s "
-            "left",
+            f"{self.count:.0f} of {self.total} {self.what} after {passed:.0f} s, "
+            f"about {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -42,8 +42,8 @@ from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
 from cvae.model.distributions import moments
 from cvae.model.generator import Generator
+from cvae.model.importance import Estimate
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
-from cvae.model.objectives import Estimate
 from cvae.model.posteriors.gaussian import GaussianPosterior
 from cvae.model.priors.standard import StandardPrior
 from cvae.runs.checkpoint import read
@@ -175,6 +175,14 @@ def test_a_collapsed_posterior_is_reported_in_a_sentence(
 # -- importance sampling -----------------------------------------------------------------------
 
 
+@pytest.fixture
+def from_the_posterior(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All draws come from the posterior as it is, under which closed forms are known."""
+    monkeypatch.setattr("cvae.model.importance._PRIOR_SHARE", 0.0)
+    monkeypatch.setattr("cvae.model.cvae.DRAWS_PER_REFINING", 10**9)
+
+
+@pytest.mark.usefixtures("from_the_posterior")
 def test_from_the_exact_posterior_every_draw_counts_fully() -> None:
     exact = LinearGaussian()
     nll = ImportanceSampledNLL(50).double()
@@ -187,6 +195,7 @@ def test_from_the_exact_posterior_every_draw_counts_fully() -> None:
     assert found["nll_standard_error"].item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.usefixtures("from_the_posterior")
 def test_the_effective_sample_size_of_a_shifted_posterior_is_the_closed_form() -> None:
     # For w = N(0, 1) / N(d, 1) under N(d, 1): E[w]^2 / E[w^2] = exp(-d^2).
     shifted = LinearGaussian()
@@ -221,6 +230,7 @@ def test_the_sampling_error_is_the_spread_of_repeated_estimates() -> None:
     assert claimed == pytest.approx(spread, rel=0.2)
 
 
+@pytest.mark.usefixtures("from_the_posterior")
 def test_the_bias_is_how_far_the_estimate_is_too_high() -> None:
     model = LinearGaussian()
     model.posterior_shift = 0.5
@@ -257,9 +267,10 @@ def test_equal_weights_give_numbers_in_single_precision() -> None:
 
 def test_uneven_batches_weigh_by_their_images() -> None:
     log_prob, effective = torch.randn(10) - 80, torch.rand(10) * 90 + 5
+    estimate = Estimate(log_prob, log_prob, log_prob, torch.zeros(10), effective)
     nll = ImportanceSampledNLL(100)
     for part in (slice(0, 3), slice(3, 10)):
-        nll.update(Estimate(log_prob[part], effective[part]))
+        nll.update(Estimate(*(values[part] for values in estimate)))
     found = nll.compute()
     assert found["nll"].item() == pytest.approx(-log_prob.mean().item())
     assert found["nll_standard_error"].item() == pytest.approx(stats.sem(log_prob.numpy()))
@@ -282,6 +293,53 @@ def test_numbers_of_one_group_count_as_one() -> None:
     values, sizes = torch.tensor([1.0, 5.0, 3.0, 7.0]), torch.tensor([9, 2, 9, 9])
     assert clustered_standard_error(values, sizes).item() == pytest.approx((2 * 2 / 16) ** 0.5)
     assert clustered_standard_error(values, torch.zeros(4)).isnan()
+
+
+def test_targets_of_one_condition_count_as_one_observation() -> None:
+    # Half of the variance is shared by the four targets of a condition.
+    shared, own = torch.randn(2000, 500, 1), torch.randn(2000, 500, 4)
+    log_prob = (shared + own).flatten(1)
+    true = log_prob.mean(1).std().item()
+    assert true == pytest.approx(math.sqrt(1 / 500 + 1 / 2000), rel=0.1)
+    zero = torch.zeros(2000)
+    stated = []
+    for values in log_prob[:20]:
+        nll = ImportanceSampledNLL(10, torch.arange(500).repeat_interleave(4))
+        nll.update(Estimate(values, values, values, zero, zero))
+        stated.append(nll.compute()["nll_standard_error"].item())
+    assert np.mean(stated) == pytest.approx(true, rel=0.1)
+
+
+def nll_of_gains(first: float, second: float) -> dict[str, torch.Tensor]:
+    """An NLL of 10 that two doublings of the draws have lowered, with a noise of its targets."""
+    noise = 0.01 * torch.randn(400)
+    estimate = Estimate(
+        noise - 10,
+        noise - 10 - second + 0.01 * torch.randn(400),
+        noise - 10 - second - first + 0.01 * torch.randn(400),
+        torch.full((400,), 1e-4),
+        torch.full((400,), 50.0),
+    )
+    nll = ImportanceSampledNLL(100)
+    nll.update(estimate)
+    return nll.compute()
+
+
+def test_the_bias_is_what_further_doublings_would_gain() -> None:
+    # 1/K: 0.4, 0.2, 0.1 are still to gain after K/4, K/2 and K draws.
+    found = nll_of_gains(0.2, 0.1)
+    assert found["nll_bias"].item() == pytest.approx(0.1, rel=0.05)
+    assert found["nll_at_least"] < 9.9 < 10 < found["nll_at_most"]
+    # 1/sqrt(K)
+    slow = nll_of_gains(0.2, 0.2 / math.sqrt(2))
+    ratio = math.sqrt(0.5)
+    assert slow["nll_bias"].item() == pytest.approx(0.2 * ratio**2 / (1 - ratio), rel=0.1)
+
+
+def test_where_the_gain_does_not_shrink_only_an_upper_end_is_stated() -> None:
+    found = nll_of_gains(0.1, 0.1)
+    assert "nll_at_least" not in found
+    assert found["nll_at_most"] > 10
 
 
 # -- distances between images ------------------------------------------------------------------

@@ -30,7 +30,6 @@ from cvae.model.objectives import (
     Terms,
     kl_or_estimate,
     kl_per_dimension,
-    log_importance_weights,
 )
 from linear_gaussian import LinearGaussian
 
@@ -51,15 +50,6 @@ def mean_elbo(linear: LinearGaussian, repeats: int = 4000) -> tuple[torch.Tensor
 def test_elbo_at_the_exact_posterior_is_the_log_likelihood(linear: LinearGaussian) -> None:
     elbo, error = mean_elbo(linear)
     assert ((elbo - linear.exact()).abs() < 5 * error).all()
-
-
-def test_importance_weights_at_the_exact_posterior_are_all_the_likelihood(
-    linear: LinearGaussian,
-) -> None:
-    q, p = linear.model.posterior(linear.x, linear.y), linear.model.prior(linear.x)
-    decode = partial(linear.model.generator, linear.x)
-    weights = log_importance_weights(q, p, decode, linear.y, samples=7)
-    torch.testing.assert_close(weights, linear.exact().expand(7, -1))
 
 
 def test_elbo_below_importance_sampled_below_exact(linear: LinearGaussian) -> None:

@@ -9,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
 
 from cvae.batch import Batch
 from cvae.conditions import Condition
@@ -21,7 +22,8 @@ from cvae.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator
-from cvae.model.objectives import ELBO, Estimate, Objective, Terms
+from cvae.model.importance import Estimate
+from cvae.model.objectives import ELBO, Objective, Terms
 
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""
@@ -55,7 +57,8 @@ class TrainingModule(CVAE, LightningModule):
     Attributes:
         compiled: Whether torch compiles the bound and the importance weights when a trainer starts;
             takes a C++ compiler, and seconds to minutes at their first use.
-        nll: Where it is set, a test estimates the NLL by importance sampling as well.
+        nll: Where it is set, a test estimates the NLL by importance sampling as well, and that of
+            y alone where x is a class.
         left: What is left of a test that has a data module.
         validation: The metrics of the last validation, by the names that they are logged under.
     """
@@ -81,6 +84,7 @@ class TrainingModule(CVAE, LightningModule):
         self.means = nn.ModuleDict({f"{split}_means": MeanTerms(log_prob_is) for split in _SPLITS})
         self.latent_use = LatentUse(generator.latent_dim)
         self.nll: ImportanceSampledNLL | None = None
+        self.marginal = MeanMetric()
         self.left: Left | None = None
         self.validation: dict[str, float] = {}
         self._validated_now = False
@@ -134,12 +138,17 @@ class TrainingModule(CVAE, LightningModule):
             self.left.done(len(y))
         self.latent_use.update(self.posterior(x, y), self.prior(x))
         if self.nll is not None:
-            self.nll.update(self.estimate(x, y, self.nll.samples))
+            found = self.estimate(x, y, self.nll.samples)
+            self.nll.update(found)
+            if self.condition.asked_by_class:
+                self.marginal.update(-self.over_classes(x, y, found, self.nll.samples))
 
-    def _estimate(self, x: Tensor, y: Tensor, samples: int, chunk: int) -> Estimate:
-        found = super()._estimate(x, y, samples, chunk)
-        if self.left is not None:
-            self.left.done(len(y))
+    def _estimate(self, x: Tensor, y: Tensor, *how: Any) -> Estimate:
+        found = super()._estimate(x, y, *how)
+        if self.left is not None and self.nll is not None:
+            *_, samples, _ = how
+            passes = 2 if self.condition.asked_by_class else 1  # all other classes are the second
+            self.left.done(len(y) * samples / self.nll.samples / passes)
         return found
 
     def _step(self, split: str, batch: Batch, beta: float = 1.0) -> Terms:
@@ -188,6 +197,9 @@ class TrainingModule(CVAE, LightningModule):
         if self.nll is not None:
             self.log_dict({f"test/{name}": value for name, value in self.nll.compute().items()})
             self.nll.reset()
+            if self.condition.asked_by_class:
+                self.log("test/nll_marginal", self.marginal.compute().float())
+                self.marginal.reset()
         use = self.latent_use.compute()
         self.log("test/active_units", use["active_units"].float())
         if use["kl_per_dimension"].isfinite().all():

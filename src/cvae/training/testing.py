@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
+from torch import Tensor
 
 from cvae.batch import Support
-from cvae.data.base import PairData
+from cvae.data.base import PairData, groups
 from cvae.evaluation.judge import Data
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.model.cvae import CVAE
 from cvae.training.module import TrainingModule
+
+_FEWEST_CONDITIONS = 20
 
 
 def test(model: TrainingModule, data: PairData, trainer: Trainer) -> dict[str, float]:
@@ -38,7 +41,7 @@ def bounds(
     """
 
     def tested(part: PairData, sampled: bool) -> dict[str, float]:
-        model.nll = ImportanceSampledNLL(samples) if sampled else None
+        model.nll = ImportanceSampledNLL(samples, _groups(part)) if sampled else None
         return test(model, part, trainer(callbacks=[RichProgressBar(leave=False)]))
 
     served, scored = data(), in_scored_pixels(model, data)
@@ -48,6 +51,19 @@ def bounds(
     binary = tested(scored, sampled=True)
     metrics["test/binarized_elbo"] = binary["test/elbo"]
     return metrics | {key: value for key, value in binary.items() if key not in metrics}
+
+
+def _groups(data: PairData) -> Tensor | None:
+    """Return the number of each test target's condition, (N,), in the order of the targets.
+
+    None where there are fewer than twenty conditions: they are the cases that there are, rather
+    than drawn at random.
+    """
+    data.prepare_data()
+    data.setup("test")
+    items = data.test_set.items
+    numbers = groups(items.given, len(items.labels))
+    return None if len(numbers.unique()) < _FEWEST_CONDITIONS else numbers
 
 
 def in_scored_pixels(model: CVAE, data: Data) -> PairData:

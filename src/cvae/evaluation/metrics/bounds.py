@@ -8,7 +8,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from cvae.evaluation.metrics.base import zeros
-from cvae.model.objectives import Estimate
+from cvae.model.importance import Estimate
+
+_LEAST_SHRINKING = 0.9
+"""Gain of a doubling of the draws, relative to the one before it, from which it does not shrink."""
 
 
 class MeanTerms(Metric):
@@ -67,46 +70,75 @@ class ImportanceSampledNLL(Metric):
 
     Args:
         samples: Number K of draws of z behind each target's estimate.
+        groups: The number of each target's condition, (N,), in the order in which they come: those
+            of one number count as one observation in the standard error. None if every target has
+            a condition of its own.
         **kwargs: As for every torchmetrics metric.
     """
 
     full_state_update = False
-    total: Tensor
-    square: Tensor
-    variance: Tensor
-    effective: Tensor
-    targets: Tensor
+    estimates: list[Tensor]
 
-    def __init__(self, samples: int, **kwargs: Any) -> None:
+    def __init__(self, samples: int, groups: Tensor | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.samples = samples
-        for name in ("total", "square", "variance", "effective", "targets"):
-            self.add_state(name, zeros(), dist_reduce_fx="sum")
+        self.samples, self.groups = samples, groups
+        self.add_state("estimates", [], dist_reduce_fx="cat")
 
     def update(self, estimate: Estimate) -> None:
         """Add the estimates of B targets."""
-        nll, effective = -estimate.log_prob.double(), estimate.effective_samples.double()
-        self.total += nll.sum()
-        self.square += nll.square().sum()
-        self.variance += (1 / effective - 1 / self.samples).sum()
-        self.effective += effective.sum()
-        self.targets += len(nll)
+        self.estimates.append(torch.stack([part.double() for part in estimate], -1))
 
     def compute(self) -> dict[str, Tensor]:
         """Return numbers by name, () each.
 
-        `nll`; `nll_standard_error`, of the mean over targets drawn at random; `nll_sampling_error`,
-        the part of it that comes from drawing z; `nll_bias`, the excess of the NLL with K draws of
-        z; `effective_samples`, the mean over targets of (sum w)^2 / sum w^2, from 1 to K. Errors
-        and bias are in nats. Sampling error and bias are those of the delta method, with a
-        variance of 1/ESS - 1/K for each target's estimate: they are too small where ESS is near 1.
+        `nll`, from K draws of z for each target; `nll_half_draws` and `nll_quarter_draws`, from K/2
+        and K/4; `nll_standard_error`, of the mean over targets drawn at random;
+        `nll_sampling_error`, the standard error over repeated draws of z for these targets;
+        `nll_bias`, by how much K draws leave the NLL too high, as the gains of K/4, K/2 and K draws
+        continue; `nll_at_least` and `nll_at_most`, between which the NLL of these targets is, with
+        two standard errors of what is drawn; `effective_samples`, the mean over targets of
+        (sum w)^2 / sum w^2, from 1 to K. All but the last are in nats.
+
+        The second doubling gains g2 = nll_quarter_draws - nll_half_draws, the last one g1 =
+        nll_half_draws - nll. If every further one gains g1 / g2 of the one before it, the rest is
+        g1 r / (1 - r) with r = g1 / g2; r is 1/2 for weights of finite variance, and more where
+        mass is still missing. `nll_at_least` is left out where the gain does not shrink, r > 0.9:
+        then so many draws say only how large the NLL is at most.
         """
-        mean = self.total / self.targets
-        spread = (self.square / self.targets - mean.square()).clamp(min=0)
-        return {
-            "nll": mean.float(),
-            "nll_standard_error": (spread / (self.targets - 1)).sqrt().float(),
-            "nll_sampling_error": (self.variance.sqrt() / self.targets).float(),
-            "nll_bias": (self.variance / (2 * self.targets)).float(),
-            "effective_samples": (self.effective / self.targets).float(),
+        found = torch.cat([part.reshape(-1, len(Estimate._fields)) for part in self.estimates])
+        log_prob, halves, quarters, variance, effective = found.unbind(-1)
+        count = len(found)
+        nll = -log_prob.mean()
+        gains, before = log_prob - halves, (halves - quarters).mean()
+        gain, noise = gains.mean(), _standard_error(gains)
+        sampling = variance.sum().sqrt() / count
+        ratio = (gain / before if before > 0 else torch.ones_like(gain)).clamp(
+            0.5, _LEAST_SHRINKING
+        )
+        bias = gain.clamp(min=0) * ratio / (1 - ratio)
+        known = {
+            "nll": nll,
+            "nll_standard_error": _standard_error(log_prob, self.groups),
+            "nll_half_draws": -halves.mean(),
+            "nll_quarter_draws": -quarters.mean(),
+            "nll_sampling_error": sampling,
+            "nll_bias": bias,
+            "nll_at_most": nll + 2 * sampling,
+            "effective_samples": effective.mean(),
         }
+        endless = ratio >= _LEAST_SHRINKING and gain > 2 * noise and bias > 2 * sampling
+        if not endless:
+            further = 2 * (sampling.square() + (noise * ratio / (1 - ratio)).square()).sqrt()
+            known["nll_at_least"] = nll - bias - further
+        return {name: value.float() for name, value in known.items()}
+
+
+def _standard_error(values: Tensor, groups: Tensor | None = None) -> Tensor:
+    """Return the standard error of the mean of values, (N,), whose groups are independent, ()."""
+    count = len(values)
+    groups = torch.arange(count) if groups is None else groups[:count]
+    _, number = groups.to(values.device).unique(return_inverse=True)
+    deviations = (values - values.mean()).double()
+    sums = values.new_zeros(int(number.max()) + 1).index_add(0, number, deviations)
+    clusters = len(sums)
+    return (sums.square().sum() * clusters / max(1, clusters - 1)).sqrt() / count

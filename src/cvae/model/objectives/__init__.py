@@ -15,12 +15,10 @@ network, no kind of data and no configuration, and never sums over elements: the
 from cvae.model.objectives.balanced import BalancedELBO
 from cvae.model.objectives.base import (
     Decoder,
-    Estimate,
     Objective,
     Terms,
     kl_or_estimate,
     kl_per_dimension,
-    log_importance_weights,
 )
 from cvae.model.objectives.elbo import ELBO
 from cvae.model.objectives.free_bits import FreeBits
@@ -34,12 +32,10 @@ __all__ = [
     "IWAE",
     "BalancedELBO",
     "Decoder",
-    "Estimate",
     "FreeBits",
     "Hybrid",
     "Objective",
     "Terms",
     "kl_or_estimate",
     "kl_per_dimension",
-    "log_importance_weights",
 ]

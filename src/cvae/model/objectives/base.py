@@ -1,12 +1,9 @@
-"""The abstract objective, its terms, and the KL and importance weights they are built from."""
+"""The abstract objective, its terms, and the KL they are built from."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Self
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
@@ -80,40 +77,3 @@ def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return kl_divergence(q, p)
     except NotImplementedError:
         return None
-
-
-class Estimate(NamedTuple):
-    """Importance-sampled estimates for B targets.
-
-    Attributes:
-        log_prob: log p(y|x) in nats, (B,).
-        effective_samples: (sum w)^2 / sum w^2, (B,), from 1, where a single draw of z dominates
-            the estimate, to the number of draws (Kong 1992).
-    """
-
-    log_prob: Tensor
-    effective_samples: Tensor
-
-    @classmethod
-    def of(cls, parts: Iterable[Tensor]) -> Self:
-        """Return the estimates from log w of all draws, given in parts (K, B) of K draws each."""
-        # In float64: the effective samples are a small difference of large logarithms.
-        doubles = map(Tensor.double, parts)
-        sums = [(len(part), part.logsumexp(0), (2 * part).logsumexp(0)) for part in doubles]
-        numbers, firsts, seconds = zip(*sums, strict=True)
-        total, squares = torch.stack(firsts).logsumexp(0), torch.stack(seconds).logsumexp(0)
-        effective = (2 * total - squares).exp().clamp(1, sum(numbers))
-        return cls(total - math.log(sum(numbers)), effective)
-
-
-def log_importance_weights(
-    q: Distribution, p: Distribution, decode: Decoder, y: Tensor, samples: int
-) -> Tensor:
-    r"""Return log w of K samples z ~ q, (K, B), for targets y, (B, *y_shape): E_q[w] = p(y|x).
-
-    .. math:: w = p(y \mid x, z) \, p(z \mid x) / q(z \mid x, y)
-
-    (Burda, Grosse & Salakhutdinov 2016, "Importance Weighted Autoencoders", equation 7.)
-    """
-    z = q.rsample(torch.Size([samples]))
-    return decode(z).log_prob(y) + p.log_prob(z) - q.log_prob(z)
