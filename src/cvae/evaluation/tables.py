@@ -35,6 +35,11 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
     verdict = latent_verdict(metrics["test/kl"], int(metrics["test/active_units"]), latent_dim)
     if verdict is not None:
         print(verdict)
+    if "test/nll_at_most" in metrics and "test/nll_at_least" not in metrics:
+        print(
+            f"The NLL is at most {metrics['test/nll_at_most']:.2f}: every doubling of the draws "
+            "lowers it as much as the one before; more samples say how low it is"
+        )
 
 
 def _formatted(name: str, value: float) -> str:

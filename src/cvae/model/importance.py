@@ -9,11 +9,11 @@ the whole mixture: the balance heuristic (Veach & Guibas 1995, "Optimally Combin
 Techniques for Monte Carlo Rendering"). The share a of the prior is a defence (Owen & Zhou 2000,
 "Safe and Effective Importance Sampling"): w is at most p(y|x, z) / a, however much r misses.
 
-r is the posterior, moved and stretched for each target until its ELBO is as large as it gets. It
-starts at the posterior's mean, or where draws of the prior find a larger p(y, z|x). That
-closes the amortization gap (Cremer, Li & Duvenaud 2018, "Inference Suboptimality in Variational
-Autoencoders"), where most of the missing mass of a test target is. r depends on none of the K
-draws, so the mean of w is unbiased for p(y|x), whatever K is.
+r is the posterior, moved and stretched for each target by a hundred steps that raise its ELBO. It
+starts at the posterior's mean, or where draws of the prior find a larger p(y, z|x). This reduces
+the amortization gap (Cremer, Li & Duvenaud 2018, "Inference Suboptimality in Variational
+Autoencoders"). r depends on none of the K draws, so the mean of w is unbiased for p(y|x), whatever
+K is. With K below 200, r is the posterior itself.
 """
 
 import math

@@ -13,6 +13,8 @@ from cvae.model.importance import Estimate
 _LEAST_SHRINKING = 0.9
 """Gain of a doubling of the draws, relative to the one before it, from which it does not shrink."""
 
+_QUARTERS = 4
+
 
 class MeanTerms(Metric):
     """Means over all targets of the loss and the terms of the bound, in nats per target.
@@ -102,35 +104,44 @@ class ImportanceSampledNLL(Metric):
         The second doubling gains g2 = nll_quarter_draws - nll_half_draws, the last one g1 =
         nll_half_draws - nll. If every further one gains g1 / g2 of the one before it, the rest is
         g1 r / (1 - r) with r = g1 / g2; r is 1/2 for weights of finite variance, and more where
-        mass is still missing. `nll_at_least` is left out where the gain does not shrink, r > 0.9:
-        then so many draws say only how large the NLL is at most.
+        mass is still missing. `nll_at_least` is left out where the gain does not shrink (r is 0.9
+        or more, and the gain no noise): then the draws say only how large the NLL is at most. With
+        fewer than four draws there is only the NLL, its standard error, and `effective_samples`.
         """
-        found = torch.cat([part.reshape(-1, len(Estimate._fields)) for part in self.estimates])
-        log_prob, halves, quarters, variance, effective = found.unbind(-1)
-        count = len(found)
-        nll = -log_prob.mean()
-        gains, before = log_prob - halves, (halves - quarters).mean()
-        gain, noise = gains.mean(), _standard_error(gains)
-        sampling = variance.sum().sqrt() / count
-        ratio = (gain / before if before > 0 else torch.ones_like(gain)).clamp(
-            0.5, _LEAST_SHRINKING
-        )
-        bias = gain.clamp(min=0) * ratio / (1 - ratio)
-        known = {
-            "nll": nll,
+        every = torch.cat([part.reshape(-1, len(Estimate._fields)) for part in self.estimates])
+        log_prob, halves, quarters, variance, effective = every.unbind(-1)
+        found = {
+            "nll": -log_prob.mean(),
             "nll_standard_error": _standard_error(log_prob, self.groups),
-            "nll_half_draws": -halves.mean(),
-            "nll_quarter_draws": -quarters.mean(),
-            "nll_sampling_error": sampling,
-            "nll_bias": bias,
-            "nll_at_most": nll + 2 * sampling,
-            "effective_samples": effective.mean(),
         }
-        endless = ratio >= _LEAST_SHRINKING and gain > 2 * noise and bias > 2 * sampling
-        if not endless:
-            further = 2 * (sampling.square() + (noise * ratio / (1 - ratio)).square()).sqrt()
-            known["nll_at_least"] = nll - bias - further
-        return {name: value.float() for name, value in known.items()}
+        if self.samples >= _QUARTERS:
+            found |= _draws(log_prob, halves, quarters, variance)
+        found["effective_samples"] = effective.mean()
+        return {name: value.float() for name, value in found.items()}
+
+
+def _draws(
+    log_prob: Tensor, halves: Tensor, quarters: Tensor, variance: Tensor
+) -> dict[str, Tensor]:
+    """Return what the number of draws does to the NLL, from parts of `Estimate`, (N,) each."""
+    nll, half, quarter = (-part.mean() for part in (log_prob, halves, quarters))
+    sampling = variance.sum().sqrt() / len(variance)
+    gain, noise, before = half - nll, _standard_error(log_prob - halves), quarter - half
+    ratio = gain / before if before > 0 else torch.ones_like(gain)
+    ratio = ratio.clamp(0.5, _LEAST_SHRINKING)
+    further = ratio / (1 - ratio)
+    bias = gain.clamp(min=0) * further
+    found = {
+        "nll_half_draws": half,
+        "nll_quarter_draws": quarter,
+        "nll_sampling_error": sampling,
+        "nll_bias": bias,
+    }
+    endless = ratio >= _LEAST_SHRINKING and gain > 2 * noise and bias > 2 * sampling
+    if not endless:
+        error = (sampling.square() + (noise * further).square()).sqrt()
+        found["nll_at_least"] = nll - bias - 2 * error
+    return found | {"nll_at_most": nll + 2 * sampling}
 
 
 def _standard_error(values: Tensor, groups: Tensor | None = None) -> Tensor:
