@@ -14,6 +14,8 @@ _LEAST_SHRINKING = 0.9
 """Gain of a doubling of the draws, relative to the one before it, from which it does not shrink."""
 
 _QUARTERS = 4
+_ERRORS = 3
+"""Standard errors in the interval of the NLL; two are too few for weights of heavy tails."""
 
 
 class MeanTerms(Metric):
@@ -98,7 +100,7 @@ class ImportanceSampledNLL(Metric):
         `nll_sampling_error`, the standard error over repeated draws of z for these targets;
         `nll_bias`, by how much K draws leave the NLL too high, as the gains of K/4, K/2 and K draws
         continue; `nll_at_least` and `nll_at_most`, between which the NLL of these targets is, with
-        two standard errors of what is drawn; `effective_samples`, the mean over targets of
+        three standard errors of what is drawn; `effective_samples`, the mean over targets of
         (sum w)^2 / sum w^2, from 1 to K. All but the last are in nats.
 
         The second doubling gains g2 = nll_quarter_draws - nll_half_draws, the last one g1 =
@@ -140,8 +142,8 @@ def _draws(
     endless = ratio >= _LEAST_SHRINKING and gain > 2 * noise and bias > 2 * sampling
     if not endless:
         error = (sampling.square() + (noise * further).square()).sqrt()
-        found["nll_at_least"] = nll - bias - 2 * error
-    return found | {"nll_at_most": nll + 2 * sampling}
+        found["nll_at_least"] = nll - bias - _ERRORS * error
+    return found | {"nll_at_most": nll + _ERRORS * sampling}
 
 
 def _standard_error(values: Tensor, groups: Tensor | None = None) -> Tensor:
