@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from torch import Tensor
 
 from cvae.batch import Support
-from cvae.data.base import PairData, groups
+from cvae.data.base import PairData
 from cvae.evaluation.judge import Data
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.model.cvae import CVAE
@@ -61,8 +61,7 @@ def _groups(data: PairData) -> Tensor | None:
     """
     data.prepare_data()
     data.setup("test")
-    items = data.test_set.items
-    numbers = groups(items.given, len(items.labels))
+    numbers = data.test_set.groups()
     return None if len(numbers.unique()) < _FEWEST_CONDITIONS else numbers
 
 

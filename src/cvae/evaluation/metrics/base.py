@@ -21,7 +21,7 @@ def clustered_standard_error(values: Tensor, groups: Tensor) -> Tensor:
 
     Args:
         values: Numbers, (N,).
-        groups: The number of the group of each, (N,), such as `cvae.data.base.groups` returns.
+        groups: The number of the group of each, (N,), such as `cvae.data.rows.groups` returns.
 
     Returns:
         The standard error, (), in float64; NaN for a single group.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cvae.evaluation.metrics.base import zeros
+from cvae.evaluation.metrics.base import clustered_standard_error, zeros
 from cvae.model.importance import Estimate
 
 _LEAST_SHRINKING = 0.9
@@ -148,10 +148,5 @@ def _draws(
 
 def _standard_error(values: Tensor, groups: Tensor | None = None) -> Tensor:
     """Return the standard error of the mean of values, (N,), whose groups are independent, ()."""
-    count = len(values)
-    groups = torch.arange(count) if groups is None else groups[:count]
-    _, number = groups.to(values.device).unique(return_inverse=True)
-    deviations = (values - values.mean()).double()
-    sums = values.new_zeros(int(number.max()) + 1).index_add(0, number, deviations)
-    clusters = len(sums)
-    return (sums.square().sum() * clusters / max(1, clusters - 1)).sqrt() / count
+    groups = torch.arange(len(values)) if groups is None else groups[: len(values)]
+    return clustered_standard_error(values, groups.to(values.device))
