@@ -18,6 +18,7 @@ from conftest import TORCHVISION
 from cvae.batch import Items, Support
 from cvae.conditions import GivenCondition, LabelCondition, NoCondition
 from cvae.data.annotators import Annotators, annotated
+from cvae.data.arrays import Arrays
 from cvae.data.base import PairData
 from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
@@ -122,6 +123,33 @@ def test_threshold_splits_the_grey_levels_in_the_middle() -> None:
     assert data.support == Support.BINARY
 
 
+def test_static_pixels_are_drawn_once_for_every_split() -> None:
+    grey, static, dynamic = (
+        ready(Digits(LabelCondition, binarize=how)) for how in ("none", "static", "dynamic")
+    )
+    for name in ("train_set", "val_set", "test_set"):
+        pixels = getattr(static, name).items.y.float() / 16
+        levels = getattr(grey, name).items.y.float() / 16
+        assert pixels.unique().tolist() == [0, 1]
+        # The mean of N draws of probability p is within four deviations of p's.
+        error = (levels * (1 - levels)).sum().sqrt() / levels.numel()
+        assert abs(pixels.mean() - levels.mean()) < 4 * error
+    for name in ("val_set", "test_set"):
+        assert torch.equal(getattr(static, name).items.y, getattr(dynamic, name).items.y)
+    batches = [static.on_after_batch_transfer(static.train_set[torch.arange(9)]).y for _ in "ab"]
+    assert torch.equal(*batches)
+    assert static.support == Support.BINARY
+
+
+def test_validation_and_test_draw_from_streams_of_their_own() -> None:
+    """With one stream, the same places of equal images would have the same pixels."""
+    flat = np.full((200, 8, 8), 128, np.uint8)
+    np.savez("flat.npz", y=flat, y_val=flat, y_test=flat)
+    data = ready(Arrays(NoCondition, path="flat.npz", binarize="dynamic"))
+    same = (data.val_set.items.y == data.test_set.items.y).float().mean().item()
+    assert same == pytest.approx(0.5, abs=0.03)
+
+
 def test_a_whole_batch_is_fetched_by_one_index(monkeypatch: pytest.MonkeyPatch) -> None:
     data = ready(Digits(LabelCondition, batch_size=64))
     asked = []
@@ -141,7 +169,7 @@ def test_a_whole_batch_is_fetched_by_one_index(monkeypatch: pytest.MonkeyPatch) 
     [
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
         ({"val_fraction": 1.0}, "val_fraction: expected a share between 0 and 1"),
-        ({"binarize": "yes"}, "binarize: expected 'dynamic', 'threshold' or 'none'"),
+        ({"binarize": "yes"}, "binarize: expected one of 'dynamic', 'static', 'threshold', 'none'"),
         ({"split_seed": -1}, "split_seed: expected a whole number from 0"),
     ],
 )
@@ -162,6 +190,16 @@ def test_files_are_read_upright_with_their_labels(name: str, idx_root: Path) -> 
         assert images.shape == (count, 1, 28, 28)
         corner = images[:, 0, 1, 0] if name == "EMNIST" else images[:, 0, 0, 1]
         assert labels.tolist() == corner.tolist() == [i % 10 for i in range(count)]
+
+
+def test_the_first_images_are_trained_on_and_the_others_validate(idx_root: Path) -> None:
+    options = {"root": str(idx_root), "download": False}
+    data = ready(MNIST(LabelCondition, train_images=1000, **options))
+    everything = data.read(train=True).items
+    assert torch.equal(data.train_set.items.y, everything.y[:1000])
+    assert torch.equal(data.val_set.items.labels, everything.labels[1000:])
+    with pytest.raises(InputError, match="expected fewer than the 1200 images"):
+        ready(MNIST(LabelCondition, train_images=1200, **options))
 
 
 def test_the_real_mnist_has_its_known_sizes(mnist_root: Path) -> None:

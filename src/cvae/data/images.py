@@ -7,7 +7,7 @@ the same pixels.
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -20,9 +20,9 @@ from cvae.errors import ArgumentError
 from cvae.kinds import Image
 from cvae.random import draw_binary, seed_of
 
-Binarize = Literal["dynamic", "threshold", "none"]
-_STREAMS = {"val": 0, "test": 1}
-"""Seeds of the pixels that are drawn once."""
+Binarize = Literal["dynamic", "static", "threshold", "none"]
+_STREAMS = {"val": 0, "test": 1, "train": 2}
+"""Seeds of the pixels that are drawn once, for each split."""
 
 
 class ImageData(PairData):
@@ -30,7 +30,9 @@ class ImageData(PairData):
 
     Args:
         condition: Builder of the condition, which turns an item into (x, y).
-        binarize: "dynamic" draws each pixel with its grey level as the probability, "threshold"
+        binarize: "dynamic" draws each pixel with its grey level as the probability, "static" does
+            so once for the training images as well (Larochelle & Murray 2011, "The Neural
+            Autoregressive Distribution Estimator"; the draws are others than theirs), "threshold"
             splits the grey levels in the middle, "none" leaves them as they are.
         **options: As for `PairData`.
 
@@ -42,10 +44,9 @@ class ImageData(PairData):
         self, condition: ConditionBuilder, *, binarize: Binarize = "none", **options: Any
     ) -> None:
         super().__init__(condition, **options)
-        if binarize not in ("dynamic", "threshold", "none"):
-            raise ArgumentError(
-                "binarize", f"expected 'dynamic', 'threshold' or 'none', got {binarize!r}"
-            )
+        if binarize not in get_args(Binarize):
+            known = ", ".join(map(repr, get_args(Binarize)))
+            raise ArgumentError("binarize", f"expected one of {known}, got {binarize!r}")
         self.binarize = binarize
 
     @property
@@ -62,14 +63,23 @@ class ImageData(PairData):
         return Support.UNIT_INTERVAL if self.image.levels is None else Support.LEVELS
 
     def trained_on(self, rows: Rows) -> Rows:
+        return (
+            self._drawn_once(rows, "train")
+            if self.binarize == "static"
+            else self._at_threshold(rows)
+        )
+
+    def judged_by(self, rows: Rows, split: Literal["val", "test"]) -> Rows:
+        once = self.binarize in ("dynamic", "static")
+        return self._drawn_once(rows, split) if once else self._at_threshold(rows)
+
+    def _drawn_once(self, rows: Rows, split: str) -> Rows:
+        return rows.changed(partial(_drawn, white=self._white, stream=_STREAMS[split]))
+
+    def _at_threshold(self, rows: Rows) -> Rows:
         if self.binarize != "threshold":
             return rows
         return rows.changed(partial(_thresholded, white=self._white))
-
-    def judged_by(self, rows: Rows, split: Literal["val", "test"]) -> Rows:
-        if self.binarize != "dynamic":
-            return self.trained_on(rows)
-        return rows.changed(partial(_drawn, white=self._white, stream=_STREAMS[split]))
 
     def values(self, stored: Tensor) -> Tensor:
         pixels = super().values(stored)

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import torch
 from filelock import FileLock
+from torch import Tensor
 from torchvision import datasets
 
 from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
 from cvae.data.images import ImageData
-from cvae.data.rows import InMemory
-from cvae.errors import InputError
+from cvae.data.rows import InMemory, Rows
+from cvae.errors import InputError, require_at_least
 from cvae.kinds import Image, Sizes
 
 _UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AssertionError)
@@ -29,6 +30,8 @@ class MNIST(ImageData):
         root: Folder laid out as torchvision's: the files are in `root/MNIST/raw`.
         download: Whether to fetch the files where they are missing. Several processes may start
             at once: one downloads, the others wait, and an interrupted download leaves nothing.
+        train_images: Train on so many images, the first ones, and validate on all others, as much
+            of the literature does with 50,000 and 10,000; None splits by `val_fraction`.
         **options: As for `ImageData`.
     """
 
@@ -47,9 +50,13 @@ class MNIST(ImageData):
         *,
         root: str = "data",
         download: bool = True,
+        train_images: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(condition, **options)
+        if train_images is not None:
+            require_at_least("train_images", train_images, 1)
+        self.train_images = train_images
         self.root = Path(root).expanduser()
         self.folder = self.root / type(self).source.__name__ / "raw"
         self.download = download
@@ -90,6 +97,17 @@ class MNIST(ImageData):
                 "delete that folder to have them downloaded again"
             ) from error
         return InMemory(Items(images, labels))
+
+    def split(self, rows: Rows, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+        if self.train_images is None:
+            return super().split(rows, fraction, seed)
+        if self.train_images >= len(rows):
+            raise InputError(
+                f"data.train_images: expected fewer than the {len(rows)} images that there are, so "
+                f"that some are left to validate on, got {self.train_images}"
+            )
+        places = torch.arange(len(rows))
+        return places[: self.train_images], places[self.train_images :]
 
     def open(self, root: Path, **options: bool) -> Any:
         """Return torchvision's data set under `root`; `options` are its `train` and `download`."""

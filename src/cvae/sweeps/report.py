@@ -162,7 +162,12 @@ def _title(kind: tuple[str, ...]) -> str:
     nats_of, data, pixels, count, _ = kind
     if "?" in (nats_of, count):  # written before runs said so
         return f"{data}, runs that do not say what their nats are of"
-    words = {"none": "grey pixels", "dynamic": "binarised pixels", "threshold": "split pixels"}
+    words = {
+        "none": "grey pixels",
+        "dynamic": "binarised pixels",
+        "static": "pixels binarised once",
+        "threshold": "split pixels",
+    }
     return (
         f"{data}, {count} {words.get(pixels, 'values')}: nats of a {TITLES.get(nats_of, nats_of)}"
     )
