@@ -19,7 +19,7 @@ import yaml
 from cvae.config.compose import find
 from cvae.evaluation.nats import JUDGE
 from cvae.runs.results import VALIDATION
-from simulated import SIMULATIONS
+from simulated_processes import SIMULATIONS
 
 HERE = Path(__file__).parent
 EVALUATED = "Evaluated with: "
