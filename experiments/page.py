@@ -2,7 +2,8 @@
 
 The text comes from `page.md` and `text/NAME.md`, the figures from `results/NAME.json`, the values
 they are compared with from `references.yaml`, the description of an experiment from the comment in
-its own file, and the table of the priors from `priors.md`, which `make priors` writes.
+its own file, the table of the priors from `priors.md`, which `make priors` writes, and those of
+simulated and real data from `page_data.py`.
 """
 
 import json
@@ -19,7 +20,7 @@ import yaml
 from cvae.config.compose import find
 from cvae.evaluation.nats import JUDGE
 from cvae.runs.results import VALIDATION
-from simulated_processes import SIMULATIONS
+from page_data import tables_of_data
 
 HERE = Path(__file__).parent
 EVALUATED = "Evaluated with: "
@@ -88,35 +89,11 @@ def write() -> None:
     page = page.replace("{leaderboards}", leaderboards(ranked, references))
     page = page.replace("{experiments}", "\n".join(sections))
     page = page.replace("{priors}", "\n".join(priors))
-    page = page.replace("{simulated}", simulated())
+    for name, table in tables_of_data().items():
+        page = page.replace(name, table)
     for name in records:
         page = page.replace(f"`{name}`", f"[{name}](#{name})")
     (HERE / "README.md").write_text(page)
-
-
-def simulated() -> str:
-    """Return the table of what was learned of simulated data."""
-    found = json.loads((HERE / "simulated.json").read_text())
-    columns = ("data", "y", "true NLL", "KL(true ‖ model)", "for 10 dimensions")
-    rows = [[*columns, "largest error of a mode's share", "minutes", "draws"], ["---"] * 8]
-    for name, simulation in SIMULATIONS.items():
-        if name not in found:
-            continue
-        of = found[name]
-        kl = f"{of['kl']:.3f} ± {of['kl_standard_error']:.3f}"
-        rows.append(
-            [
-                f"`{simulation.word}`",
-                simulation.about,
-                f"{of['true_nll']:.2f}",
-                kl,
-                f"{of['kl_per_10_dimensions']:.3f}",
-                f"{of['largest_error_of_a_share']:.1%}",
-                f"{of['minutes']:.1f}",
-                f'<img src="figures/simulated_{name}.png" width="240" alt="Draws for {name}">',
-            ]
-        )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def boards(records: Plain) -> Boards:

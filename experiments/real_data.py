@@ -230,8 +230,9 @@ def main() -> None:
     """Answer those named on the command line, or all."""
     results = HERE / "real_data.json"
     for name in sys.argv[1:] or list(QUESTIONS):
+        answered = answer(QUESTIONS[name], Path("real_data", name))
         found = json.loads(results.read_text()) if results.is_file() else {}
-        found[name] = answer(QUESTIONS[name], Path("real_data", name))
+        found[name] = answered
         results.write_text(json.dumps(found, indent=2) + "\n")
 
 
