@@ -34,7 +34,7 @@ from simulated_processes import KINDS, SIMULATIONS, Arrays
 
 HERE = Path(__file__).parent
 TRAIN, TEST, DRAWN = 40_000, 2_000, 20_000
-SAMPLES, MASKS = 2_000, 16
+MASKS = 16
 OPTIONS = (
     *("latent_dim=4", "prior=mixture", "prior.components=8", "network.width=128"),
     *("objective=iwae", "objective.samples=8", "scheduler=cosine", "optimizer.lr=0.002"),
@@ -61,7 +61,7 @@ def learn(name: str, folder: Path) -> dict[str, float]:
 
     x, y = in_model(model, simulation.word, held)
     torch.manual_seed(0)
-    found = model.log_prob(x, y, SAMPLES).double().numpy()
+    found = model.log_prob(x, y, simulation.samples).double().numpy()
     truth = simulation.log_prob(held, held["y"])
     more, _ = in_model(model, simulation.word, asked)
     drawn = model.sample(more, 1, torch.Generator().manual_seed(0))[0].numpy()

@@ -22,6 +22,7 @@ class Simulation(NamedTuple):
         mode: The mode that each y is of, (N,).
         dimensions: Numbers in a y.
         options: Settings of the training.
+        samples: Draws of z for each log q(y|x); fewer where they are slow.
         again: Draws so many further y for each x, (n, N, ...), where they are masks.
     """
 
@@ -32,6 +33,7 @@ class Simulation(NamedTuple):
     mode: Callable[[Arrays, np.ndarray], np.ndarray]
     dimensions: int
     options: tuple[str, ...] = ()
+    samples: int = 2_000
     again: Callable[[Arrays, int, Rng], np.ndarray] | None = None
 
 
@@ -142,6 +144,7 @@ def annotators(size: int = 12) -> Simulation:
             # The noise of x says nothing of z, and convolutions would look for it there.
             "prior.network={_target_:cvae.model.networks.MLP,_partial_:true,width:64,depth:1}",
         ),
+        200,
         again,
     )
 
