@@ -7,7 +7,7 @@ which only files are read. Runs go to `outputs/`, figures to `experiments/real_d
 A seed draws the split, the weights and the batches: a fifth of the rows is for the test, and a
 fifth of the rest for validation. Every method may train for `SECONDS` of a core, keeps its best
 epoch by validation, and picks among its four tries by the NLL of validation, under the first seed.
-The test rows are read once, by what was picked.
+The test rows decide nothing.
 """
 
 import json
