@@ -270,10 +270,10 @@ def test_a_validation_averages_over_eight_draws_of_z() -> None:
         return found
 
     with torch.no_grad():
-        one = torch.tensor([cvae.terms(*batch).elbo.mean() for _ in range(600)])
-        several = torch.tensor([validated() for _ in range(600)])
+        one = torch.tensor([cvae.terms(*batch).elbo.mean() for _ in range(300)])
+        several = torch.tensor([validated() for _ in range(300)])
     assert several.mean().item() == pytest.approx(one.mean().item(), abs=one.std().item() / 6)
-    assert (one.std() / several.std()).item() == pytest.approx(8**0.5, rel=0.12)
+    assert (one.std() / several.std()).item() == pytest.approx(8**0.5, rel=0.2)
 
 
 def test_the_mean_over_a_split_weighs_every_image_the_same() -> None:
