@@ -13,7 +13,7 @@ from torch import Tensor
 
 from conftest import composed, cut_off, train
 from cvae.config.building import build_datamodule
-from cvae.data import folder, rows
+from cvae.data import base, folder, rows
 from cvae.data.base import PairData
 from cvae.data.rows import InMemory, OnDisk, groups
 from cvae.errors import InputError
@@ -43,6 +43,7 @@ IMAGES = ARRAYS["arrays"]["y"]
 def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "KEPT", 0)
     monkeypatch.setattr(folder, "KEPT", 0)
+    monkeypatch.setattr(base, "cpu_count", lambda: 8)  # so that a worker reads
     monkeypatch.setattr(rows, "_BLOCK", 64)  # so that there are several
 
 
@@ -139,7 +140,7 @@ import resource, sys, torch
 from cvae.config.compose import resolved
 from cvae.config.building import build_datamodule
 from cvae.data import rows
-rows.KEPT, rows._BLOCK, rows._SOME = 2**26, 2**21, 2**19
+rows.KEPT, rows._BLOCK, rows.OnDisk.spread_of = 2**26, 2**21, 2**19
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 data = build_datamodule(resolved("train", sys.argv[1:]))
 data.setup()

@@ -5,6 +5,7 @@ scaling and one-hot are done there.
 """
 
 import math
+import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from joblib import cpu_count
 from lightning import LightningDataModule
 from sklearn.model_selection import train_test_split
 from torch import Tensor
@@ -26,6 +28,7 @@ from cvae.kinds import Sizes
 from cvae.random import seed_of
 
 _FEWEST_CONDITIONS = 20
+_FEW_CORES = 2
 
 
 class ShuffledBatches(DistributedSampler[Tensor]):
@@ -61,6 +64,11 @@ class ShuffledBatches(DistributedSampler[Tensor]):
         order = torch.cat((order, order[: -self.count % self.processes]))
         order = order[self.rank :: self.processes].to(self.device)
         return iter(order[self.seen.get(self.epoch, 0) * self.batch_size :].split(self.batch_size))
+
+
+def _yielding(worker: int) -> None:
+    """Let the training have a core first: it waits for the slowest of its threads."""
+    os.nice(10)
 
 
 def _whole(batch: Any) -> Any:
@@ -225,14 +233,16 @@ class PairData(LightningDataModule, ABC):
 
     def _loader(self, rows: Rows, **options: Any) -> DataLoader[Items]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        # With two cores a training waits longer for a core than for the reading.
+        workers = rows.workers if on_gpu or cpu_count() > _FEW_CORES else 0
         return DataLoader(
             rows,
             collate_fn=_whole,
             # Each pass over a loader draws a number, which must not come from the generator of z.
             generator=torch.Generator(),
-            num_workers=rows.workers,
-            persistent_workers=rows.workers > 0,
-            pin_memory=rows.workers > 0 and on_gpu,
+            num_workers=workers,
+            worker_init_fn=_yielding,
+            pin_memory=workers > 0 and on_gpu,
             **options,
         )
 

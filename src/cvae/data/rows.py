@@ -15,8 +15,6 @@ KEPT = 2**31
 """Bytes of items up to which they are kept in memory."""
 _BLOCK = 2**24
 """Numbers that are read at a time."""
-_SOME = 2**22
-"""Numbers of items on disk that stand for all of them."""
 
 
 class Source(Protocol):
@@ -39,10 +37,12 @@ class Rows(Dataset[Items], ABC):
     Attributes:
         labels: The class of each, (N,).
         workers: How many processes fetch the batches of a pass; 0 if that takes no time.
+        spread_of: How many numbers `spread` returns at most.
     """
 
     labels: Tensor
     workers: int
+    spread_of: int
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,7 +68,14 @@ class Rows(Dataset[Items], ABC):
 
     @abstractmethod
     def some(self) -> Items:
-        """Return the items, or as many, evenly spaced, as memory has room for."""
+        """Return the items; of items on disk, as many, evenly spaced, as memory has room for."""
+
+    def spread(self) -> Items:
+        """Return items that stand for all in what is computed of them, evenly spaced."""
+        items = self[torch.zeros(1, dtype=torch.int64)]
+        size = items.y.numel() + sum(part.numel() for part in items.given)
+        count = min(len(self), max(1, self.spread_of // max(1, size)))
+        return self[torch.linspace(0, len(self) - 1, count).long()]
 
     def groups(self) -> Tensor:
         """Number the distinct conditions, as `groups` does, (N,)."""
@@ -83,6 +90,7 @@ class InMemory(Rows):
     """Items that are kept as tensors."""
 
     workers = 0
+    spread_of = 2**25
 
     def __init__(self, items: Items) -> None:
         self.items, self.labels = items, items.labels
@@ -114,6 +122,7 @@ class OnDisk(Rows):
     """
 
     workers = 1
+    spread_of = 2**22
 
     def __init__(
         self,
@@ -143,20 +152,13 @@ class OnDisk(Rows):
         return OnDisk(self.source, self.all_labels, self.index, (*self.changes, change))
 
     def some(self) -> Items:
-        size = sum(part.numel() for part in self._first())
-        count = min(len(self), max(1, _SOME // max(1, size)))
-        return self[torch.linspace(0, len(self) - 1, count).long()]
+        return self.spread()
 
     def kept(self) -> Rows:
         """Return the same items, in memory where they are small enough."""
-        size = sum(part.nbytes for part in self._first()) * len(self)
-        if size > KEPT:
-            return self
-        return InMemory(self[torch.arange(len(self))])
-
-    def _first(self) -> tuple[Tensor, ...]:
-        items = self[torch.zeros(1, dtype=torch.int64)]
-        return (items.y, items.labels, *items.given)
+        first = self[torch.zeros(1, dtype=torch.int64)]
+        size = sum(part.nbytes for part in (first.y, first.labels, *first.given)) * len(self)
+        return self if size > KEPT else InMemory(self[torch.arange(len(self))])
 
 
 def blocks(count: int, size: int) -> Iterator[Tensor]:

@@ -54,7 +54,7 @@ class OwnData(PairData):
     def describe(self, sizes: Sizes, standardize: bool) -> None:
         """Set `sizes`, completed with mean and deviation of the items that are trained on.
 
-        Of items on disk, these are of as many as memory has room for, evenly spaced.
+        Of large data, these are of as many as memory has room for, evenly spaced.
 
         Args:
             sizes: What the items are like.
@@ -64,7 +64,7 @@ class OwnData(PairData):
         if not self.whole:
             rows = self.read(train=True)
             rows = rows.part(self.split(rows, self.val_fraction, self.split_seed)[0])
-        kept = rows.some()
+        kept = rows.spread()
         parts = list(zip(sizes.given, kept.given, strict=True))
         self.remarks = [line for part, values in parts for line in part.remarks(values)]
         self.remarks += sizes.y.remarks(kept.y)
