@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -180,7 +181,9 @@ def groups(parts: Sequence[Tensor], count: int) -> Tensor:
 
 
 def _numbered(blocks: Iterable[Sequence[Tensor]]) -> Tensor:
-    known: dict[bytes, int] = {}
     rows = (row for block in blocks for row in zip(*(part.numpy() for part in block), strict=True))
-    keys = (blake2b(b"".join(part.tobytes() for part in row), digest_size=16) for row in rows)
-    return torch.tensor([known.setdefault(key.digest(), len(known)) for key in keys])
+    keys = (blake2b(b"".join(part.tobytes() for part in row), digest_size=8) for row in rows)
+    digests = np.fromiter((int.from_bytes(key.digest()) for key in keys), np.uint64)
+    _, first, number = np.unique(digests, return_index=True, return_inverse=True)
+    # Numbered in the order in which they come.
+    return torch.from_numpy(first.argsort().argsort()[number])
