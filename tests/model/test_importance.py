@@ -1,6 +1,7 @@
 """The importance-sampled log p(y|x) against dense quadrature over z."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -62,9 +63,12 @@ def exact(model: CVAE, x: Tensor, y: Tensor, points: Tensor = POINTS) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("q_name", "hierarchy"), [*((name, 1) for name in options("posterior")), ("iaf", 2)]
+    ("p_name", "q_name", "hierarchy"),
+    [
+        *((p, q, 1) for p, q in product(options("prior"), options("posterior"))),
+        *(("gaussian", q, 2) for q in ("gaussian", "iaf")),
+    ],
 )
-@pytest.mark.parametrize("p_name", options("prior"))
 def test_it_agrees_with_quadrature_under_every_prior_and_posterior(
     p_name: str, q_name: str, hierarchy: int
 ) -> None:
