@@ -19,7 +19,6 @@ from conftest import SHORT, composed, train
 from cvae.commands import evaluate, export, sample
 from cvae.commands import main as cli
 from cvae.conditions import LabelCondition
-from cvae.config.building import single_device_trainer
 from cvae.data.digits import Digits
 from cvae.errors import InputError
 from cvae.evaluation.panels import draw
@@ -28,6 +27,7 @@ from cvae.runs.checkpoint import KEY, read
 from cvae.training import fit, testing
 from cvae.training.checkpointing import BEST_VALUE
 from cvae.training.module import TrainingModule, build_training_module
+from cvae.training.trainer_options import single_device_trainer
 
 SHORT_LINE = [*SHORT, "hydra.run.dir=run"]
 

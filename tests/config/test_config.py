@@ -23,7 +23,7 @@ ERRORS = {
     "KeyError": KeyError(),
     "'x.png': No such file": FileNotFoundError(2, "No such file", "x.png"),
 }
-"""What a constructor may raise that is no argument's fault, by how it is told."""
+"""Errors of a constructor that are not about an argument, by the reason in the message."""
 
 
 class Failing:

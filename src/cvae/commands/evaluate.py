@@ -1,17 +1,12 @@
 """`cvae-evaluate`: how good a trained model is on its test split."""
 
 import json
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 
-from cvae.config.building import (
-    naming,
-    require_known_settings,
-    require_precision,
-    single_device_trainer,
-)
+from cvae.config.building import naming, require_known_settings
 from cvae.config.compose import Config, changes
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_between, require_seed
@@ -26,7 +21,11 @@ from cvae.runs.resume_arguments import require_same_data
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import build_training_module
 from cvae.training.testing import bounds, in_scored_pixels
-from cvae.training.trainer_options import require_usable_options
+from cvae.training.trainer_options import (
+    require_precision,
+    require_usable_options,
+    single_device_trainer,
+)
 
 _MOST = 1_000_000
 """Draws for a target, or for a class, beyond which no digit that is shown changes."""
@@ -39,7 +38,8 @@ def task(config: Config) -> None:
     # What is wrong is said now, rather than after the work.
     _require_sound(config)
     stored = read(config["checkpoint"])
-    data = partial(stored.datamodule, config["allow"], **changes(config["data"]))
+    # Built once for all that asks for the same data: large ones take minutes to be read.
+    data = cache(partial(stored.datamodule, config["allow"], **changes(config["data"])))
     whole = config["data"]["split"] == "all"
     if whole:
         _require_new(stored, data)

@@ -6,7 +6,6 @@ constructors check ranges.
 """
 
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from hydra.errors import InstantiationException
-from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from typeguard import TypeCheckError, check_type
 
@@ -140,38 +138,6 @@ def naming(part: str, way_out: str = "") -> Iterator[None]:
     except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
         lacking = short_of_memory(error)
         raise InputError(lacking or f"{part}: {error}{way_out}") from error
-
-
-def require_precision(trainer: Trainer, options: Config) -> None:
-    """Raise an `InputError` for a precision that weights and losses are not kept in.
-
-    Args:
-        trainer: The trainer.
-        options: What it was built from.
-    """
-    if str(options.get("precision")).startswith("16") and trainer.precision == "bf16-mixed":
-        raise InputError(  # which Lightning would take instead
-            f"trainer.precision: a CPU computes no {options['precision']}; expected 32-true or "
-            "bf16-mixed"
-        )
-    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
-        raise InputError(
-            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
-        )
-
-
-NO_FOLDER = {"default_root_dir": os.devnull}
-"""A trainer's folder; under Slurm, Lightning would load an hpc_ckpt_1.ckpt of the current one."""
-
-
-def single_device_trainer(options: Config) -> Callable[..., Trainer]:
-    """Return a builder of trainers on one device, which write nothing unless asked to.
-
-    Several processes would repeat items to share a split evenly.
-    """
-    one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, **NO_FOLDER}
-    return instantiate(options, **one, **silent, _partial_=True)
 
 
 def build_datamodule(config: Config, **changes: Any) -> PairData:

@@ -76,7 +76,7 @@ class Rows(Dataset[Items], ABC):
         items = self[torch.zeros(1, dtype=torch.int64)]
         size = items.y.numel() + sum(part.numel() for part in items.given)
         count = min(len(self), max(1, self.spread_of // max(1, size)))
-        return self[torch.linspace(0, len(self) - 1, count).long()]
+        return self[torch.arange(count) * len(self) // count]  # in whole numbers, which are exact
 
     def groups(self) -> Tensor:
         """Number the distinct conditions, as `groups` does, (N,)."""

@@ -156,7 +156,7 @@ class CVAE(nn.Module):
         exp of the estimate is unbiased for p(y|x). The estimate itself is low on average, and rises
         to log p(y|x) with the number of samples (Burda, Grosse & Salakhutdinov 2016, theorem 1).
         From 200 samples on, the posterior of each target is refined before the draws, which costs
-        one to two times as much as they do. Targets and samples are processed in chunks, so that
+        one to three times as much as they do. Targets and samples are processed in chunks, so that
         memory is bounded.
 
         Args:

@@ -12,10 +12,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from cvae.config.building import (
-    instantiated,
-    single_device_trainer,
-)
+from cvae.config.building import instantiated
 from cvae.config.compose import Config
 from cvae.data.base import PairData
 from cvae.evaluation.figures import png
@@ -41,6 +38,7 @@ from cvae.training.not_finite import StopWhenDiverged, drawing_pictures
 from cvae.training.prepare import Prepared, Resumed
 from cvae.training.refit import refit
 from cvae.training.testing import test
+from cvae.training.trainer_options import single_device_trainer
 
 
 class Trained(NamedTuple):

@@ -119,7 +119,7 @@ class TrainingModule(CVAE, LightningModule):
         return self._step("train", batch, self.beta).loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._judge("val", batch)
+        self._evaluate("val", batch)
 
     def on_test_start(self) -> None:
         data: Any = getattr(self.trainer, "datamodule", None)
@@ -128,7 +128,7 @@ class TrainingModule(CVAE, LightningModule):
             self.left = Left("test targets", min(len(data.test_set), limit))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._judge("test", batch)
+        self._evaluate("test", batch)
         x, y = batch
         if self.nll is None and self.left is not None:
             self.left.done(len(y))
@@ -152,7 +152,7 @@ class TrainingModule(CVAE, LightningModule):
         self.means_of(split).update(terms.loss, terms.log_likelihood, terms.kl)
         return terms
 
-    def _judge(self, split: str, batch: Batch) -> None:
+    def _evaluate(self, split: str, batch: Batch) -> None:
         x, y = batch
         q, p = self.posterior(x, y), self.prior(x)
         for _ in range(_DRAWS if self.generator.latent_dim else 1):

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from cvae.batch import Batch
-from cvae.config.building import build_parts, single_device_trainer
+from cvae.config.building import build_parts
 from cvae.config.compose import Config
 from cvae.data.base import PairData
 from cvae.left import Left
@@ -27,6 +27,7 @@ from cvae.random import drawing_from
 from cvae.runs.checkpoint import KEY, read
 from cvae.runs.run_folder import RunFolder
 from cvae.training.checkpointing import WholeCheckpoints
+from cvae.training.trainer_options import single_device_trainer
 
 _EPOCHS = 30
 _RATE = 3e-3

@@ -1,12 +1,15 @@
-"""What the trainer's options would come to: whether something is trained, validated and tested."""
+"""Trainers of some options, and whether these leave anything to train, validate and test."""
 
 import math
+import os
+from collections.abc import Callable
+from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Timer
 
-from cvae.config.building import instantiated, naming, require_precision
-from cvae.config.compose import Config
+from cvae.config.building import instantiated, naming
+from cvae.config.compose import Config, instantiate
 from cvae.data.base import PairData
 from cvae.errors import InputError
 
@@ -45,6 +48,36 @@ def require_usable_options(options: Config) -> None:
     for key, reason in _UNUSABLE.items():
         if options.get(key):
             raise InputError(f"trainer.{key}: {reason}")
+
+
+def require_precision(trainer: Trainer, options: Config) -> None:
+    """Raise an `InputError` for a precision that weights and losses are not kept in.
+
+    Args:
+        trainer: The trainer.
+        options: What it was built from.
+    """
+    if str(options.get("precision")).startswith("16") and trainer.precision == "bf16-mixed":
+        raise InputError(  # which Lightning would take instead
+            f"trainer.precision: a CPU computes no {options['precision']}; expected 32-true or "
+            "bf16-mixed"
+        )
+    if trainer.precision not in ("32-true", "bf16-mixed", "16-mixed"):
+        raise InputError(
+            f"trainer.precision: expected 32-true, bf16-mixed or 16-mixed, got {trainer.precision}"
+        )
+
+
+def single_device_trainer(options: Config) -> Callable[..., Trainer]:
+    """Return a builder of trainers on one device, which write nothing unless asked to.
+
+    Several processes would repeat items to share a split evenly.
+    """
+    one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    # Under Slurm, Lightning would load an hpc_ckpt_1.ckpt of the current folder.
+    nowhere = {"default_root_dir": os.devnull}
+    return instantiate(options, **one, **silent, **nowhere, _partial_=True)
 
 
 def checked_trainer(options: Config) -> Trainer:
