@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
-from conftest import GROUPS, SHORT, composed, options
+from conftest import GROUPS, SHORT, composed, options, written_own_data
 from cvae.commands import main as cli
 
 Call = Callable[..., tuple[int, str, str]]
 
+OWN_KINDS = ("vectors", "sequences", "label_maps", "tokens", "counts", "table")
 CHOSEN = [g for g in GROUPS if g not in ("launcher", "search", "sweeps", "experiment", "logger")]
 NOT_CHOSEN = {"trainer": ("ddp",)}  # takes half a minute; it has tests of its own
-DOWNLOADED = set(options("data")) - {"arrays", "digits", "folder"}
 NOT_CHANGED = ("allow", "resume", "compile", "parallel", "search", "sweep", "logger", "data.root")
 VALUES = {
     bool: st.booleans(),
@@ -75,13 +75,18 @@ def leaves(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return found
 
 
-def choices(draw: st.DataObject, places: Mapping[str, str]) -> list[str]:
-    """Options of some groups, with the data that they need."""
+def choices(draw: st.DataObject, places: Mapping[str, list[str]]) -> list[str]:
+    """Options of some groups, with the data that they need; half of the data are no images."""
+    groups = draw.draw(st.lists(st.sampled_from(CHOSEN), unique=True, max_size=6))
     chosen = []
-    for group in draw.draw(st.lists(st.sampled_from(CHOSEN), unique=True, max_size=6)):
+    if draw.draw(st.booleans()):
+        groups = [group for group in groups if group not in ("data", "likelihood", "condition")]
+        name = draw.draw(st.sampled_from([name for name in places if name in OWN_KINDS]))
+        chosen = [f"data={name}", *places[name]]
+    for group in groups:
         known = [name for name in options(group) if name not in NOT_CHOSEN.get(group, ())]
         name = draw.draw(st.sampled_from(known))
-        chosen += [f"{group}={name}", *([places[name]] if name in places else [])]
+        chosen += [f"{group}={name}", *(places.get(name, []) if group == "data" else [])]
     return chosen
 
 
@@ -96,6 +101,11 @@ def changes(draw: st.DataObject, chosen: list[str]) -> list[str]:
         value = draw.draw(st.one_of(of_its_type, of_its_type, of_its_type, ANYTHING))
         changed.append(f"{name}={str(value).lower()}")
     return changed
+
+
+@pytest.fixture(scope="module")
+def own_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    return written_own_data(tmp_path_factory.mktemp("own_data"))
 
 
 @pytest.mark.slow
@@ -113,14 +123,16 @@ def test_every_configuration_works_in_all_stages_or_is_refused_in_a_line(
     arrays_path: Path,
     folder_root: Path,
     idx_root: Path,
+    own_data: dict[str, list[str]],
     monkeypatch: pytest.MonkeyPatch,
     draw: st.DataObject,
 ) -> None:
     monkeypatch.setattr("cvae.training.refit._EPOCHS", 1)
     shutil.rmtree("run", ignore_errors=True)
     before = sorted(Path.cwd().iterdir())
-    places = dict.fromkeys(DOWNLOADED, f"data.root={idx_root}")
-    places |= {"arrays": f"data.path={arrays_path}", "folder": f"data.root={folder_root}"}
+    places = {key: [f"data.root={idx_root}"] for key in options("data")} | {"digits": []}
+    places |= {"arrays": [f"data.path={arrays_path}"], "folder": [f"data.root={folder_root}"]}
+    places |= own_data
     chosen = choices(draw, places)
     line = [*SHORT, *chosen, *changes(draw, chosen), "hydra.run.dir=run"]
     note(" ".join(line))
