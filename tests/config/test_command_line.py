@@ -76,6 +76,17 @@ def test_settings_of_swept_options_are_swept_beside_what_is_deleted() -> None:
     assert ordered(line.split()) == [*expected, "--multirun"]
 
 
+def test_settings_of_what_a_file_sweeps_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "sweeps").mkdir()
+    params = "hydra: {sweeper: {params: {latent_dim: '2,3', prior: 'mixture,vamp'}}}"
+    (tmp_path / "sweeps" / "mine.yaml").write_text(params)
+    line = ["sweeps=mine", "prior.components=3", "optimizer.lr=0.1"]
+    expected = ["sweeps=mine", "prior.components=choice(3)", "optimizer.lr=0.1"]
+    flag = f"--config-dir={tmp_path}"
+    assert ordered([*line, flag]) == [*expected, flag]
+    assert ordered(line) == line  # of no such file
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -135,6 +135,7 @@ def _of_swept_options(overrides: list[str], flags: list[str]) -> list[str]:
         return overrides
     parsed = parsed_overrides(overrides)  # of those that have a value
     swept = [o.key_or_group for o in parsed if o.is_sweep_override() and is_group(o.key_or_group)]
+    swept += _groups_swept_by_file(overrides, flags)
     changed = {
         str(o.input_line): f"{o.key_or_group}=choice({str(o.input_line).partition('=')[2]})"
         for o in parsed
@@ -143,6 +144,17 @@ def _of_swept_options(overrides: list[str], flags: list[str]) -> list[str]:
         and not (o.is_sweep_override() or o.is_add() or o.is_force_add() or o.is_delete())
     }
     return [changed.get(text, text) for text in overrides]
+
+
+def _groups_swept_by_file(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """Return the groups of which the file that `sweeps=` names lists options."""
+    own = [flag.partition("=")[2] for flag in flags if flag.startswith("--config-dir=")]
+    for place in [*map(Path, own), find("conf")]:
+        file = place / "sweeps" / f"{given_value(overrides, 'sweeps')}.yaml"
+        if file.is_file():
+            params = OmegaConf.select(OmegaConf.load(file), "hydra.sweeper.params")
+            return [key for key in params or () if is_group(key)]
+    return []
 
 
 def is_group(key: str) -> bool:
