@@ -153,6 +153,7 @@ WRONG = [
     ({"y": np.full((20, 3, 3), "a")}, "array 'y' of .* holds <U1, expected real numbers"),
     ({"x": np.zeros((20, 2), complex)}, "array 'x' of .* holds complex128, expected real numbers"),
     ({"x": np.array([{}] * 20)}, "cannot be read as numpy's .npz .*allow_pickle"),
+    ({"labels": np.arange(20) % 3 - 1}, "got -1 to 1; .* makes those that are missing a class of"),
     ({"labels": np.full(20, 3)}, "array 'labels' of .* numbered from 0 without a gap, got 3 to 3"),
     ({"labels": np.zeros(20)}, "array 'labels' of .*: classes are whole numbers or names of sh"),
     (

@@ -174,11 +174,13 @@ class ArrayData(OwnData):
         if known.dtype.kind == "U":
             return Category((len(known),), names=tuple(map(str, known)))
         if not np.array_equal(known, np.arange(len(known))):
+            missing = ", and makes those that are missing a class of their own"
+            missing = missing if known[0] == -1 else ""
             raise ArgumentError(
                 "path",
                 f"{self._at(name)}: {len(known)} classes are numbered from 0 without a gap, "
                 f"got {known[0]} to {known[-1]}; np.unique(labels, return_inverse=True)[1] numbers "
-                f"them{numbers}",
+                f"them{missing}{numbers}",
             )
         return Category((len(known),))
 
