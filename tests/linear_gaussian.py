@@ -75,7 +75,10 @@ class LinearGaussian:
     def _generator(self, x: Tensor, z: Tensor) -> Tensor:
         return (z @ self.w.T + x @ self.u.T + self.b).unflatten(-1, (1, *Y_SHAPE))
 
-    def exact(self) -> Tensor:
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """The mean of each y, (B, 6), and the covariance of all, (6, 6)."""
         mean = (self.x @ self.a_matrix.T + self.a) @ self.w.T + self.x @ self.u.T + self.b
-        covariance = self.w @ torch.diag(self.s2) @ self.w.T + SIGMA**2 * torch.eye(6)
-        return MultivariateNormal(mean, covariance).log_prob(self.y.flatten(1))
+        return mean, self.w @ torch.diag(self.s2) @ self.w.T + SIGMA**2 * torch.eye(6)
+
+    def exact(self) -> Tensor:
+        return MultivariateNormal(*self.moments()).log_prob(self.y.flatten(1))

@@ -340,7 +340,7 @@ def test_the_manifold_goes_right_along_z0_and_up_along_z1(tmp_path: Path) -> Non
     model = cvae.load(tmp_path)
     panel = sample.PLOTS["manifold"](model, [3], 5, torch.Generator())
     assert panel.values.shape == (5, 5, 1, 8, 8)
-    prior = model.prior(model.encode(3))
+    prior = model.prior(model.conditions_of(3))
     low, high = (torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(q)) for q in (0.02, 0.98))
     bottom_right = prior.mean + prior.stddev * torch.stack((high, low))
     torch.testing.assert_close(panel.values[-1, -1], model.decode(3, bottom_right)[0])

@@ -85,13 +85,13 @@ def keeps_the_contract(overrides: list[str], folder: Path) -> None:
     data = cvae.datamodule(folder, batch_size=12)
     wanted = examples(data, 10).x if model.condition.needs_examples else None
     drawn = model.sample(wanted, 3, torch.Generator().manual_seed(0))
-    assert drawn.shape == (3, len(model.encode(wanted)), *data.sizes.y.shape)
+    assert drawn.shape == (3, len(model.conditions_of(wanted)), *data.sizes.y.shape)
     assert torch.isfinite(drawn).all()
     assert drawn.std() > 0
     assert torch.equal(drawn, cvae.load(folder).sample(wanted, 3, torch.Generator().manual_seed(0)))
     seen = draw(model, wanted, 2, torch.Generator(), mean=True)
     assert len(seen.draws) == 2
-    shown = model.condition.shown(model.encode(wanted)) is not None
+    shown = model.condition.shown(model.conditions_of(wanted)) is not None
     assert (seen.shown is not None) == shown
     assert pictures_of(data.sizes).samples(seen).axes
     x, y = next(iter_batches(data))

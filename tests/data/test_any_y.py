@@ -267,7 +267,7 @@ def test_classes_of_arrays_may_have_names(call: Call) -> None:
     np.savez("own.npz", x=np.where(X[:, 0] > 0, "up", "down"), y=X + RNG.normal(size=(N, 2)))
     assert call(cli.train, "data=vectors", "data.path=own.npz", *SHORT, "hydra.run.dir=run")[0] == 0
     model = cvae.load("run")
-    assert model.condition.names(model.encode(["up", "down"])) == ["up", "down"]
+    assert model.condition.names(model.conditions_of(["up", "down"])) == ["up", "down"]
     status, _, err = call(cli.sample, "checkpoint=run", "x=upp")
     assert (status, "did you mean 'up'?" in err) == (2, True)
 

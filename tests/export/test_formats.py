@@ -56,7 +56,7 @@ ACTIVATIONS = [
 def items(model: CVAE, name: str, count: int = 4) -> dict[str, Tensor]:
     """Inputs of one of a model's functions, each row of its own."""
     generator = torch.Generator().manual_seed(1)
-    x = model.encode(None)
+    x = model.conditions_of(None)
     return {
         key: x[torch.arange(count) % len(x)]
         if key == "x"
@@ -68,7 +68,7 @@ def items(model: CVAE, name: str, count: int = 4) -> dict[str, Tensor]:
 def in_javascript(page, function: Function, name: str, model: CVAE, given: dict[str, Tensor]):
     """What the JavaScript of a function makes of inputs, run by a browser."""
     arrays: dict[str, Tensor] = {}
-    rows = model.encode(None)
+    rows = model.conditions_of(None)
     source = javascript(name, function, rows, arrays)
     calls = []
     for index in range(len(given["x"])):
@@ -109,7 +109,7 @@ def test_what_cannot_be_carried_away_is_refused_in_one_line(change: str) -> None
 
     def everything() -> None:
         for name, function in functions(model).items():
-            javascript(name, function, model.encode(None), {})
+            javascript(name, function, model.conditions_of(None), {})
 
     with pytest.raises(InputError, match=r"a page cannot do|cannot be exported") as caught:
         everything()
@@ -124,7 +124,7 @@ def test_javascript_knows_every_activation(page) -> None:
             return torch.cat([layer(z) for layer in layers], 1)
 
     model, z = model_of(), torch.randn(4, 50, generator=torch.Generator().manual_seed(0)) * 3
-    given = {"x": model.encode([0, 1, 2, 0]), "z": z}
+    given = {"x": model.conditions_of([0, 1, 2, 0]), "z": z}
     function = Function(Activated(), {"x": torch.zeros(1, 3), "z": z[:1]})
     all_found = in_javascript(page, function, "activated", model, given)
     for name, layer, found in zip(
@@ -161,7 +161,7 @@ def test_convolutions_of_every_kind(page) -> None:
 
     model, z = model_of(), torch.randn(2, 84)
     function = Function(Features(), {"x": torch.zeros(1, 3), "z": z[:1]})
-    given = {"x": model.encode([0, 1]), "z": z}
+    given = {"x": model.conditions_of([0, 1]), "z": z}
     found = in_javascript(page, function, "features", model, given)
     torch.testing.assert_close(found, layers(z).detach().flatten(1), atol=1e-5, rtol=1e-5)
 
@@ -234,7 +234,7 @@ def test_numbers_without_end_are_written(page) -> None:
 
     model = model_of()
     function = Function(Clamped(), {"x": torch.zeros(1, 3), "z": torch.zeros(1, 4)})
-    given = {"x": model.encode([0]), "z": torch.tensor([[-1.0, 2.0, 3e38, 0.0]])}
+    given = {"x": model.conditions_of([0]), "z": torch.tensor([[-1.0, 2.0, 3e38, 0.0]])}
     found = in_javascript(page, function, "clamped", model, given)
     assert torch.equal(found, given["z"].clamp(0))
 

@@ -131,7 +131,7 @@ def test_the_same_z_gives_the_same_pixels(
     page, model = opened(precision), checkpoint.load(run_dir)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(20, 10, model.generator.latent_dim, generator=generator)
-    p = model.prior(model.encode(None)).base_dist
+    p = model.prior(model.conditions_of(None)).base_dist
     z = p.loc + p.scale * noise
     expected = model.decode(None, z).flatten(2)
     shown = page.evaluate(
@@ -198,7 +198,7 @@ def test_temperature_zero_draws_the_mean_of_each_component_by_its_weight(
     page = opened(tmp_path / "mixture", "#temperature=0")
     draws = """() => Array.from({ length: 2000 }, (_, seed) =>
         [...latent(0, tempered(normals(mixed(seed, 1), MODEL.hand)))])"""
-    z, p = torch.tensor(page.evaluate(draws)), model.prior(model.encode(None))
+    z, p = torch.tensor(page.evaluate(draws)), model.prior(model.conditions_of(None))
     nearest, chosen = torch.cdist(z, p.components.mean[0]).min(1)
     assert nearest.max() < 1e-2
     weights = p.log_weights[0].exp()

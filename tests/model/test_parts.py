@@ -161,7 +161,7 @@ def test_a_refit_raises_the_elbo_by_the_amount_it_reports(refitted: tuple[Path, 
     assert told == pytest.approx(of_val.mean().item(), abs=0.1)
     noise = of_test[0].std().item() / of_test.shape[1] ** 0.5  # of the one draw that a test takes
     assert abs(after["test/elbo"] - before["test/elbo"] - gain) < 5 * noise
-    x = model.encode(None)
+    x = model.conditions_of(None)
     # The fitted prior of each class has the mean of that class's posteriors.
     items = data.train_set.items
     given, y = data.on_after_batch_transfer(items)

@@ -44,7 +44,7 @@ _CHUNK, _CHUNKS = 100, 10
 @torch.no_grad()
 def largest_difference(model: CVAE, rounded: CVAE, rng: torch.Generator) -> float:
     """Return the largest difference of a pixel, in 255ths, between mean images of the same z."""
-    x, worst = model.encode(None), 0.0
+    x, worst = model.conditions_of(None), 0.0
     for _ in range(_CHUNKS):
         with drawing_from(rng):
             z = model.prior(x).sample(torch.Size([_CHUNK]))

@@ -56,7 +56,7 @@ def _contents(
     if out.suffix in FORMATS:
         if plot != _GRID:
             raise InputError(f"out: plot={plot} is a picture; expected a name ending in .png")
-        x = model.encode(wanted)
+        x = model.conditions_of(wanted)
         y = model.sample(x, n, rng, config["mean"] is True)
         return contents(out.suffix, model.condition, x, y)
     pictures.require_drawable(*_size(plot, n, model, wanted))
@@ -79,7 +79,7 @@ def wanted_of(config: Config, stored: Stored, model: CVAE, pictures: Pictures) -
 
 def _size(plot: str, n: int, model: CVAE, wanted: Wanted) -> tuple[int, int]:
     """Return how many rows and columns of cells the picture has."""
-    conditions = len(model.encode(wanted))
+    conditions = len(model.conditions_of(wanted))
     if plot == _GRID:
         return n, max(conditions, UNCONDITIONAL_COLUMNS)
     rows = {"interpolation": conditions, "traversal": model.generator.latent_dim, "manifold": n}

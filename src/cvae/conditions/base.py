@@ -39,6 +39,11 @@ class Condition(ABC):
         self.target = sizes.y
 
     @property
+    def part_names(self) -> list[str]:
+        """The name of each part of x; none where there is no x."""
+        return ["class"]
+
+    @property
     def y_shape(self) -> Shape:
         """Shape of one target."""
         return self.target.shape

@@ -49,6 +49,10 @@ class GivenCondition(Condition):
         parts = zip(self.parts, items.given, strict=True)
         return Batch(self._joined([part.values(stored) for part, stored in parts]), items.y)
 
+    @property
+    def part_names(self) -> list[str]:
+        return [part.name or "x" for part in self.parts]
+
     def example(self) -> Tensor:
         means = [_doubles(p) for p in self.parts]
         shaped = zip(means, self.parts, strict=True)

@@ -1,6 +1,7 @@
 """x is a class, or nothing."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -78,6 +79,7 @@ class NoCondition(Condition):
 
     x_shape = (0,)
     needs_examples = False
+    part_names: ClassVar[list[str]] = []
 
     def __call__(self, items: Items) -> Batch:
         return Batch(torch.empty(len(items.y), 0, device=items.y.device), items.y)

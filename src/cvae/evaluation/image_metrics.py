@@ -111,7 +111,7 @@ def class_consistency(
     """
     if not model.condition.asked_by_class:
         return {}
-    classes = len(model.encode(None))
+    classes = len(model.conditions_of(None))
     right = {"mean_image": 0, "sampled_pixels": 0}
     labels = torch.arange(classes, device=model.device)
     left = Left("images of each class for the judge", per_class)

@@ -44,7 +44,7 @@ def draw(
         mean: Take the likelihood's mean given z in place of a draw of y.
         truth: The y of the data for these conditions, (B, *y_shape), or None.
     """
-    x = model.encode(wanted)
+    x = model.conditions_of(wanted)
     if model.condition.x_shape == (0,) and wanted is None:
         draws = model.sample(x, n * UNCONDITIONAL_COLUMNS, rng, mean)
         return Drawn(draws.unflatten(0, (n, UNCONDITIONAL_COLUMNS)).squeeze(2), [])
@@ -70,7 +70,7 @@ def samples(model: CVAE, pictures: Pictures, batch: Batch, rng: torch.Generator)
 
 def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
     """Interpolate linearly in n steps from one draw of z to another: a row per condition."""
-    x = model.encode(wanted)
+    x = model.conditions_of(wanted)
     with drawing_from(rng):
         start, end = model.prior(x).sample(torch.Size([2]))
     steps = torch.linspace(0, 1, n, device=x.device)
@@ -155,7 +155,7 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Size
         directions = torch.linalg.svd(means - origin, full_matrices=False).Vh[:2]
         axes = ("first principal direction of z", "second principal direction of z")
     by_class = model.condition.asked_by_class
-    prior = model.prior(model.encode(None) if by_class else x)
+    prior = model.prior(model.conditions_of(None) if by_class else x)
     centres, scales = (part.cpu() for part in moments(prior))
     covariances = scales.square().diag_embed()
     if not by_class:  # too many conditions to show each: the prior averaged over them
@@ -174,7 +174,7 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Size
 
 
 def _one(model: CVAE, wanted: Wanted) -> Tensor:
-    x = model.encode(wanted)
+    x = model.conditions_of(wanted)
     if len(x) != 1:
         raise InputError(
             f"x: a traversal or a manifold shows one condition, got {len(x)}; ask for one, "

@@ -42,7 +42,11 @@ def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Export
         raise InputError("format: onnx comes with an extra; pip install 'cvae[onnx]'") from error
     flushed = not (torch.full((1,), 1e-40) * 0.5).any()  # onnxruntime sets this as it likes
     parts = functions(model)
-    x = model.encode(None) if not model.condition.needs_examples else parts["mean"].inputs["x"]
+    x = (
+        model.conditions_of(None)
+        if not model.condition.needs_examples
+        else parts["mean"].inputs["x"]
+    )
     x = x.repeat(-(-count // len(x)), *[1] * (x.dim() - 1))[:count]
     found = {}
     for name, (function, output) in _FILES.items():

@@ -50,7 +50,7 @@ def carried(
         InputError: If a page cannot show the model.
     """
     _require_page(model)
-    rows, parts = model.encode(None), functions(model)
+    rows, parts = model.conditions_of(None), functions(model)
     exact: Arrays = {}
     source = "\n\n".join(javascript(name, part, rows, exact) for name, part in parts.items())
     with layer_inputs(model) as inputs:

@@ -4,9 +4,19 @@ A kind says which arrays are of it, how networks see its values, and what a like
 of them. `Sizes` describes a whole data set.
 """
 
-from cvae.kinds.base import LARGEST, Standard, Target
+from cvae.kinds.base import LARGEST, Standard, Target, Targets, plain
 from cvae.kinds.image import Image
 from cvae.kinds.parts import Part, PartsEncoder
 from cvae.kinds.sizes import Sizes
 
-__all__ = ["LARGEST", "Image", "Part", "PartsEncoder", "Sizes", "Standard", "Target"]
+__all__ = [
+    "LARGEST",
+    "Image",
+    "Part",
+    "PartsEncoder",
+    "Sizes",
+    "Standard",
+    "Target",
+    "Targets",
+    "plain",
+]

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
+from cvae.errors import InputError, did_you_mean
 
 LARGEST = 1e30
 """Numbers beyond which squares leave single precision."""
@@ -49,6 +50,24 @@ def require_standard(mean: Sequence[float], scale: Sequence[float], size: int) -
         raise ValueError(f"{len(mean)} means and {len(scale)} deviations for {size} numbers")
     if not all(map(math.isfinite, (*mean, *scale))) or not all(one > 0 for one in scale):
         raise ValueError("means are finite, and deviations above 0")
+
+
+Targets = Tensor | np.ndarray | Sequence[Any] | Mapping[str, Any]
+"""Targets as a user gives them, in their own units: rows, or columns by name."""
+
+
+def plain(given: Any) -> Any:
+    """Return a data frame as its columns by name, and an array as a tensor or a list of words.
+
+    Everything else is returned as it is.
+    """
+    if hasattr(given, "columns"):
+        return {str(name): given[name].to_numpy() for name in given.columns}
+    if isinstance(given, np.ndarray):
+        if given.dtype.kind not in "fiub":
+            return given.tolist()
+        return torch.from_numpy(np.require(given, requirements=["C", "W"]))  # else a copy
+    return given
 
 
 def whole_numbers(y: np.ndarray) -> tuple[bool, int]:
@@ -170,6 +189,38 @@ class Target(ABC):
     def values(self, stored: Tensor) -> Tensor:
         """Return stored values as y, (B, *shape), real numbers in their own units."""
         return stored if stored.is_floating_point() else stored.float()
+
+    def asked(self, given: Targets) -> Tensor:
+        """Return targets that a user gives as y, (B, *shape).
+
+        Raises:
+            InputError: If they are no numbers, or a column is missing or unknown.
+        """
+        if isinstance(given, Mapping):
+            known = self.columns()
+            for name in (*given, *known):
+                if name not in known:
+                    raise InputError(f"y: no column is called '{name}'{did_you_mean(name, known)}")
+                if name not in given:
+                    raise InputError(f"y: column '{name}' is missing; y has {', '.join(known)}")
+            rows = [self.numbers(place, given[name]) for place, name in enumerate(known)]
+            return self.asked(torch.stack(rows, -1).reshape(-1, *self.shape))
+        try:
+            return torch.as_tensor(given)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                f"y: expected numbers of shape (B, {self.shape}), got {given!r:.80}"
+            ) from None
+
+    def numbers(self, place: int, column: Any) -> Tensor:
+        """Return the numbers, (B,), of the column in a place, as a user gives it."""
+        try:
+            return torch.from_numpy(np.array(column, np.float64).reshape(-1))
+        except (TypeError, ValueError):
+            name = self.columns()[place]
+            raise InputError(
+                f"y: expected numbers in column '{name}', got {column!r:.80}"
+            ) from None
 
     @property
     def laid_out(self) -> Shape:

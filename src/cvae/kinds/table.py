@@ -1,5 +1,6 @@
 """y is a row of a table, whose columns are of several kinds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
+from cvae.errors import InputError, did_you_mean
 from cvae.kinds.base import LARGEST, Standard, Target, one_hot, remarks_on, require_standard
 
 Kind = Literal["real", "count", "category", "binary"]
@@ -64,6 +66,19 @@ class Column:
         if self.values:
             return self.values[round(number)]
         return number if self.kind == "real" else round(number)
+
+    def number(self, word: Any) -> float:
+        """Return the number of a word; NaN where it is missing.
+
+        Raises:
+            InputError: If the column has no such word.
+        """
+        if word is None or word != word:  # as NaN is
+            return math.nan
+        if str(word) not in self.values:
+            hint = did_you_mean(str(word), self.values)
+            raise InputError(f"y: column '{self.name}' has no value '{word}'{hint}")
+        return float(self.values.index(str(word)))
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,12 @@ class Table(Target):
 
     def known(self) -> dict[str, Any]:
         return super().known() | {"columns": self.described}
+
+    def numbers(self, place: int, column: Any) -> Tensor:
+        described = self.described[place]
+        if not described.values:
+            return super().numbers(place, column)
+        return torch.tensor([described.number(word) for word in column], dtype=torch.float64)
 
     def row(self, y: Tensor) -> list[Any]:
         numbers = zip(self.described, y.tolist(), strict=True)

@@ -7,13 +7,15 @@ It is ordinary PyTorch: a notebook can build one from parts and use it without a
 
 import math
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from cvae.conditions import Condition, Wanted
 from cvae.errors import InputError, require_at_least
+from cvae.kinds import Targets, plain
 from cvae.model.distributions import ConditionalDistribution, moments
 from cvae.model.generator import Generator
 from cvae.model.importance import DRAWS_PER_REFINING, Estimate, Moved, log_weights, refined, strata
@@ -21,6 +23,17 @@ from cvae.random import drawing_from
 
 _NUMBERS = 2**21  # elements of y decoded at a time; bounds the memory
 _WEIGHED_ON_CPU = 2**18  # elements decoded and weighed at a time on a CPU; they fit its caches
+
+
+_ROWS = 1000  # targets encoded at a time; bounds the memory
+
+
+class Latent(NamedTuple):
+    """The posterior q(z|x, y) of B targets: mean and deviation, (B, L), and n draws, (n, B, L)."""
+
+    mean: Tensor
+    deviation: Tensor
+    draws: Tensor
 
 
 class CVAE(nn.Module):
@@ -61,6 +74,35 @@ class CVAE(nn.Module):
         )
 
     @property
+    def classes(self) -> list[str]:
+        """The names of the classes of the data, in their order; none if there are none."""
+        sizes = self.condition.sizes
+        return [sizes.name(k) for k in range(sizes.num_classes)] if sizes.num_classes > 1 else []
+
+    @property
+    def x_names(self) -> list[str]:
+        """The name of each part of x, in their order; none where there is no x."""
+        return self.condition.part_names
+
+    @property
+    def y_names(self) -> list[str]:
+        """The name of each number of y, in their order; `y_0`, ... where the data give none."""
+        return self.condition.sizes.y.columns()
+
+    def __repr__(self) -> str:
+        def name(part: nn.Module) -> str:
+            return type(getattr(part, "distribution", part)).__name__
+
+        size = sum(weight.numel() for weight in self.parameters())
+        kind, x = type(self.condition.target).__name__, ", ".join(self.x_names) or "nothing"
+        return (
+            f"{type(self).__name__}: y, {kind} {self.condition.y_shape}, given x, {x}\n"
+            f"  z of {self.generator.latent_dim} dimensions; {name(self.prior)}, "
+            f"{name(self.posterior)}, {name(self.generator.likelihood)}\n"
+            f"  {size:,} weights on {self.device}"
+        )
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         weight = next(self.parameters(), None)
@@ -92,33 +134,63 @@ class CVAE(nn.Module):
             InputError: If `n` is below 1, or the model knows no such condition.
         """
         require_at_least("n", n, 1)
-        x = self.encode(x)
+        x = self.conditions_of(x)
         with drawing_from(rng):
             return self._decoded(x, self.prior(x).sample((n,)), mean)
 
-    def encode(self, x: Wanted) -> Tensor:
+    def conditions_of(self, x: Wanted) -> Tensor:
         """Return x, given as for `sample`, as conditions (B, *x_shape) on the model's device.
 
         Raises:
             InputError: If the model knows no such condition.
         """
-        encoded, weight = self.condition.encode(x), next(self.parameters(), None)
-        if weight is None or self.generator.of_x is not None:
-            return encoded.to(self.device)  # what is standardised keeps its precision until then
-        return encoded.to(weight)
+        return self._moved(self.condition.encode(plain(x)), self.generator.of_x is not None)
+
+    def _moved(self, values: Tensor, standardised: bool) -> Tensor:
+        """Return values on the model's device; what is standardised keeps its precision."""
+        weight = next(self.parameters(), None)
+        if standardised or weight is None:
+            return values.to(self.device)
+        return values.to(weight)
+
+    @torch.no_grad()
+    def encode(
+        self, x: Wanted, y: Targets, n: int = 1, rng: torch.Generator | None = None
+    ) -> Latent:
+        """Return what the posterior q(z|x, y) says of each target.
+
+        Args:
+            x: B conditions, as for `sample`, or one for all targets.
+            y: Targets (B, *y_shape) in their own units: a tensor, an array, or of a table its
+                columns by name, such as a data frame.
+            n: Number of draws of z for each target.
+            rng: Source of randomness; the same state gives the same draws.
+
+        Raises:
+            InputError: If `n` is below 1, or the model knows no such condition or target.
+        """
+        require_at_least("n", n, 1)
+        x, y = self._pairs(x, y)
+        with drawing_from(rng):
+            parts = [
+                self.posterior(*part) for part in zip(x.split(_ROWS), y.split(_ROWS), strict=True)
+            ]
+            draws = [q.sample(torch.Size([n])) for q in parts]
+        means, deviations = zip(*map(moments, parts), strict=True)
+        return Latent(torch.cat(means), torch.cat(deviations), torch.cat(draws, 1))
 
     @torch.no_grad()
     def decode(self, x: Wanted, z: Tensor) -> Tensor:
         """Return the likelihood's mean given z, (..., B, L), in the form of `sample`'s draws."""
-        return self._decoded(self.encode(x), z, mean=True)
+        return self._decoded(self.conditions_of(x), z, mean=True)
 
     @torch.no_grad()
-    def reconstruct(self, x: Wanted, y: Tensor) -> Tensor:
+    def reconstruct(self, x: Wanted, y: Targets) -> Tensor:
         """Return the likelihood's mean, (B, *y_shape), at the posterior's mean of z.
 
         Args:
-            x: B conditions, as for `sample`.
-            y: Targets (B, *y_shape).
+            x: B conditions, as for `sample`, or one for all targets.
+            y: Targets, as for `encode`.
 
         Raises:
             InputError: If the model knows no such condition, or no such target.
@@ -126,12 +198,12 @@ class CVAE(nn.Module):
         x, y = self._pairs(x, y)
         return self._decoded(x, moments(self.posterior(x, y))[0], mean=True)
 
-    def log_prob(self, x: Wanted, y: Tensor, samples: int = 1000) -> Tensor:
+    def log_prob(self, x: Wanted, y: Targets, samples: int = 1000) -> Tensor:
         """Return log p(y|x) in nats, (B,), as `estimate` does; y is in its own units.
 
         Args:
-            x: B conditions, as for `sample`.
-            y: Targets (B, *y_shape).
+            x: B conditions, as for `sample`, or one for all targets.
+            y: Targets, as for `encode`.
             samples: Number K of draws of z for each target.
 
         Raises:
@@ -139,15 +211,80 @@ class CVAE(nn.Module):
         """
         return self.estimate(*self._pairs(x, y), samples).log_prob
 
-    def _pairs(self, x: Wanted, y: Tensor) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def impute(
+        self,
+        x: Wanted,
+        y: Targets,
+        n: int = 1,
+        rng: torch.Generator | None = None,
+        steps: int = 200,
+    ) -> Tensor:
+        """Draw what is missing of targets, given the rest of them and x.
+
+        Each draw is the end of a Markov chain on z and what is missing: Metropolis within Gibbs
+        with the posterior as the proposal (Mattei & Frellsen 2018, "Leveraging the Exact Likelihood
+        of Deep Latent Variable Models", algorithm 2), whose limit is p(missing | rest, x). In the
+        first half of the steps every proposal is accepted, which brings a chain to where z is
+        likely.
+
+        Args:
+            x: B conditions, as for `sample`, or one for all targets.
+            y: Targets, as for `encode`, NaN where they are missing.
+            n: Number of draws for each target.
+            rng: Source of randomness; the same state gives the same draws.
+            steps: Length of each chain.
+
+        Returns:
+            Whole targets, (n, B, *y_shape), in the form of `sample`'s draws.
+
+        Raises:
+            InputError: If `n` or `steps` is below 1, or the model knows no such condition or
+                target.
+        """
+        require_at_least("n", n, 1)
+        require_at_least("steps", steps, 1)
+        x, y = self._shaped(x, y)
+        missing = y.isnan()
+        with drawing_from(rng):
+            z = self.prior(x).sample((n,))
+            whole = torch.where(missing, self.generator(x, z).sample(), y)
+            self.generator.likelihood.require_values(whole.flatten(0, 1))
+            for step in range(steps):
+                q = self.posterior(x.expand(n, *x.shape), whole)
+                weigh = partial(self._log_weight, x, whole, q)
+                proposed = q.sample()
+                better = weigh(proposed) - weigh(z)
+                accepted = better > torch.empty_like(better).exponential_().neg()
+                if step < steps // 2:
+                    accepted = torch.ones_like(accepted)
+                z = torch.where(accepted.unsqueeze(-1), proposed, z)
+                whole = torch.where(missing, self.generator(x, z).sample(), y)
+        whole = torch.where(missing, self.condition.target.within(whole), y)
+        return self.condition.whole(x, whole)
+
+    def _log_weight(self, x: Tensor, y: Tensor, q: Distribution, z: Tensor) -> Tensor:
+        """Return log p(y, z|x) - log q(z|x, y)."""
+        return self.generator(x, z).log_prob(y) + self.prior(x).log_prob(z) - q.log_prob(z)
+
+    def _pairs(self, x: Wanted, y: Targets) -> tuple[Tensor, Tensor]:
         """Return conditions and targets on the model's device, both checked."""
-        conditions, shape = self.encode(x), self.condition.y_shape
-        y = y.to(self.device)
-        if y.shape != (len(conditions), *shape):
+        conditions, targets = self._shaped(x, y)
+        self.generator.likelihood.require_values(targets)
+        return conditions, targets
+
+    def _shaped(self, x: Wanted, y: Targets) -> tuple[Tensor, Tensor]:
+        """Return conditions and as many targets on the model's device."""
+        conditions, shape = self.conditions_of(x), self.condition.y_shape
+        target = self.condition.target
+        targets = self._moved(target.asked(plain(y)), target.encoder() is not None)
+        if len(conditions) == 1:
+            conditions = conditions.expand(len(targets), *conditions.shape[1:])
+        if targets.shape != (len(conditions), *shape):
             expected = ", ".join(map(str, (len(conditions), *shape)))
-            raise InputError(f"y: expected a target for each x, ({expected}), got {tuple(y.shape)}")
-        self.generator.likelihood.require_values(y)
-        return conditions, y
+            came = tuple(targets.shape)
+            raise InputError(f"y: expected a target for each x, ({expected}), got {came}")
+        return conditions, targets
 
     @torch.no_grad()
     def estimate(self, x: Tensor, y: Tensor, samples: int = 1000) -> Estimate:
