@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cvae.model.cvae import CVAE
     from cvae.runs.checkpoint import datamodule, load
 
+__version__ = "0.1.0"
 __all__ = ["CVAE", "InputError", "datamodule", "load"]
 
 _HOMES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cvae.commands.main import _folder_first, _of_a_run_or_sweep
+from cvae.commands.main import _of_a_run_or_sweep, _path_first
 from cvae.config.command_line import ordered, require_usable, short
 from cvae.config.compose import given_value
 from cvae.errors import InputError
@@ -110,12 +110,18 @@ def test_a_command_line_that_cannot_be_used(line: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_report_takes_a_folder_of_any_name() -> None:
+def test_a_path_alone_may_have_any_name_and_stand_anywhere() -> None:
     Path("lr=0.5").mkdir()
-    for folder in ("runs/lr=0.5", "lr=0.5", "runs", "my run (1)", "o'brien"):
-        assert given_value(_folder_first(ordered(["--cfg=job", folder])), "dir") == folder
-    for setting in ("dir=runs", "out=a.html", "title=x", "hydra.run.dir=a/b", "+dir=x"):
-        assert _folder_first([setting]) == [setting]
+    for name, key in (("report", "dir"), ("sample", "checkpoint"), ("export", "checkpoint")):
+        named = _path_first(name, key)
+        for path in ("runs/lr=0.5", "lr=0.5", "runs", "my run (1)", "o'brien", "a/best.ckpt"):
+            for line in (["--cfg=job", path], [path, "out=a.html"]):
+                assert given_value(named(ordered(line)), key) == path
+        assert given_value(named(ordered(["out=a.html", "my run (1)"])), key) == "my run (1)"
+        for setting in (f"{key}=runs", "out=a.html", "nothing=x", "hydra.run.dir=a/b", f"+{key}=x"):
+            assert named([setting]) == [setting]
+        with pytest.raises(InputError, match=f"{key}: given twice, and once as 'runs'"):
+            named(ordered(["runs", f"{key}=others"]))
 
 
 # -- resuming ----------------------------------------------------------------------------------

@@ -138,6 +138,8 @@ def task(config: Config) -> None:
                 f"{key}: expected {' or '.join(known)}, got '{config[key]}'"
                 f"{did_you_mean(config[key], known)}"
             )
+    if config["out"].endswith(".onnx") and config["format"] != "onnx":
+        raise InputError(f"out: '{config['out']}' is no page; for ONNX, add format=onnx")
     require_at_least("images", config["images"], 0)
     require_seed("seed", config["seed"])
     stored = read(config["checkpoint"])

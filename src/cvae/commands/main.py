@@ -14,7 +14,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
@@ -26,11 +25,15 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+import cvae
 from cvae.commands.interruptions import errors_of_threads, stopping
 from cvae.config.command_line import ordered, require_own_settings, require_usable, separated
+from cvae.config.completion import completion
 from cvae.config.compose import Config, check_root, given_value, plain, quoted
 from cvae.config.compose import main as hydra_main
+from cvae.config.help import help_text
 from cvae.config.schemas import SCHEMAS
+from cvae.errors import InputError
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
@@ -57,7 +60,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
             return
         with errors_in_one_line(name):
             settings = plain(config)
-            check_root(settings, SCHEMAS[name])
+            check_root(settings, name)
             task(settings)
 
     def main() -> None:
@@ -65,8 +68,12 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         _let_every_terminal_show_it()
         with stopping(), _without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
-            sys.argv[1:] = arguments(ordered(sys.argv[1:]))
-            require_usable(sys.argv[1:])
+            sys.argv[1:] = ordered(sys.argv[1:], name)
+            if (answer := _answer(name, *separated(sys.argv[1:]))) is not None:
+                print(answer)
+                return
+            sys.argv[1:] = arguments(sys.argv[1:])
+            require_usable(sys.argv[1:], name)
             try:
                 hydra_main(name, job)
             finally:
@@ -74,6 +81,17 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
                     resolve_name("cvae.files:release")()
 
     return main
+
+
+def _answer(name: str, words: list[str], flags: list[str]) -> str | None:
+    """Return what a command answers to a question about itself; None where there is work to do."""
+    if "--version" in flags:
+        return f"lightning-cvae {cvae.__version__}"
+    if "--help" in flags:
+        return help_text(name, words)
+    if "--shell-completion" in flags:
+        return completion(name, words[0] if words else "")
+    return None
 
 
 def _let_every_terminal_show_it() -> None:
@@ -123,7 +141,7 @@ class CheckFirst(Callback):
             with errors_in_one_line(self.command):
                 require_own_settings(config)
                 settings = plain(config)
-                check_root(settings, SCHEMAS[self.command])
+                check_root(settings, self.command)
                 resolve_name(self.check)(settings, Path(config.hydra.run.dir))
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and continue
@@ -143,7 +161,7 @@ def errors_in_one_line(command: str) -> Iterator[None]:
         # It knows the errors of libraries that take seconds to import.
         from cvae.config.explain_errors import explain
 
-        line = explain(error)
+        line = explain(error, command, sys.argv[1:])
         if line is None:
             raise
         print(f"cvae-{command}: {' '.join(line.split())}", file=sys.stderr)
@@ -164,22 +182,28 @@ def _of_a_run_or_sweep(arguments: list[str]) -> list[str]:
     return arguments
 
 
-def _folder_first(arguments: list[str]) -> list[str]:
+def _path_first(name: str, setting: str) -> Callable[[list[str]], list[str]]:
     """Let `cvae-report DIR` mean `dir=DIR`, also where a folder is called `lr=0.5`."""
-    overrides, flags = separated(arguments)
-    if not overrides:
-        return arguments
-    first, *others = overrides
-    key = re.split(r"[.@]", first.partition("=")[0].lstrip("+~"))[0]
-    known = [*(field.name for field in fields(SCHEMAS["report"])), "hydra"]
-    is_setting = key in known or not ("/" in key or Path(first).exists())
-    if "=" in first and is_setting:
-        return arguments
-    return [f"dir={quoted(first)}", *others, *flags]
+    known = (*SCHEMAS[name].__annotations__, "hydra")
+
+    def with_its_name(arguments: list[str]) -> list[str]:
+        overrides, flags = separated(arguments)
+        for place, word in enumerate(overrides):
+            key = re.split(r"[.@]", word.partition("=")[0].lstrip("+~"))[0]
+            is_setting = key in known or not (not place and "/" in key or Path(word).exists())
+            if ("=" in word and is_setting) or word.startswith("~"):
+                continue
+            if given_value(arguments, setting) is not None:
+                raise InputError(f"{setting}: given twice, and once as '{word}'")
+            overrides[place] = f"{setting}={quoted(word)}"
+            break
+        return [*overrides, *flags]
+
+    return with_its_name
 
 
 train = command("train", _of_a_run_or_sweep)
-sample = command("sample")
-evaluate = command("evaluate")
-report = command("report", _folder_first)
-export = command("export")
+sample = command("sample", _path_first("sample", "checkpoint"))
+evaluate = command("evaluate", _path_first("evaluate", "checkpoint"))
+report = command("report", _path_first("report", "dir"))
+export = command("export", _path_first("export", "checkpoint"))

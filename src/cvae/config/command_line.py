@@ -7,6 +7,7 @@ flags may not stand between overrides. A user should have to know neither.
 import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +23,8 @@ from cvae.config.compose import (
     parsed_overrides,
     quoted,
 )
+from cvae.config.natural_names import meant, meant_by_word, places
+from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
 
 _OF_A_SWEEP = ("sweeps", "sweep.resume")
@@ -41,36 +44,49 @@ _ONE_FOR_ALL = re.compile(r"launcher|parallel|search|sweeps|resume|sweep\.resume
 """Settings of a whole sweep, of which its jobs cannot have several."""
 
 
+_SWITCHES = (("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",))
+_WITH_A_VALUE = (
+    *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn")),
+    *(("--config-dir", "-cd"), ("--experimental-rerun",)),
+)
+_MODES = (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc"))
+
+
 class _Flags(ArgumentParser):
     """Hydra's flags. It reads them by a parser of its own that cannot be asked for."""
 
     def __init__(self) -> None:
-        super().__init__(add_help=False)
+        super().__init__(add_help=False, allow_abbrev=False)
         self.add_argument("overrides", nargs="*")
-        for switch in (("--help", "-h"), ("--hydra-help",), ("--version",), ("--resolve",)):
-            self.add_argument(*switch, action="store_true")
-        for flag in (("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn")):
-            self.add_argument(*flag)
-        self.add_argument("--config-dir", "-cd")
-        self.add_argument("--experimental-rerun")
-        modes = self.add_mutually_exclusive_group()
-        for mode in (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc")):
-            modes.add_argument(*mode, action="store_true")
-        modes.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
         views = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-        modes.add_argument("--info", "-i", nargs="?", const="all", choices=views)
+        modes = self.add_mutually_exclusive_group()
+        switches, one = {"action": "store_true"}, modes.add_argument
+        made = [
+            *(self.add_argument(*flag, **switches) for flag in _SWITCHES),
+            *(self.add_argument(*flag) for flag in _WITH_A_VALUE),
+            *(one(*flag, **switches) for flag in _MODES),
+            one("--cfg", "-c", choices=("job", "hydra", "all")),
+            one("--info", "-i", nargs="?", const="all", choices=views),
+        ]
+        self.names = {name for action in made for name in action.option_strings}
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; the flags are listed by --hydra-help")
 
 
-def ordered(arguments: Sequence[str]) -> list[str]:
+def ordered(arguments: Sequence[str], command: str = "train") -> list[str]:
     """Return a command line with its flags last, one word each, and its paths in quotes.
+
+    Args:
+        arguments: The command line.
+        command: Name of the command.
 
     Raises:
         InputError: If there is no such flag, or it lacks its value.
     """
-    given = vars(_Flags().parse_intermixed_args(list(arguments)))
+    parser = _Flags()
+    _require_flags(arguments, parser, command)
+    given = vars(parser.parse_intermixed_args(list(arguments)))
     overrides = given.pop("overrides")
     if given["resolve"] and not (given["cfg"] or given["help"]):
         raise InputError("--resolve: it goes with --cfg or --help")
@@ -81,6 +97,26 @@ def ordered(arguments: Sequence[str]) -> list[str]:
     ]
     overrides = [_without_option(_with_quoted_path(override)) for override in overrides]
     return [*_of_swept_options(overrides, flags), *flags]
+
+
+def _require_flags(arguments: Sequence[str], parser: _Flags, command: str) -> None:
+    """Refuse a setting that is written as a flag, as `--epochs 5`."""
+    for place, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        key = name.lstrip("-")
+        is_flag = re.fullmatch(r"--?[a-zA-Z][\w.-]*", name) and name not in parser.names
+        # A short flag may have its value at once, as -cdDIR.
+        if not is_flag or not (name.startswith("--") or places(key, command)):
+            continue
+        if near := get_close_matches(name, parser.names, n=1, cutoff=0.8):
+            raise InputError(f"unrecognized arguments: {name}; did you mean {near[0]}?")
+        following = arguments[place + 1 : place + 2]
+        if not value and following and not re.match(r"-\D|.*=", following[0]):
+            value = following[0]
+        raise InputError(
+            f"unrecognized arguments: {name}; settings are given as KEY=VALUE"
+            f"{meant(key, value or 'VALUE', command)}"
+        )
 
 
 def separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -199,19 +235,19 @@ def require_own_settings(config: DictConfig) -> None:
             node = node[key]
 
 
-def require_usable(arguments: Sequence[str]) -> None:
+def require_usable(arguments: Sequence[str], command: str = "train") -> None:
     """Refuse overrides that Hydra refuses without a word that helps.
 
     Args:
         arguments: The command line, ordered.
+        command: Name of the command.
 
     Raises:
-        InputError: If several values are given to a single run, a group no option, or several
-            values are given to what all jobs of a sweep share.
+        InputError: If a setting is none of the command's, several values are given to a single
+            run, a group no option, or several values are given to what all jobs of a sweep share.
         OverrideParseException: If an override is not of Hydra's grammar.
     """
-    if any(flag in arguments for flag in ("--help", "--shell-completion")):
-        return
+    _require_settings(arguments, command)
     several = is_sweep(arguments)
     for override in parsed_overrides(arguments):
         key, text = override.key_or_group, override.input_line
@@ -221,6 +257,28 @@ def require_usable(arguments: Sequence[str]) -> None:
             raise InputError(f"'{text}': the jobs of a sweep share one {key}; give one value")
         if (is_group(key) or "/" in key) and not _names_options(override):
             raise InputError(f"'{text}': expected the name of an option, such as prior=gaussian")
+
+
+def _require_settings(arguments: Sequence[str], command: str) -> None:
+    """Refuse words that set nothing, and keys that there are not.
+
+    Deeper keys are Hydra's to refuse, and all of them where another root is asked for.
+    """
+    overrides, flags = separated(arguments)
+    for place, word in enumerate(overrides):
+        if "=" not in word.strip("=") and not word.startswith("~"):
+            said = meant_by_word(word.strip("="), overrides[place + 1 :], command)
+            raise InputError(f"'{word}' is not of the form key=value{said}")
+    if any(flag.startswith(("--config-name", "--config-path")) for flag in flags):
+        return
+    known = {*SCHEMAS[command].__annotations__, "hydra", "sweep.resume"} - {"sweep"}
+    for override in parsed_overrides(overrides):
+        key = override.key_or_group
+        root = "sweep.resume" if key == "sweep.resume" else re.split(r"[.@/]", key)[0]
+        is_new = override.is_add() or override.is_force_add() or override.is_delete()
+        if not (is_new or root in known or is_group(root)):
+            value = str(override.input_line).partition("=")[2]
+            raise InputError(f"{key}: no such key{meant(key, value, command)}")
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:

@@ -20,17 +20,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from cvae.config.natural_names import meant
+from cvae.config.options import find
 from cvae.config.schemas import SCHEMAS
-from cvae.errors import InputError, did_you_mean
+from cvae.errors import InputError
 
 Config = Mapping[str, Any]
 """A resolved configuration: plain dicts, lists, numbers and strings."""
-
-
-def find(name: str) -> Path:
-    """Return a folder such as `conf`: of the installed package, else of the repository."""
-    installed = Path(__file__).parents[1] / name
-    return installed if installed.is_dir() else Path(__file__).parents[3] / name
 
 
 _NOT_IN_A_NAME = (
@@ -160,16 +156,20 @@ def plain(config: DictConfig) -> Config:
     return {str(key): value for key, value in contents.items()}
 
 
-def check_root(config: Config, schema: type) -> None:
+def check_root(config: Config, command: str) -> None:
     """Refuse keys that were added to the root with `+`.
+
+    Args:
+        config: A resolved configuration.
+        command: Name of the command that it is of.
 
     Raises:
         InputError: Naming the key and the nearest known one.
     """
-    known = [field.name for field in fields(schema)]
-    for key in config:
+    known = [field.name for field in fields(SCHEMAS[command])]
+    for key, value in config.items():
         if key not in known:
-            raise InputError(f"{key}: no such key{did_you_mean(key, known)}")
+            raise InputError(f"{key}: no such key{meant(key, value, command)}")
 
 
 def changes(node: Config) -> Config:

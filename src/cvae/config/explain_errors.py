@@ -5,6 +5,7 @@ a line. An error that is not the user's mistake keeps its traceback.
 """
 
 import inspect
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import get_type_hints
 
@@ -18,14 +19,25 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
-from cvae.config.building import arguments, whole
+from cvae.config import building
+from cvae.config.building import whole
 from cvae.config.command_line import is_group, shared_group
+from cvae.config.compose import given_value
+from cvae.config.natural_names import meant, meant_by_word, places
 from cvae.errors import InputError, did_you_mean, short_of_memory
 from cvae.files import DISK_FULL
 
 
-def explain(error: Exception) -> str | None:
-    """Return what was wrong and how to mend it, or None for an error that is not the user's."""
+def explain(
+    error: Exception, command: str = "train", arguments: Sequence[str] = ()
+) -> str | None:
+    """Return what was wrong and how to mend it, or None for an error that is not the user's.
+
+    Args:
+        error: The error.
+        command: Name of the command.
+        arguments: Its command line, ordered.
+    """
     if lacking := short_of_memory(error):
         return lacking
     match error:
@@ -36,9 +48,10 @@ def explain(error: Exception) -> str | None:
         case OverrideParseException(override=override):
             return f"'{override}' is not of the form key=value; quote values that hold = or , or ("
         case MissingMandatoryValue():
-            return f"{error.full_key}: required but missing; give {error.full_key}=VALUE"
+            return _missing_value(str(error.full_key), command)
         case HydraException() if isinstance(error.__cause__, OmegaConfBaseException):
-            return _refused_value(error.__cause__) or str(error).partition("\n")[0]
+            said = _refused_value(error.__cause__, command, arguments)
+            return said or str(error).partition("\n")[0]
         case InstantiationException() if isinstance(error.__cause__, Exception):
             return _reason(error, error.__cause__)
         case HydraException() | OmegaConfBaseException() | MisconfigurationException():
@@ -48,14 +61,23 @@ def explain(error: Exception) -> str | None:
     return None
 
 
+def _missing_value(key: str, command: str) -> str:
+    alone = {"checkpoint": "RUN_DIR", "dir": "DIR"}
+    shorter = f", or the path alone: cvae-{command} {alone[key]}" if key in alone else ""
+    return f"{key}: required but missing; give {key}=VALUE{shorter}"
+
+
 def _missing_option(error: MissingConfigException) -> str:
     group, _, option = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
     if group == "hydra/launcher":
         extra = option.partition("_")[0]
-        return f"launcher: {option} comes with an extra; pip install 'cvae[{extra}]'"
+        return f"launcher: {option} comes with an extra; pip install 'lightning-cvae[{extra}]'"
     if not error.options:
         return f"{group or option}: no such configuration '{error.missing_cfg_file}'"
-    return f"{group}: no such option '{option}'{did_you_mean(option, error.options)}"
+    hint = meant_by_word(option, [], "train") if group == "data" else ""
+    if "data." not in hint:
+        hint = did_you_mean(option, error.options)
+    return f"{group}: no such option '{option}'{hint}"
 
 
 def _reason(error: InstantiationException, cause: Exception) -> str:
@@ -68,21 +90,30 @@ def _reason(error: InstantiationException, cause: Exception) -> str:
     return f"{str(error).partition(chr(10))[0]} {said}"
 
 
-def _refused_value(cause: OmegaConfBaseException) -> str | None:
+def _refused_value(
+    cause: OmegaConfBaseException, command: str, arguments: Sequence[str]
+) -> str | None:
     if isinstance(cause, ValidationError):
         expected = inspect.formatannotation(get_type_hints(cause.object_type)[cause.key])
         return f"{cause.full_key}: expected {expected}, got {cause.value!r}{whole(cause.value)}"
-    return f"{cause.full_key}: {_nearest_key(cause)}" if cause.full_key else None
+    if not cause.full_key:
+        return None
+    return f"{cause.full_key}: {_nearest_key(cause, command, arguments)}"
 
 
-def _nearest_key(cause: OmegaConfBaseException) -> str:
+def _nearest_key(
+    cause: OmegaConfBaseException, command: str, line: Sequence[str]
+) -> str:
     node = cause.parent_node
     if isinstance(node, DictConfig) and "_target_" in node:
-        taken, _ = arguments(resolve_name(node["_target_"]))
+        taken, _ = building.arguments(resolve_name(node["_target_"]))
         if cause.key in taken:
             return f"not set by default; to add it, write +{cause.full_key}=VALUE"
     if not node and isinstance(node, DictConfig) and (where := _unset_group(str(cause.full_key))):
         return where
+    key = str(cause.full_key)
+    if places(key, command):
+        return f"no such key{meant(key, given_value(line, key) or 'VALUE', command)}"
     return f"no such key{did_you_mean(str(cause.key), [str(key) for key in node or {}])}"
 
 

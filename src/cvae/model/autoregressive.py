@@ -1,4 +1,4 @@
-"""Autoregressive transforms of z, given a context; they need zuko, `cvae[flows]`."""
+"""Autoregressive transforms of z, given a context; they need zuko, `lightning-cvae[flows]`."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ try:
     from zuko.nn import MaskedLinear
     from zuko.transforms import AutoregressiveTransform
 except ImportError as error:
-    raise InputError("flows need zuko; pip install 'cvae[flows]', or zuko itself") from error
+    raise InputError("flows need zuko; pip install 'lightning-cvae[flows]', or zuko itself") from error
 
 
 class Autoregressive(nn.Module):

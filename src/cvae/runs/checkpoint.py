@@ -8,7 +8,6 @@ classes of this package and of torch.nn are built because a file names them.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ import torch
 from hydra.errors import HydraException
 from torch import Tensor
 
+from cvae import __version__
 from cvae.config.building import build_datamodule, build_model
 from cvae.config.compose import Config
 from cvae.data.base import PairData
@@ -155,7 +155,7 @@ class Stored:
             reason = str(error).partition("\n")[0]
             raise InputError(
                 f"checkpoint: '{self.path}' does not fit this program ({reason}); "
-                f"it was written by {self.writer}, this is {version('cvae')}"
+                f"it was written by {self.writer}, this is {__version__}"
             ) from error
 
 
@@ -266,7 +266,7 @@ def _require_resumable(stored: Stored) -> Stored:
     if not isinstance(position, list) or len(position) != 2 or not isinstance(best, dict):
         raise InputError(
             f"checkpoint: '{stored.path}' was written by {stored.writer}, an earlier version, from "
-            f"which no run of {version('cvae')} can resume; it can be sampled from and evaluated"
+            f"which no run of {__version__} can resume; it can be sampled from and evaluated"
         )
     return stored
 

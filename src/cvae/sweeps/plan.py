@@ -11,7 +11,6 @@ from omegaconf import DictConfig, open_dict
 
 from cvae.config.command_line import require_own_settings
 from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
-from cvae.config.schemas import TrainSchema
 from cvae.errors import InputError
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.settings import OF_THE_MACHINE, first_difference
@@ -116,7 +115,7 @@ class Planner:
         for number, point in enumerate(points):
             job = self.job(number, point)
             try:
-                check_root(job.config, TrainSchema)
+                check_root(job.config, "train")
                 self._check(job.config)
             except InputError as refusal:
                 refused[job.folder.name] = refusal

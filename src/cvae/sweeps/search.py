@@ -315,6 +315,6 @@ def _optuna() -> Any:
     try:
         import optuna  # takes a second, and is an extra
     except ImportError:
-        raise InputError("search: needs Optuna; pip install 'cvae[search]'") from None
+        raise InputError("search: needs Optuna; pip install 'lightning-cvae[search]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

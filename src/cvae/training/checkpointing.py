@@ -14,6 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from cvae import __version__
 from cvae.config.compose import Config
 from cvae.errors import ArgumentError, did_you_mean, require_at_least
 from cvae.files import whole_file
@@ -42,7 +43,8 @@ class CheckpointContents(Callback):
             **sizes.plain(),
             "versions": {
                 "python": sys.version.split()[0],
-                **{name: version(name) for name in ("cvae", "torch", "lightning")},
+                "cvae": __version__,
+                **{name: version(name) for name in ("torch", "lightning")},
             },
         }
 
