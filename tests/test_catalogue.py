@@ -22,8 +22,8 @@ from cvae.runs.checkpoint import KEY, POSITION
 
 SHARED = ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"]
 TRAIN = [
-    (["latnt_dim=2"], ["latnt_dim: no such key", "'latent_dim'"]),
-    (["priors=gaussian"], ["priors: no such key", "'prior'"]),
+    (["latnt_dim=2"], ["latnt_dim: no such key", "did you mean latent_dim=2?"]),
+    (["priors=gaussian"], ["priors: no such key", "did you mean prior=gaussian?"]),
     (["prior=gausian"], ["prior: no such option 'gausian'", "'gaussian'"]),
     (
         ["likelihood=zzz"],
@@ -33,9 +33,9 @@ TRAIN = [
         ],
     ),
     (["experiment=mnits"], ["experiment: no such option 'mnits'", "'mnist'"]),
-    (["optimizer.learning_rate=1"], ["optimizer.learning_rate: no such key", "known are", "lr"]),
+    (["optimizer.learning_rate=1"], ["optimizer.learning_rate: no such key", "optimizer.lr=1"]),
     (["+optimizer.weight_decai=1"], ["optimizer.weight_decai: torch.optim.Adam", "weight_decay"]),
-    (["+latent_dims=3"], ["latent_dims: no such key", "'latent_dim'"]),
+    (["+latent_dims=3"], ["latent_dims: no such key", "did you mean latent_dim=3?"]),
     (["+data.rot=/tmp", "data=mnist"], ["data.rot", "takes no such argument", "'root'"]),
     (
         ["trainer.accumulate_grad_batches=2"],
@@ -233,7 +233,7 @@ SAMPLE = [
     (["checkpoint=RUN", "+foo=1"], ["foo: no such key"]),
     (["checkpoint=RUN", "out=picture.jpg"], ["out: expected a file name ending in .png"]),
     (["checkpoint=RUN", "out=/dev/null/a.png"], ["'/dev/null': Not a directory"]),
-    (["checkpoint=RUN", "digit=7"], ["digit: no such key; did you mean 'digits'?"]),
+    (["checkpoint=RUN", "digit=7"], ["digit: no such key; did you mean x=7?"]),
 ]
 EVALUATE = [
     (["checkpoint=RUN", "samples=0"], ["samples: expected at least 1, got 0"]),
@@ -247,7 +247,7 @@ EVALUATE = [
     (["checkpoint=RUN", "trainer=warp"], ["trainer: no such option 'warp'"]),
     (["checkpoint=RUN", "trainer.accelerator=abacus"], ["abacus"]),
     (["checkpoint=RUN", "trainer.precision=16-true"], ["trainer.precision: expected 32-true"]),
-    (["checkpoint=RUN", "data.rot=x"], ["data.rot: no such key; did you mean 'root'?"]),
+    (["checkpoint=RUN", "data.rot=x"], ["data.rot: no such key; did you mean data.root=x?"]),
     (["checkpoint=RUN", "data.root=x"], ["data.root: no such setting of this data"]),
     (["checkpoint=RUN", "seed=-1"], ["seed: expected a whole number"]),
     (["checkpoint=RUN", "out=deep"], ["out: expected a file name ending in .json"]),

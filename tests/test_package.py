@@ -60,5 +60,5 @@ def test_the_installed_wheel_trains_from_an_unrelated_folder(
 
 def test_a_bad_command_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["cvae-train", "latnt_dim=2"])
-    said = "cvae-train: latnt_dim: no such key; did you mean 'latent_dim'?\n"
+    said = "cvae-train: latnt_dim: no such key; did you mean latent_dim=2?\n"
     assert Forked(train).wait() == (2, said)

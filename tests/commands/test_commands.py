@@ -43,8 +43,9 @@ def test_help_shows_how_to_call_it_and_every_setting(name: str, call) -> None:
     status, out, _ = call(getattr(cli, name), "--help")
     assert status == 0
     assert f"cvae-{name}: " in out
-    assert "checkpoint=" in out or "GROUP=NAME" in out
-    assert "seed: 0" in out
+    assert f"cvae-{name} RUN_DIR" in out or "GROUP=NAME" in out
+    assert "seed=0" in out
+    assert "_target_" not in out
 
 
 # -- cvae-train --------------------------------------------------------------------------------

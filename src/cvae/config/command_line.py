@@ -49,6 +49,7 @@ _WITH_A_VALUE = (
     *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn")),
     *(("--config-dir", "-cd"), ("--experimental-rerun",)),
 )
+_LISTED = "the flags are listed by --hydra-help"
 _MODES = (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc"))
 
 
@@ -71,7 +72,7 @@ class _Flags(ArgumentParser):
         self.names = {name for action in made for name in action.option_strings}
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; the flags are listed by --hydra-help")
+        raise InputError(f"{message}; {_LISTED}")
 
 
 def ordered(arguments: Sequence[str], command: str = "train") -> list[str]:
@@ -113,10 +114,10 @@ def _require_flags(arguments: Sequence[str], parser: _Flags, command: str) -> No
         following = arguments[place + 1 : place + 2]
         if not value and following and not re.match(r"-\D|.*=", following[0]):
             value = following[0]
-        raise InputError(
-            f"unrecognized arguments: {name}; settings are given as KEY=VALUE"
-            f"{meant(key, value or 'VALUE', command)}"
-        )
+        if not places(key, command):
+            raise InputError(f"unrecognized arguments: {name}; {_LISTED}")
+        said = meant(key, value or "VALUE", command)
+        raise InputError(f"unrecognized arguments: {name}; settings are given as KEY=VALUE{said}")
 
 
 def separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -266,8 +267,8 @@ def _require_settings(arguments: Sequence[str], command: str) -> None:
     """
     overrides, flags = separated(arguments)
     for place, word in enumerate(overrides):
-        if "=" not in word.strip("=") and not word.startswith("~"):
-            said = meant_by_word(word.strip("="), overrides[place + 1 :], command)
+        if ("=" not in word or word.startswith("=")) and not word.startswith("~"):
+            said = meant_by_word(word, overrides[place + 1 :], command)
             raise InputError(f"'{word}' is not of the form key=value{said}")
     if any(flag.startswith(("--config-name", "--config-path")) for flag in flags):
         return
