@@ -1,9 +1,10 @@
 """Write `README.md`: leaderboards of the recorded runs, then a section for each experiment.
 
 The text comes from `page.md` and `text/NAME.md`, the figures from `results/NAME.json`, the values
-they are compared with from `references.yaml`, the description of an experiment from the comment in
-its own file, the table of the priors from `priors.md`, which `make priors` writes, and those of
-simulated and real data from `page_data.py`.
+they are compared with and how the settings were chosen from `references.yaml`, the description of
+an experiment from the comment in its own file, the table of the priors from `priors.md`, which
+`make priors` writes, those of simulated and real data from `page_data.py`, and those of published
+figures from `page_anchors.py`.
 """
 
 import json
@@ -20,7 +21,8 @@ import yaml
 from cvae.config.compose import find
 from cvae.evaluation.nats import JUDGE
 from cvae.runs.results import VALIDATION
-from page_data import tables_of_data
+from page_anchors import in_few_words, resolved, tables_of_anchors
+from page_data import line, tables_of_data
 
 HERE = Path(__file__).parent
 EVALUATED = "Evaluated with: "
@@ -39,7 +41,7 @@ KINDS = {
 """What the nats are of."""
 COLUMNS = (
     *("experiment", "validation bound, nats per image", "NLL, nats per image"),
-    *("bound, nats per image", "best published"),
+    *("bound, nats per image", "published"),
     *("class consistency, %", "time, minutes", "samples" + 14 * "&nbsp;"),
 )
 """Of a leaderboard; the last one is as wide as its pictures."""
@@ -80,13 +82,18 @@ Boards = dict[tuple[str, str], Plain]
 def write() -> None:
     """Write the page of all runs that are recorded."""
     records = {f.stem: json.loads(f.read_text()) for f in sorted((HERE / "results").glob("*.json"))}
-    references = yaml.safe_load((HERE / "references.yaml").read_text())
+    held = yaml.safe_load((HERE / "references.yaml").read_text())
+    references = resolved(held)
     ranked = boards(records)
     priors = re.findall(r"^\|.*", (HERE / "priors.md").read_text(), re.MULTILINE)
     in_order = [run for board in ranked.values() for run in board.items()]
-    sections = [section(name, run, references.get(name, {})) for name, run in in_order]
+    sections = [
+        section(name, run, references.get(name, {}), held["chosen"][name]) for name, run in in_order
+    ]
     page = (HERE / "page.md").read_text()
     page = page.replace("{leaderboards}", leaderboards(ranked, references))
+    own = {name: (record, dict(parts(record)[0])) for name, record in records.items()}
+    page = page.replace("{anchors}", tables_of_anchors(held, own))
     page = page.replace("{experiments}", "\n".join(sections))
     page = page.replace("{priors}", "\n".join(priors))
     for name, table in tables_of_data().items():
@@ -174,16 +181,20 @@ def place(name: str, metrics: Metrics, references: Plain) -> list[str]:
     ]
 
 
-def line(*cells: str) -> str:
-    """Return a row of a table."""
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+def parts(record: Plain) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the settings of a run by part, and the numbers that follow them."""
+    values = re.split(r", (?![^(]*\))", record["settings"])
+    return list(zip(PARTS, values, strict=False)), values[len(PARTS) :]
 
 
 def published(references: Plain) -> str:
     """Return the first value that an NLL is compared with, or else the first bound."""
     for metric, kind in (("test/nll", ""), ("test/elbo", " (bound)")):
-        for value, source in references.get(metric, {}).get("reference", {}).items():
-            return f"{abs(value)}{kind}, {source}"
+        held = references.get(metric, {})
+        for model in held.get("published", []):
+            return in_few_words(model, kind)
+        for value, source in held.get("reference", {}).items():
+            return f"{abs(value)}{kind}: {source}"
     return "—"
 
 
@@ -200,14 +211,14 @@ def filled(template: str, metrics: Metrics) -> str:
         return ""
 
 
-def section(name: str, record: Plain, references: Plain) -> str:
+def section(name: str, record: Plain, references: Plain, chosen: str) -> str:
     """Return all that is known of an experiment."""
     metrics = record["metrics"]
     about, options = described(name)
     minutes, seconds = divmod(round(metrics["seconds"]), 60)
-    values = re.split(r", (?![^(]*\))", record["settings"])
-    settings = [f"{part} `{value}`" for part, value in zip(PARTS, values, strict=False)]
-    settings.append(", ".join(f"`{value}`" for value in values[len(PARTS) :]))
+    by_part, numbers = parts(record)
+    settings = [f"{part} `{value}`" for part, value in by_part]
+    settings.append(", ".join(f"`{value}`" for value in numbers))
     picture = f'<img src="figures/{name}.png" width="320" alt="Samples of {name}">'
     text = HERE / "text" / f"{name}.md"
     return "\n".join(
@@ -218,6 +229,7 @@ def section(name: str, record: Plain, references: Plain) -> str:
             line(f"{picture}<br>*{of_condition(record)[1]}*", "<br>".join(settings)),
             f"\n**Time:** {minutes} min {seconds:02} s for {metrics['epochs']} epochs and the test "
             f"({record['machine']}).\n",
+            f"**How its settings were chosen:** {chosen}\n",
             "```sh",
             record["command"],
             shlex.join(["cvae-evaluate", "checkpoint=RUN_DIR", *options]),
@@ -252,22 +264,31 @@ def compared(metrics: Metrics, references: Plain) -> list[str]:
     ]
     for metric, held in references.items():
         title, form = NAMED[metric]
-        reach = target(metrics[metric], held["reach"], form) if "reach" in held else "—"
+        found = metrics.get(metric)
+        reach = target(found, held["reach"], form) if "reach" in held else "—"
         others = [
+            f"{'−' * metric.endswith('elbo')}{in_few_words(model)}"
+            for model in held.get("published", [])
+        ]
+        others += [
             f"{number(value, form if '%' in form else '')}: {source}"
             for value, source in held.get("reference", {}).items()
         ]
-        value = f"**{number(metrics[metric], form)}**"
+        value = "not measured" if found is None else f"**{number(found, form)}**"
         lines.append(line(title, value, reach, "<br>".join(others) or "—"))
     return [*lines, ""] if references else []
 
 
-def target(value: float, bounds: list[float | None], form: str) -> str:
+def target(value: float | None, bounds: list[float | None], form: str) -> str:
     """Return the range that was to be reached, and whether it is."""
     low, high = bounds
-    wanted = [f"{s} {number(b, form)}" for s, b in (("≥", low), ("≤", high)) if b is not None]
+    wanted = " and ".join(
+        f"{s} {number(b, form)}" for s, b in (("≥", low), ("≤", high)) if b is not None
+    )
+    if value is None:
+        return wanted
     reached = (low is None or value >= low) and (high is None or value <= high)
-    return f"{' and '.join(wanted)}: {'reached' if reached else '**not reached**'}"
+    return f"{wanted}: {'reached' if reached else '**not reached**'}"
 
 
 def described(name: str) -> tuple[str, list[str]]:

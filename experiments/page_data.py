@@ -101,6 +101,9 @@ def spread(values: list[float], digits: int) -> str:
 
 def table(rows: list[list[str]]) -> str:
     """Return a table in Markdown, whose first row is its head."""
-    return "\n".join(
-        f"| {' | '.join(row)} |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    )
+    return "\n".join(line(*row) for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]])
+
+
+def line(*cells: str) -> str:
+    """Return a row of a table."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

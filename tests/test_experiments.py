@@ -9,6 +9,7 @@ import yaml
 from hydra import compose
 
 import page
+import page_anchors
 import table
 from conftest import SHORT
 from cvae.commands import main as cli
@@ -91,14 +92,65 @@ def test_the_page_is_what_the_results_give(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_reference_is_shown() -> None:
-    references = yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
-    for name, held_against in references.items():
+    held = yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
+    for name, held_against in held["experiments"].items():
         assert (find("conf") / "experiment" / f"{name}.yaml").is_file()
-        for metric, held in held_against.items():
-            assert metric in RESULTS[name]["metrics"]
+        for metric, values in held_against.items():
+            # NLLs of y alone are younger than some of the records.
+            assert metric in RESULTS[name]["metrics"] or metric == "test/nll_marginal"
             assert metric in page.NAMED
-            for source in held.get("reference", {}).values():
+            for source in values.get("reference", {}).values():
                 assert source.replace("|", r"\|").split("`")[0] in section(name)
+            for key in values.get("published", []):
+                assert page_anchors.in_few_words(held["published"][key]) in section(name)
+
+
+def test_a_published_figure_says_what_it_was_measured_on() -> None:
+    held = yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
+    said = {"name", "network", "group", "x", "images", "pixels", "objective", "draws", "read"}
+    anchors = README.partition("\n## Published figures")[2].partition("\n## ")[0]
+    for model in held["published"].values():
+        assert all(isinstance(model[field], str) and model[field] for field in said)
+        assert model["group"] in page_anchors.GROUPS
+        assert model["source"] in held["sources"]
+        assert (page_anchors.figure(model) is None) == (model["read"] == "not found")
+        rows = [row for row in anchors.splitlines() if row.startswith(f"| {model['name']}: ")]
+        assert any((page_anchors.figure(model) or "not found") in row for row in rows)
+    assert "memory" not in anchors + json.dumps(held["experiments"])
+
+
+def test_figures_with_and_without_a_condition_meet_in_those_of_y_alone() -> None:
+    held = yaml.safe_load((EXPERIMENTS / "references.yaml").read_text())
+    records = json.loads(json.dumps(RESULTS))
+    records["mnist_conv"]["metrics"] |= {"test/nll": 77.0, "test/nll_marginal": 78.45}
+    records["mnist_mlp"]["metrics"].pop("test/nll_marginal", None)
+    own = {name: (record, dict(page.parts(record)[0])) for name, record in records.items()}
+    whole = page_anchors.tables_of_anchors(held, own).partition("\n\n**")[0].splitlines()
+    given, alone, ranked = {}, {}, []
+    for row in whole[4:]:
+        name, first, second, *_ = (cell.strip() for cell in row.split(" | "))
+        name = name.strip("| *[").partition(":")[0].partition("]")[0]
+        given[name], alone[name] = first, second
+        ranked.append(name)
+    assert (given["mnist_conv"], alone["mnist_conv"]) == ("77.00", "78.45")
+    assert alone["mnist_mlp"] == given["BIVA"] == "—"
+    place = ranked.index("mnist_conv")
+    assert (ranked[place - 1], ranked[place + 1]) == ("BIVA", "Xu et al. 2019")  # 78.41, 78.49
+    # What has no figure of y alone comes after what has one; what is no likelihood comes last.
+    assert ranked.index("IWAE, k = 50, fixed pixels") < ranked.index("mnist_mlp")
+    assert all(alone[name].startswith("(") for name in ranked[-2:])
+
+
+def test_training_images_are_those_of_the_split() -> None:
+    # MNIST's 60,000 were split once by the program itself: 59,400 and 57,000 are left.
+    assert page_anchors.training_images("MNIST(val_fraction=0.01, train_images=None)") == 59_400
+    assert page_anchors.training_images("MNIST(batch_size=1, val_fraction=0.05)") == 57_000
+    assert page_anchors.training_images("MNIST(val_fraction=0.1, train_images=50000)") == 50_000
+
+
+def test_each_section_says_how_its_settings_were_chosen() -> None:
+    for name in RESULTS:
+        assert "**How its settings were chosen:** " in section(name)
 
 
 def section(name: str) -> str:
