@@ -1,24 +1,29 @@
 """Conditional variational autoencoders: p(y|x) with a latent variable z.
 
-`load(path)` gives the trained model of a run, `datamodule(path)` the data it was trained on.
+`train(data)` trains a model and returns its `Run`. `load(path)` gives the trained model of a run,
+`datamodule(path)` the data it was trained on, and `Run(path)` its figures and curves.
 """
 
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cvae.api.run import Run
+    from cvae.api.train import train
     from cvae.errors import InputError
     from cvae.model.cvae import CVAE
     from cvae.runs.checkpoint import datamodule, load
 
 __version__ = "0.1.0"
-__all__ = ["CVAE", "InputError", "datamodule", "load"]
+__all__ = ["CVAE", "InputError", "Run", "datamodule", "load", "train"]
 
 _HOMES = {
     "CVAE": "model.cvae",
     "InputError": "errors",
+    "Run": "api.run",
     "datamodule": "runs.checkpoint",
     "load": "runs.checkpoint",
+    "train": "api.train",
 }
 
 
@@ -27,3 +32,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'cvae' has no attribute {name!r}")
     return resolve_name(f"cvae.{_HOMES[name]}:{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

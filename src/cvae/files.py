@@ -147,10 +147,15 @@ def hold(folder: Path, name: str = "hydra.run.dir") -> None:
     _held[folder] = lock
 
 
+def let_go(folder: Path) -> None:
+    """Let others have a folder that this process holds."""
+    _held.pop(folder.absolute()).release()
+
+
 def release() -> None:
     """Let others have every folder that this process holds."""
-    while _held:
-        _held.popitem()[1].release()
+    for folder in list(_held):
+        let_go(folder)
 
 
 def hold_for_run(folder: Path, resuming: bool) -> None:

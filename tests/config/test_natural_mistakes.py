@@ -20,7 +20,13 @@ ROWS = [
 
 def test_there_are_sixty_and_more_over_all_commands() -> None:
     assert len(ROWS) >= 60
-    assert {command for command, _, _ in ROWS} == {"train", "sample", "evaluate", "report", "export"}
+    assert {command for command, _, _ in ROWS} == {
+        "train",
+        "sample",
+        "evaluate",
+        "report",
+        "export",
+    }
 
 
 @pytest.fixture
@@ -32,7 +38,9 @@ def _files(run_dir: Path, folder_root: Path) -> None:
 
 
 @pytest.mark.usefixtures("_files")
-@pytest.mark.parametrize(("command", "line", "words"), ROWS, ids=[" ".join(row[:2]) for row in ROWS])
+@pytest.mark.parametrize(
+    ("command", "line", "words"), ROWS, ids=[" ".join(row[:2]) for row in ROWS]
+)
 def test_a_natural_mistake_ends_in_a_line_that_names_the_way_out(
     command: str, line: str, words: str, call: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -5,13 +5,11 @@ importing torch and Lightning takes seconds, and neither help nor completion sho
 """
 
 import codecs
-import logging
 import os
 import re
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -34,13 +32,12 @@ from cvae.config.compose import main as hydra_main
 from cvae.config.help import help_text
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
+from cvae.training.quiet import without_lightning_s_talk
 
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
 _RESEMBLES = str.maketrans("−–—×‖’‘“”•→━─│", "---x|''\"\"*>--|")
 """Characters that only a richer terminal shows, and what a plain one shows in their place."""
-_LIGHTNING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-"""The logger that says which devices there are; importing Lightning sets those above it."""
 
 
 def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Callable[[], None]:
@@ -55,7 +52,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
     def job(config: DictConfig) -> None:
         task: Callable[[Config], None] = resolve_name(f"cvae.commands.{name}:task")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            with _without_lightning_s_talk():  # launchers start processes of their own
+            with without_lightning_s_talk():  # launchers start processes of their own
                 task(plain(config))
             return
         with errors_in_one_line(name):
@@ -67,7 +64,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         # Hydra would report errors in several lines of its own; with this it lets them through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         _let_every_terminal_show_it()
-        with stopping(), _without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
+        with stopping(), without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
             sys.argv[1:] = ordered(sys.argv[1:], name)
             if (answer := _answer(name, *separated(sys.argv[1:]))) is not None:
                 print(answer)
@@ -110,18 +107,6 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     text = error.object[error.start : error.end].translate(_RESEMBLES)
     letters = "".join(c for c in normalize("NFKD", text) if not combining(c))
     return letters.encode("ascii", "replace").decode(), error.end
-
-
-@contextmanager
-def _without_lightning_s_talk() -> Iterator[None]:
-    level = _LIGHTNING.level
-    _LIGHTNING.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning|torchmetrics")
-            yield
-    finally:
-        _LIGHTNING.setLevel(level)
 
 
 class CheckFirst(Callback):
@@ -190,7 +175,7 @@ def _path_first(name: str, setting: str) -> Callable[[list[str]], list[str]]:
         overrides, flags = separated(arguments)
         for place, word in enumerate(overrides):
             key = re.split(r"[.@]", word.partition("=")[0].lstrip("+~"))[0]
-            is_setting = key in known or not (not place and "/" in key or Path(word).exists())
+            is_setting = key in known or not ((not place and "/" in key) or Path(word).exists())
             if ("=" in word and is_setting) or word.startswith("~"):
                 continue
             if given_value(arguments, setting) is not None:

@@ -28,9 +28,7 @@ from cvae.errors import InputError, did_you_mean, short_of_memory
 from cvae.files import DISK_FULL
 
 
-def explain(
-    error: Exception, command: str = "train", arguments: Sequence[str] = ()
-) -> str | None:
+def explain(error: Exception, command: str = "train", arguments: Sequence[str] = ()) -> str | None:
     """Return what was wrong and how to mend it, or None for an error that is not the user's.
 
     Args:
@@ -101,9 +99,7 @@ def _refused_value(
     return f"{cause.full_key}: {_nearest_key(cause, command, arguments)}"
 
 
-def _nearest_key(
-    cause: OmegaConfBaseException, command: str, line: Sequence[str]
-) -> str:
+def _nearest_key(cause: OmegaConfBaseException, command: str, line: Sequence[str]) -> str:
     node = cause.parent_node
     if isinstance(node, DictConfig) and "_target_" in node:
         taken, _ = building.arguments(resolve_name(node["_target_"]))

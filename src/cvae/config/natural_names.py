@@ -29,7 +29,16 @@ _SYNONYMS = {
     "trainer.gradient_clip_val": ("clip", "grad_clip", "gradient_clip", "clip_norm"),
     "seed": ("random_seed", "random_state", "manual_seed"),
     "resume": ("checkpoint", "ckpt", "ckpt_path", "resume_from", "run", "run_dir"),
-    "hydra.run.dir": ("out", "output", "output_dir", "folder", "dir", "name", "save_dir", "run_dir"),
+    "hydra.run.dir": (
+        "out",
+        "output",
+        "output_dir",
+        "folder",
+        "dir",
+        "name",
+        "save_dir",
+        "run_dir",
+    ),
     "checkpoint": ("ckpt", "ckpt_path", "run", "run_dir", "model", "weights", "resume", "folder"),
     "parallel": ("jobs", "n_jobs", "workers", "num_workers"),
     "threads": ("n_threads", "num_threads", "cores"),
@@ -112,11 +121,7 @@ def _named(wanted: str, known: list[str], command: str) -> list[str]:
     for end in dict.fromkeys((wanted, last)):
         if found := [place for place in known if end and f".{place}".endswith(f".{end}")]:
             return sorted(found, key=lambda place: bool(_options_needed(place, command)))
-    return [
-        place
-        for place, words in _SYNONYMS.items()
-        if last in words and _exists(place, known)
-    ]
+    return [place for place, words in _SYNONYMS.items() if last in words and _exists(place, known)]
 
 
 def _exists(place: str, known: list[str]) -> bool:

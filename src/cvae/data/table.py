@@ -171,7 +171,9 @@ def load_polars() -> Any:
     try:
         import polars
     except ImportError as error:
-        raise InputError("tables need polars; pip install 'lightning-cvae[tables]', or polars") from error
+        raise InputError(
+            "tables need polars; pip install 'lightning-cvae[tables]', or polars"
+        ) from error
     return polars
 
 

@@ -39,7 +39,9 @@ def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Export
         import onnxscript  # noqa: F401
         from onnxruntime import InferenceSession
     except ImportError as error:
-        raise InputError("format: onnx comes with an extra; pip install 'lightning-cvae[onnx]'") from error
+        raise InputError(
+            "format: onnx comes with an extra; pip install 'lightning-cvae[onnx]'"
+        ) from error
     flushed = not (torch.full((1,), 1e-40) * 0.5).any()  # onnxruntime sets this as it likes
     parts = functions(model)
     x = (

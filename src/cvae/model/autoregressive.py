@@ -14,7 +14,9 @@ try:
     from zuko.nn import MaskedLinear
     from zuko.transforms import AutoregressiveTransform
 except ImportError as error:
-    raise InputError("flows need zuko; pip install 'lightning-cvae[flows]', or zuko itself") from error
+    raise InputError(
+        "flows need zuko; pip install 'lightning-cvae[flows]', or zuko itself"
+    ) from error
 
 
 class Autoregressive(nn.Module):

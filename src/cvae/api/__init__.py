@@ -1,0 +1,1 @@
+"""Python: train, and ask a run, without a command line."""

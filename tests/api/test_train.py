@@ -1,0 +1,178 @@
+"""Training from Python: the same runs as the command's, from data in memory."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+import pytest
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+import cvae
+from cvae.api.given_data import options_of
+from cvae.api.run import Table
+from cvae.api.train import overrides_of
+from cvae.commands import main as cli
+from cvae.errors import InputError
+
+SHORT: dict[str, Any] = {"max_epochs": 2, "width": 16}
+RNG = np.random.default_rng(0)
+X, Y = RNG.random((100, 2)), RNG.random((100, 3))
+FRAME = polars.DataFrame({"age": X[:, 0], "sex": ["f", "m"] * 50, "height": Y[:, 0]})
+
+
+def test_a_run_from_python_is_the_command_s(call: Callable[..., tuple[int, str, str]]) -> None:
+    run = cvae.train((X, Y), folder="python", prior="mixture", latent_dim=3, **SHORT)
+    np.savez("own.npz", x=X, y=Y)
+    line = ["data=vectors", "data.path=own.npz", "prior=mixture", "latent_dim=3"]
+    line += ["trainer.max_epochs=2", "network.width=16", "hydra.run.dir=command"]
+    assert call(cli.train, *line)[0] == 0
+    ours, theirs = run.metrics, json.loads(Path("command/metrics.json").read_text())
+    assert ours | {"seconds": 0} == theirs | {"seconds": 0}
+    assert call(cli.sample, "checkpoint=python", "out=python/drawn.npz", "n=2")[0] == 0
+    assert call(cli.train, "resume=python", "trainer.max_epochs=3")[0] == 0
+    assert run.metrics["epochs"] == 3
+
+    assert run.model.sample(X[:2], 4).shape == (4, 2, 3)
+    assert [row["val/elbo"] for row in run.history][-1] == pytest.approx(
+        run.history[-1]["val/elbo"]
+    )
+    assert {"train/elbo", "val/kl", "train/lr"} <= set(run.history.columns)
+    assert len(run.plot().axes[0].lines) == 2
+    assert repr(run).startswith("Run '")
+    assert "test/elbo" in repr(run)
+
+
+def test_nothing_is_left_of_what_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    for settings, words in (
+        ({"lrr": 1}, "lrr: no such setting; did you mean optimizer.lr=..."),
+        ({"prior": "vampp"}, "prior: no such option 'vampp'; did you mean 'vamp'"),
+        ({"lr": "fast"}, "optimizer.lr: expected float"),
+        ({"kind": "counts"}, "data=counts expects"),
+    ):
+        with pytest.raises(InputError, match=words.replace(".", r"\.")):
+            cvae.train((X, Y), folder="new", **settings)
+        assert not Path("new").exists()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_settings_are_known_by_their_last_word() -> None:
+    given = {"max_epochs": 5, "lr": 0.1, "width": 8, "components": 3, "prior": "mixture"}
+    expected = ["trainer.max_epochs=5", "optimizer.lr=0.1", "network.width=8"]
+    assert overrides_of(given) == [*expected, "prior.components=3", "prior='mixture'"]
+    whole = {"data.root": "a b", "refit": None, "compile": True, "allow": ["m"]}
+    assert overrides_of(whole) == ["data.root='a b'", "refit=null", "compile=true", "allow=['m']"]
+
+
+class Module(LightningDataModule):
+    """A data module as a user has one, with no test split."""
+
+    def _batches(self, rows: slice) -> DataLoader[tuple[Tensor, ...]]:
+        parts = (torch.from_numpy(X[rows]), torch.from_numpy(Y[rows]))
+        return DataLoader(TensorDataset(*parts), batch_size=32, shuffle=rows.start == 0)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return self._batches(slice(0, 80))
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return self._batches(slice(80, 100))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "word", "arrays"),
+    [
+        ((X, Y), None, "vectors", {"x": X, "y": Y}),
+        (Y, None, "vectors", {"y": Y}),
+        ((torch.from_numpy(X), Y[:, 0]), None, "vectors", {"x": X, "y": Y[:, 0]}),
+        (({"a": X, "b": ["u"] * 100}, Y), None, "vectors", {"x.a": X, "x.b": ["u"] * 100, "y": Y}),
+        ((X, Y[..., None]), "sequences", "sequences", {"x": X, "y": Y[..., None]}),
+        ((X, Y.reshape(75, 1, 2, 2)), None, "arrays", {"x": X, "y": Y.reshape(75, 1, 2, 2)}),
+        (
+            TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)),
+            None,
+            "vectors",
+            {"x": X, "y": Y},
+        ),
+    ],
+    ids=["pair", "y alone", "tensors", "several x", "sequences", "images", "Dataset"],
+)
+def test_data_in_memory_are_written_as_they_are(
+    data: Any, kind: str | None, word: str, arrays: dict[str, Any], tmp_path: Path
+) -> None:
+    line = options_of(data, (), (), kind, tmp_path)
+    assert line[:2] == [f"data={word}", f"data.path='{tmp_path}/data.npz'"]
+    assert line[2:] == (
+        ["condition=none"]
+        if "x" not in str(list(arrays))
+        else ["condition=given"] * (word == "arrays")
+    )
+    with np.load(tmp_path / "data.npz") as written:
+        assert set(written) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(written[name], array)
+
+
+def test_a_data_module_keeps_its_splits(tmp_path: Path) -> None:
+    options_of(Module(), (), (), None, tmp_path)
+    with np.load(tmp_path / "data.npz") as written:
+        assert sorted(map(tuple, written["y"])) == sorted(map(tuple, Y[:80]))
+        np.testing.assert_array_equal(written["x_val"], X[80:])
+        assert "x_test" not in written
+
+
+def test_a_data_frame_of_pandas_or_polars_becomes_a_table(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    missing = FRAME.with_columns(sex=polars.when(polars.col("age") > 0.5).then("sex"))
+    for frame in (missing, pandas.DataFrame(missing.to_dict(as_series=False))):
+        line = options_of(frame, ["age"], ["height", "sex"], None, tmp_path)
+        assert line[2:] == ["data.x=['age']", "data.y=['height','sex']"]
+        assert polars.read_parquet(tmp_path / "data.parquet").equals(missing)
+
+
+@pytest.mark.parametrize(
+    ("data", "x", "words"),
+    [
+        (3, (), "data: expected the name of an option or a file, arrays"),
+        ((X, Y, Y), (), r"data: expected a pair \(x, y\), got 3 values"),
+        ((X, Y[..., None]), (), "several things; say kind='arrays' or kind='sequences'"),
+        (FRAME, ("age",), "y: expected the columns of the table that are y"),
+        ((X, Y), ("age",), "x, y: names of columns are for a data frame"),
+        ("own.npz", (), "kind: what y of 'own.npz' is has to be said"),
+    ],
+)
+def test_data_that_cannot_be_used(data: Any, x: tuple[str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        options_of(data, x, (), None, tmp_path)
+
+
+def test_a_run_in_a_thread_and_in_a_process_without_a_guard(tmp_path: Path) -> None:
+    script = (
+        "import threading, cvae, numpy\n"
+        "y = numpy.random.default_rng(0).random((60, 2))\n"
+        "def go(): print(cvae.train(y, max_epochs=1, width=8))\n"
+        "thread = threading.Thread(target=go); thread.start(); thread.join(); go()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={"MPLBACKEND": "module://nowhere"},
+        cwd=tmp_path,
+    )
+    assert done.stdout.count("Run '") == 2, done.stderr
+    assert done.stderr == ""
+
+
+def test_a_table_of_rows_is_shown_in_a_notebook() -> None:
+    shown = Table([{"a": 1, "b": 0.123456789}, {"a": "<i>"}])._repr_html_()
+    assert shown == (
+        "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>0.12346</td></tr>"
+        "<tr><td>&lt;i&gt;</td><td></td></tr></table>"
+    )
