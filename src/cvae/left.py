@@ -7,6 +7,14 @@ _SILENCE = 10.0
 """Seconds of work before the first line; the next ones come after twice as long each."""
 
 
+def duration(seconds: float) -> str:
+    """Return a time as a person says it: "40 s", "12 min", "3 h 5 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class Left:
     """Says on standard error how much of some work is left, once it has taken ten seconds.
 

@@ -10,8 +10,8 @@ import yaml
 
 import cvae
 from conftest import GROUPS, composed, options
-from cvae.config.compose import find
 from cvae.config.completion import completion
+from cvae.config.compose import find
 from cvae.config.help import help_text
 from cvae.config.options import option, root
 from cvae.errors import InputError
@@ -99,7 +99,7 @@ def test_completion_offers_groups_options_and_settings_alone(
     assert offered("cvae-sample plo", monkeypatch) == ["plot="]
     every = offered("cvae-train ", monkeypatch)
     assert {f"{group}=" for group in GROUPS} <= set(every)
-    assert not any("_" == word[0] or "hydra" in word for word in every)
+    assert not any(word[0] == "_" or "hydra" in word for word in every)
 
 
 def test_bash_completes_by_the_line_of_the_readme(tmp_path: Path) -> None:

@@ -21,12 +21,13 @@ from cvae.config.command_line import ordered
 from cvae.config.compose import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
+from cvae.left import duration
 from cvae.runs.results import find_runs
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.job import _device
 from cvae.sweeps.launch import Job, _launch
-from cvae.sweeps.progress import count, duration
+from cvae.sweeps.progress import count
 from cvae.sweeps.resume_arguments import with_sweep_arguments
 from cvae.sweeps.search import Search
 from cvae.training.module import TrainingModule

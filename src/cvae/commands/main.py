@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
+from textwrap import fill
 from typing import Any
 from unicodedata import combining, normalize
 
@@ -34,6 +35,8 @@ from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
 from cvae.training.quiet import without_lightning_s_talk
 
+_TOLD = ("data", "prior", "likelihood", "network")
+"""What the first line of a training says, before torch is loaded."""
 USAGE_ERROR = 2
 """Exit status when the user's input cannot be used."""
 _RESEMBLES = str.maketrans("−–—×‖’‘“”•→━─│", "---x|''\"\"*>--|")
@@ -125,6 +128,10 @@ class CheckFirst(Callback):
         try:
             with errors_in_one_line(self.command):
                 require_own_settings(config)
+                if self.command == "train":  # torch and Lightning take seconds to load
+                    choices = config.hydra.runtime.choices
+                    words = " ".join(f"{key}={choices[key]}" for key in _TOLD)
+                    print(fill(f"cvae-train: {words}", 79, subsequent_indent="  "), flush=True)
                 settings = plain(config)
                 check_root(settings, self.command)
                 resolve_name(self.check)(settings, Path(config.hydra.run.dir))

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import Callback
 
+from cvae.config.command_line import short
 from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.tables import show
@@ -18,6 +19,7 @@ from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import fit
 from cvae.training.prepare import Prepared, prepare
+from cvae.training.progress import wrapped
 
 _SHARING = ("JoblibLauncher", "LocalLauncher")
 """Launchers whose jobs share a machine without a scheduler."""
@@ -56,11 +58,13 @@ def task(config: Config) -> None:
     with _saying_how_to_resume(folder):
         model, metrics = fit(_prepared.pop(), run_dir)
     show(metrics, model)
+    place = shlex.quote(short(run_dir))
     files = (folder.refitted, folder.best, folder.last, folder.metrics, folder.samples)
-    for file in files:
-        if file.is_file():
-            print(file)
-    print(f"curves: tensorboard --logdir {shlex.quote(str(run_dir))}")
+    names = [str(file.relative_to(run_dir)) for file in files if file.is_file()]
+    print(wrapped(f"{place} has {', '.join(names)}"))
+    print(f"curves: tensorboard --logdir {place}")
+    print(f"next: cvae-evaluate {place}")
+    print(f"      cvae-sample {place} out=drawn.png")
 
 
 @contextmanager

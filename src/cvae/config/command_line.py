@@ -61,11 +61,11 @@ class _Flags(ArgumentParser):
         self.add_argument("overrides", nargs="*")
         views = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
         modes = self.add_mutually_exclusive_group()
-        switches, one = {"action": "store_true"}, modes.add_argument
+        one = modes.add_argument
         made = [
-            *(self.add_argument(*flag, **switches) for flag in _SWITCHES),
+            *(self.add_argument(*flag, action="store_true") for flag in _SWITCHES),
             *(self.add_argument(*flag) for flag in _WITH_A_VALUE),
-            *(one(*flag, **switches) for flag in _MODES),
+            *(one(*flag, action="store_true") for flag in _MODES),
             one("--cfg", "-c", choices=("job", "hydra", "all")),
             one("--info", "-i", nargs="?", const="all", choices=views),
         ]

@@ -1,10 +1,8 @@
 """What `--help` prints, out of the comments of `conf/`; nothing is composed, so that it is quick.
 
-cvae-train --help              the command, its groups, its settings
-cvae-train --help prior        the options of a group, and their settings
-cvae-train --help prior=flow   one option
-cvae-train --help settings     what belongs to no group
-cvae-train --help lr           a setting
+`cvae-train --help` is about the command, `--help prior` about a group, its options and their
+settings, `--help prior=flow` about an option, `--help settings` about what belongs to no group,
+and `--help lr` about a setting.
 """
 
 import re
@@ -163,9 +161,8 @@ def _rows(settings: dict[str, Setting], remark: str = "") -> list[tuple[str, str
 
 def _first(said: Option) -> str:
     """Return the first sentence of what an option is."""
-    return re.split(r"(?<=[.;])\s(?=[A-Zp])", said.about.replace("\n", " "), maxsplit=1)[0].rstrip(
-        ";."
-    )
+    sentences = re.split(r"(?<=[.;])\s(?=[A-Zp])", said.about.replace("\n", " "))
+    return sentences[0].rstrip(";.")
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -4,7 +4,7 @@ import shlex
 from difflib import get_close_matches
 from pathlib import Path
 
-from cvae.config.options import groups, option, options, root, settings_of
+from cvae.config.options import groups, options, root, settings_of
 
 _SYNONYMS = {
     "optimizer.lr": ("learning_rate", "rate", "step_size"),
@@ -29,16 +29,7 @@ _SYNONYMS = {
     "trainer.gradient_clip_val": ("clip", "grad_clip", "gradient_clip", "clip_norm"),
     "seed": ("random_seed", "random_state", "manual_seed"),
     "resume": ("checkpoint", "ckpt", "ckpt_path", "resume_from", "run", "run_dir"),
-    "hydra.run.dir": (
-        "out",
-        "output",
-        "output_dir",
-        "folder",
-        "dir",
-        "name",
-        "save_dir",
-        "run_dir",
-    ),
+    "hydra.run.dir": ("out", "output", "output_dir", "folder", "dir", "save_dir", "run_dir"),
     "checkpoint": ("ckpt", "ckpt_path", "run", "run_dir", "model", "weights", "resume", "folder"),
     "parallel": ("jobs", "n_jobs", "workers", "num_workers"),
     "threads": ("n_threads", "num_threads", "cores"),

@@ -85,6 +85,11 @@ class RunFolder:
         return self.path / "failure.txt"
 
     @property
+    def log(self) -> Path:
+        """What the run has said of itself."""
+        return self.path / "run.log"
+
+    @property
     def samples(self) -> Path:
         """A picture of samples from the best model."""
         return self.path / "samples.png"
@@ -136,7 +141,7 @@ class RunFolder:
         top = sweep if sweep and self.path.is_relative_to(sweep) else self.path
         own = (self.overrides.parent, self.checkpoints, self.settings, self.metrics, self.failure)
         others = (self.plan, self.evaluation, self.samples, self.latent_plane, *self.projected)
-        require_own(top, *own, *others, self.lock, *self.path.glob("events.out.*"))
+        require_own(top, *own, *others, self.lock, self.log, *self.path.glob("events.out.*"))
 
     def remove_parts(self) -> None:
         """Remove what a killed process has left of files that it did not complete."""

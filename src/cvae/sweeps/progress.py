@@ -1,5 +1,6 @@
 """How far a sweep is, whoever runs its jobs: counted from their folders."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
@@ -7,7 +8,12 @@ from time import monotonic
 from types import TracebackType
 from typing import NamedTuple
 
+from cvae.config.command_line import short
+from cvae.left import duration
+from cvae.runs.results import read_run, score
 from cvae.runs.run_folder import RunFolder
+from cvae.training.progress import number as in_words
+from cvae.training.progress import wrapped
 
 _SECONDS = 0.5
 
@@ -46,6 +52,8 @@ class Progress:
         self.folders, self.total = folders, total
         self.started = monotonic()
         self.before = self.last = count(folders, total)
+        self.told = {folder for folder in folders if RunFolder(folder).is_finished}
+        self.best: dict[tuple[str, ...], tuple[float, int]] = {}
         self.ended = Event()
         self.thread = Thread(target=self._watch, daemon=True)
 
@@ -67,21 +75,30 @@ class Progress:
         while not self.ended.wait(_SECONDS):
             self._look()
 
+    def _of(self, number: int, folder: Path) -> str:
+        """Return the score of a job next to the best so far of its kind, and its folder."""
+        run = read_run(folder, folder)
+        by, sign = score([run])
+        value = run.metrics.get(by, math.nan)
+        best = self.best.setdefault(run.kind, (value, number))
+        if sign * value < sign * best[0]:
+            best = self.best[run.kind] = (value, number)
+        return (
+            f"job {number}: {by} {in_words(value)}, best of its kind {in_words(best[0])} "
+            f"of job {best[1]}; {short(folder)}"
+        )
+
     def _look(self) -> None:
         now = count(self.folders, self.total)
         if now == self.last:
             return
         self.last = now
+        for number, folder in enumerate(self.folders):
+            if folder not in self.told and RunFolder(folder).is_finished:
+                self.told.add(folder)
+                print(wrapped(self._of(number, folder)))
         ended = self.before.left - now.left
         to_go = ""
         if ended > 0 and now.left:
             to_go = f", {duration((monotonic() - self.started) / ended * now.left)} to go"
         print(f"{now}{to_go}", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it: "40 s", "12 min", "3 h 5 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -2,11 +2,11 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.profilers import PassThroughProfiler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -60,7 +60,8 @@ class Snapshots(Callback):
             return
         assert isinstance(pl_module, CVAE)
         # What is drawn for a picture must not change what is drawn for the training.
-        rng, place = torch.Generator().manual_seed(0), (trainer.global_step, trainer.current_epoch)
+        rng, folder = torch.Generator().manual_seed(0), Path(trainer.default_root_dir)
+        place = (folder, trainer.global_step, trainer.current_epoch)
         with drawing_from(rng), drawing_pictures(pl_module, *place):
             self._write(trainer, pl_module)
 
@@ -86,24 +87,6 @@ class Snapshots(Callback):
         moved = datamodule.transfer_batch_to_device(items, model.device, 0)
         batch: Batch = datamodule.on_after_batch_transfer(moved)
         return batch
-
-
-class ProgressBar(RichProgressBar):
-    """Lightning's, drawn anew every `refresh_rate` steps.
-
-    Lightning's own draws itself at every step of a training, which takes a tenth of the step.
-    """
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        if batch_idx % self.refresh_rate == 0 or trainer.is_last_batch:
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
 class MovingAverage(WeightAveraging):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from cvae.config.building import instantiated
+from cvae.config.command_line import short
 from cvae.config.compose import Config
 from cvae.data.base import PairData
 from cvae.evaluation.figures import png
@@ -36,6 +36,7 @@ from cvae.training.exact_resume import ExactResume
 from cvae.training.module import MONITOR, VALIDATED, TrainingModule, build_training_module
 from cvae.training.not_finite import StopWhenDiverged, drawing_pictures
 from cvae.training.prepare import Prepared, Resumed
+from cvae.training.progress import Progress, RunLog, number, outline, why_ended
 from cvae.training.refit import refit
 from cvae.training.testing import test
 from cvae.training.trainer_options import single_device_trainer
@@ -60,7 +61,7 @@ def fit(
         prepared: What `prepare` returned.
         run_dir: Folder that receives checkpoints, TensorBoard events, metrics and samples.
         further: Callbacks beside those of the configuration.
-        show_progress: Whether to show a progress bar, where the configuration has one.
+        show_progress: Whether to say on the screen what `run.log` keeps.
 
     Raises:
         FloatingPointError: If the training diverges.
@@ -72,17 +73,21 @@ def fit(
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     folder.remove_parts()
     logger = _begin_log(prepared, folder)
-    if not show_progress:
-        callbacks = {name: part for name, part in callbacks.items() if name != "progress"}
+    log = RunLog(folder.log, shown=show_progress)
+    bars = [part for part in callbacks.values() if isinstance(part, Progress)]
+    for bar in bars:
+        bar.run_log = log
     contents = CheckpointContents(config, data.sizes, started)
     own = [StopWhenDiverged(), contents, ExactResume(config["seed"], data)]
     trainer: Trainer = instantiated(config["trainer"], "trainer")(
         logger=logger,
         callbacks=[*own, *callbacks.values(), *further],
-        enable_progress_bar=any(isinstance(part, ProgressBar) for part in callbacks.values()),
+        enable_progress_bar=bool(bars),
         default_root_dir=folder.path,
         plugins=[WholeCheckpoints()],
     )
+    for line in (f"run: {short(folder.path)}", *outline(model, data, trainer)):
+        log.say(line)
     trainer.fit(model, data, ckpt_path=None if resumed is None else resumed.path, weights_only=True)
 
     folder.refitted.unlink(missing_ok=True)  # of another training
@@ -91,8 +96,11 @@ def fit(
     tested, metrics = _test(config, data, best)
     last = read(folder.last)  # the training may have been that of other processes
     _end_log(logger, tested, metrics, folder, last.contents["global_step"])
-    with drawing_pictures(tested, last.contents["global_step"], last.contents["epoch"]):
+    place = (folder.path, last.contents["global_step"], last.contents["epoch"])
+    with drawing_pictures(tested, *place):
         _draw_samples(config, tested, data, folder)
+    log.say(_end(best, last, trainer))
+    log.note(f"test: test/elbo {number(metrics['test/elbo'])}")
     metrics |= {
         **refitted,
         **_validation_elbo(best, last, refitted),
@@ -149,6 +157,16 @@ def _test(config: Config, data: PairData, best: Stored) -> tuple[TrainingModule,
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     torch.manual_seed(config["seed"])
     return model, test(model, data, tester)
+
+
+def _end(best: Stored, last: Stored, trainer: Trainer) -> str:
+    """Return which epoch is the best, and why the training ended."""
+    epochs = last.contents["epoch"] + 1
+    monitor, value = next(iter(last.about[BEST_VALUE].items()))
+    return (
+        f"best: epoch {best.contents['epoch'] + 1} of {epochs}, {monitor} {number(value)}; "
+        f"ended as {why_ended(trainer, epochs)}"
+    )
 
 
 def _validation_elbo(best: Stored, last: Stored, refitted: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from lightning import Callback, LightningModule, Trainer
 from cvae.errors import diverged
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
+from cvae.runs.resume_arguments import command_to_resume
+from cvae.runs.run_folder import RunFolder
 from cvae.training.module import TrainingModule
 
 
@@ -49,15 +52,25 @@ class StopWhenDiverged(Callback):
 
 def _diverged(trainer: Trainer, what: str, step: int) -> FloatingPointError:
     data: Any = getattr(trainer, "datamodule", None)
-    return diverged(what, step, trainer.current_epoch, getattr(data, "remarks", ()))
+    resume = _resuming(Path(trainer.default_root_dir))
+    group = trainer.optimizers[0].param_groups[0]
+    rate, remarks = group.get("initial_lr", group["lr"]), getattr(data, "remarks", ())
+    return diverged(what, step, trainer.current_epoch, resume, float(rate), remarks)
+
+
+def _resuming(place: Path) -> str | None:
+    """Return the command that resumes a run; None where it has saved nothing yet."""
+    folder = RunFolder(place.absolute())
+    return command_to_resume(folder) if folder.last.is_file() else None
 
 
 @contextmanager
-def drawing_pictures(model: CVAE, step: int, epoch: int) -> Iterator[None]:
+def drawing_pictures(model: CVAE, folder: Path, step: int, epoch: int) -> Iterator[None]:
     """Say of a model that cannot be drawn from, although its bound is finite, that it diverged.
 
     Args:
         model: The model.
+        folder: The run's.
         step: Steps of training that it has taken.
         epoch: Epochs.
 
@@ -69,7 +82,8 @@ def drawing_pictures(model: CVAE, step: int, epoch: int) -> Iterator[None]:
     except (ValueError, RuntimeError) as error:
         if isinstance(error, torch.OutOfMemoryError) or _can_be_drawn(model):
             raise
-        raise diverged("what the prior draws is not finite", step, epoch) from error
+        what = "what the prior draws is not finite"
+        raise diverged(what, step, epoch, _resuming(folder)) from error
 
 
 @torch.no_grad()
