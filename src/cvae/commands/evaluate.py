@@ -10,13 +10,16 @@ from cvae.config.building import naming, require_known_settings
 from cvae.config.compose import Config, changes
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_between, require_seed
+from cvae.evaluation.diagnostics.examine import examine
 from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
 from cvae.evaluation.tables import show
+from cvae.evaluation.verdict import metrics_of, sentences
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
-from cvae.runs.add_evaluation import add_evaluation
+from cvae.runs.add_evaluation import Verdict, add_evaluation
 from cvae.runs.checkpoint import Stored, read
+from cvae.runs.plain_files import read_list
 from cvae.runs.resume_arguments import require_same_data
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import build_training_module
@@ -59,14 +62,20 @@ def task(config: Config) -> None:
     torch.manual_seed(config["seed"])
     trainer = single_device_trainer(config["trainer"])
     metrics = bounds(model, data, trainer, config["samples"]) | {"samples": config["samples"]}
-    metrics |= _seen(config, model.to(trainer().strategy.root_device), data, judged)
-    show(metrics, model)
+    model.to(trainer().strategy.root_device)
+    metrics |= _seen(config, model, data, judged)
+    split = test_split(in_scored_pixels(model, data))
+    x, y = (part.to(model.device) for part in (split.x, split.y))
+    found = examine(model, x, y, config["seed"])
+    metrics |= metrics_of(found.figures)
+    said = sentences(found.figures, stored.config, *_started(config))
+    show(metrics, model, said)
     if out is not None:
         write_whole(out, json.dumps(metrics, indent=2) + "\n")
         print(out)
     if folder is not None:
         step = stored.contents["global_step"]
-        add_evaluation(folder, model.cpu(), data(), metrics, step)
+        add_evaluation(folder, model.cpu(), data(), metrics, Verdict(said, found.places), step)
         print(folder.metrics)
 
 
@@ -125,6 +134,15 @@ def _folder_to_add_to(config: Config) -> RunFolder | None:
             f"is, give {folder.best} itself"
         ) from error
     return folder
+
+
+def _started(config: Config) -> tuple[str, list[str]]:
+    """Return how the run is named, and what it was started with, as far as that is known."""
+    folder = RunFolder(Path(config["checkpoint"]).expanduser())
+    if not folder.overrides.is_file():
+        return config["checkpoint"], []
+    folder.require_own()
+    return config["checkpoint"], read_list(folder.overrides)
 
 
 def _seen(config: Config, model: CVAE, data: Data, judged: _Judged | None) -> dict[str, float]:

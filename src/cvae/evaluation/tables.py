@@ -1,6 +1,6 @@
 """The metrics of a test split as a person reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from rich.console import Console
@@ -8,11 +8,20 @@ from rich.table import Table
 
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, latent_verdict
 from cvae.evaluation.nats import COMPARE, JUDGE
+from cvae.evaluation.verdict import PREFIX
 from cvae.model.cvae import CVAE
 
 
-def show(metrics: Mapping[str, float], model: CVAE) -> None:
-    """Print the metrics of a model's test split as a table, with the remarks that they need."""
+def show(metrics: Mapping[str, float], model: CVAE, said: Sequence[str] = ()) -> None:
+    """Print the metrics of a model's test split as a table, with the remarks that they need.
+
+    Args:
+        metrics: The metrics by name.
+        model: The model.
+        said: The verdict, a sentence each, which comes first and replaces the remark on z.
+    """
+    for sentence in said:
+        print(sentence)
     nats_of = model.generator.likelihood.nats_of
     table = Table(
         "metric", "value", title="test split", caption=f"nats per target, {COMPARE[nats_of]}"
@@ -21,7 +30,7 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
     part = "test"
     kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
     for name, value in metrics.items():
-        if name.startswith(KL_PER_DIMENSION):
+        if name.startswith(KL_PER_DIMENSION) or _only_in_the_file(name):
             continue
         if name.rpartition("/")[0] != part:
             part = name.rpartition("/")[0]
@@ -33,7 +42,7 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
     Console().print(table)
     latent_dim = model.generator.latent_dim
     verdict = latent_verdict(metrics["test/kl"], int(metrics["test/active_units"]), latent_dim)
-    if verdict is not None:
+    if verdict is not None and not said:
         print(verdict)
     if "test/nll_at_most" in metrics and "test/nll_at_least" not in metrics:
         print(
@@ -42,12 +51,21 @@ def show(metrics: Mapping[str, float], model: CVAE) -> None:
         )
 
 
+def _only_in_the_file(name: str) -> bool:
+    """Return whether a figure of the verdict is left out: the sentences say what it means."""
+    return name.startswith((f"{PREFIX}is/", f"{PREFIX}best_of/")) or (
+        name.startswith(PREFIX) and name.endswith(("_p_value", "_error"))
+    )
+
+
 def _formatted(name: str, value: float) -> str:
     if name == JUDGE:
         return f"{int(value):08x}"
     match name.partition("/")[0]:
         case "judge" | "consistency":
             return f"{value:.2%}"
+        case "verdict" if isinstance(value, float):
+            return f"{value:.3g}"
         case "distance" | "references" | "references_redrawn" if isinstance(value, float):
             return f"{value:.4f}"
     if name.endswith("bits_per_dim"):

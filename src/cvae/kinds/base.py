@@ -236,6 +236,16 @@ class Target(ABC):
         """Return what maps y, (..., *shape), to `features` for a network; None where it is y."""
         return None
 
+    def numbers(self, y: Tensor) -> Tensor:
+        """Return y, (..., *shape), as numbers (..., F) whose distances mean something.
+
+        They are what `encoder` gives: real numbers and logarithms of counts in deviations, a 1 for
+        each category, pixels as they are, and 0 where a value is missing.
+        """
+        encoder = self.encoder()
+        numbers = y if encoder is None else encoder(y)
+        return numbers.flatten(y.dim() - len(self.shape)).float()
+
     def pseudo(self, free: Tensor) -> Tensor:
         """Map any numbers, (..., *features), to such as `encoder` gives."""
         return free

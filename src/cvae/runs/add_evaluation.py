@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cvae.data.base import PairData
 from cvae.errors import InputError
+from cvae.evaluation.calibration_picture import calibration
 from cvae.evaluation.figures import bars, latent_planes, png
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
@@ -25,11 +27,37 @@ from cvae.runs.run_folder import RunFolder
 _SHOWN = 2000
 """Test targets in the pictures of the latent space."""
 _PLANE = "posterior means of test targets,\nand the prior at two standard deviations"
-_EVALUATION = ("test/", "judge/", "consistency/", "distance/", "references", "samples", "images")
+_EVALUATION = (
+    "test/",
+    "verdict/",
+    "judge/",
+    "consistency/",
+    "distance/",
+    "references",
+    "samples",
+    "images",
+)
+
+
+class Verdict(NamedTuple):
+    """What is said of a model.
+
+    Attributes:
+        sentences: In words.
+        places: Ranks of the test targets, as `Examination.places`.
+    """
+
+    sentences: Sequence[str]
+    places: Mapping[str, Tensor]
 
 
 def add_evaluation(
-    folder: RunFolder, model: CVAE, data: PairData, metrics: Mapping[str, float], step: int
+    folder: RunFolder,
+    model: CVAE,
+    data: PairData,
+    metrics: Mapping[str, float],
+    verdict: Verdict,
+    step: int,
 ) -> None:
     """Add an evaluation to a run's metrics and TensorBoard; draw its latent space.
 
@@ -40,6 +68,7 @@ def add_evaluation(
         model: Its model, on the CPU.
         data: Its data.
         metrics: The evaluation.
+        verdict: What it says in words.
         step: The training step that it belongs to.
 
     Raises:
@@ -55,6 +84,8 @@ def add_evaluation(
         ) from error
     kept = {name: value for name, value in before.items() if not name.startswith(_EVALUATION)}
     folder.write_metrics(kept | dict(metrics))
+    write_whole(folder.verdict, "\n".join(verdict.sentences) + "\n")
+    folder.calibration.unlink(missing_ok=True)
     _forget_projector(folder)
     with SummaryWriter(str(folder.path)) as writer:
         for name, value in tagged_by_nats(metrics, model.generator.likelihood.nats_of).items():
@@ -62,6 +93,10 @@ def add_evaluation(
         kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
         if kl:
             writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)
+        writer.add_text("verdict", "\n\n".join(verdict.sentences), step)
+        if verdict.places:
+            write_whole(folder.calibration, png(calibration(verdict.places)))
+            writer.add_figure("verdict/calibration", calibration(verdict.places), step)
         _show_latent_space(writer, folder, model, data, step)
 
 

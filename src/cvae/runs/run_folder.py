@@ -100,6 +100,21 @@ class RunFolder:
         return self.path / "latent.png"
 
     @property
+    def verdict(self) -> Path:
+        """What an evaluation says of the model, in words."""
+        return self.path / "verdict.txt"
+
+    @property
+    def calibration(self) -> Path:
+        """A picture of coverage and ranks, which an evaluation draws."""
+        return self.path / "calibration.png"
+
+    @property
+    def evaluated(self) -> Path:
+        """What is done of an evaluation that has not ended."""
+        return self.path / ".evaluation.pt"
+
+    @property
     def projected(self) -> tuple[Path, Path]:
         """The file and the folder of TensorBoard's projector."""
         return self.path / "projector_config.pbtxt", self.path / "00000"
@@ -140,8 +155,9 @@ class RunFolder:
         """
         top = sweep if sweep and self.path.is_relative_to(sweep) else self.path
         own = (self.overrides.parent, self.checkpoints, self.settings, self.metrics, self.failure)
-        others = (self.plan, self.evaluation, self.samples, self.latent_plane, *self.projected)
-        require_own(top, *own, *others, self.lock, self.log, *self.path.glob("events.out.*"))
+        drawn = (self.samples, self.latent_plane, self.calibration, *self.projected)
+        others = (self.plan, self.evaluation, self.verdict, self.evaluated, self.log)
+        require_own(top, *own, *others, *drawn, self.lock, *self.path.glob("events.out.*"))
 
     def remove_parts(self) -> None:
         """Remove what a killed process has left of files that it did not complete."""

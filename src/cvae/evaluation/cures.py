@@ -1,0 +1,135 @@
+"""What to change about an ill model: settings of this program, and who found them to help."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+Settings = Mapping[str, Any]
+
+
+class Cure(NamedTuple):
+    """A change of settings.
+
+    Attributes:
+        of: The illnesses that it is against.
+        applies: Whether it changes anything in a run of these settings.
+        change: The settings, as the command line takes them.
+        resumes: Whether a finished run can be changed so; else it is trained again.
+        because: Why it helps, a part of a sentence.
+        reference: Who found that.
+    """
+
+    of: tuple[str, ...]
+    applies: Callable[[Settings], bool]
+    change: tuple[str, ...]
+    resumes: bool
+    because: str
+    reference: str
+
+
+def _node(settings: Settings, name: str) -> Mapping[str, Any]:
+    found = settings.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _class(settings: Settings, name: str) -> str:
+    return str(_node(settings, name).get("_target_", "")).rpartition(".")[2]
+
+
+def _beta(settings: Settings) -> float:
+    beta = _node(settings, "objective").get("beta", 1.0)
+    return float(beta) if isinstance(beta, int | float) else 1.0
+
+
+def _fixed(settings: Settings) -> bool:
+    return isinstance(_node(settings, "likelihood").get("scale"), int | float)
+
+
+CURES = (
+    Cure(
+        ("collapsed", "too_wide", "too_narrow", "shape", "holes", "prior_narrow"),
+        lambda settings: _beta(settings) != 1,
+        ("objective.beta=1",),
+        False,
+        "the KL is weighted otherwise than in the bound",
+        "Alemi et al. 2018, Fixing a Broken ELBO",
+    ),
+    Cure(
+        ("collapsed", "too_wide", "too_narrow"),
+        _fixed,
+        ("likelihood.scale=learned",),
+        False,
+        "the likelihood's scale is fixed, and decides how much z is worth",
+        "Rybkin, Daniilidis & Levine 2021, Calibrated Decoders",
+    ),
+    Cure(
+        ("collapsed",),
+        lambda settings: _class(settings, "objective") != "FreeBits",
+        ("objective=free_bits", "objective.warmup_epochs=10"),
+        False,
+        "the first nats of each dimension cost nothing then",
+        "Kingma et al. 2016, Improved Variational Inference with Inverse Autoregressive Flow",
+    ),
+    Cure(
+        ("leaks_x", "holes", "prior_wide", "prior_narrow", "shape", "by_x"),
+        lambda settings: not settings.get("refit"),
+        ("refit=mixture",),
+        True,
+        "a prior fitted to the posteriors draws only z that the generator was trained on",
+        "Hoffman & Johnson 2016, ELBO Surgery; Dai & Wipf 2019, Two-stage VAE",
+    ),
+    Cure(
+        ("ignores_x",),
+        lambda settings: _class(settings, "prior") == "StandardPrior",
+        ("prior=gaussian",),
+        False,
+        "a prior that knows x draws the z that fit it",
+        "Sohn, Lee & Yan 2015, Learning Structured Output Representation",
+    ),
+    Cure(
+        ("ignores_x",),
+        lambda settings: _class(settings, "objective") != "Hybrid",
+        ("objective=hybrid",),
+        False,
+        "the generator is trained on z that were drawn without y as well",
+        "Sohn, Lee & Yan 2015, Learning Structured Output Representation",
+    ),
+    Cure(
+        ("too_wide", "too_narrow", "shape", "by_x"),
+        lambda settings: _class(settings, "prior") in ("StandardPrior", "GaussianPrior"),
+        ("prior=mixture", "objective=iwae"),
+        False,
+        "a prior of several modes and a tighter bound can follow p(y|x) more closely",
+        "Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders",
+    ),
+)
+"""Cures, the first one that applies first."""
+MORE_DATA = "no setting is known to help: train longer, or on more data"
+
+
+def cure(illness: str, settings: Settings) -> Cure | None:
+    """Return the first cure of an illness that changes something, None where there is none."""
+    fitting = (one for one in CURES if illness in one.of and one.applies(settings))
+    return next(fitting, None)
+
+
+def command(found: Cure, run: str, overrides: Sequence[str]) -> str:
+    """Return the line that tries a cure.
+
+    Args:
+        found: The cure.
+        run: The run's folder.
+        overrides: What the run was started with; what the cure changes is replaced.
+    """
+    if found.resumes:
+        return shlex.join(["cvae-train", f"resume={run}", *found.change])
+    changed = {one.partition("=")[0] for one in found.change}
+    groups = {name for name in changed if "." not in name}
+    kept = [
+        one
+        for one in overrides
+        if (name := one.lstrip("+~").partition("=")[0]) not in changed
+        and name.partition(".")[0] not in groups
+        and not name.startswith(("hydra.", "resume", "sweep"))
+    ]
+    return shlex.join(["cvae-train", *kept, *found.change])

@@ -1,0 +1,252 @@
+"""What the figures say of a model, in plain sentences: is z used, is p(y|x) right.
+
+An illness is named where a deviation is both improbable by chance and large enough to matter. The
+chances of all tests of p(y|x) together are 5 %, by Bonferroni; how large is stated here, once.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from cvae.evaluation.cures import MORE_DATA, Settings, command, cure
+
+Figures = Mapping[str, float]
+
+LEVEL = 0.05
+"""Chance that any test of p(y|x) raises a false alarm."""
+_TESTS = ("width", "coverage", "ranks", "log_p", "told_apart", "by_x")
+"""The tests that share it."""
+NATS = 0.1
+"""Nats that z is worth at least where it counts as used: the KL of a tenth of a coin toss. Below
+that `LatentUse` and the literature speak of collapse."""
+SAME_DRAWS = 0.02
+"""Share of the energy score that x is worth at least where draws depend on x. Over pairs that were
+held out the share varies by 0.01 where it is nothing."""
+EXPLAINED = 0.15
+"""R^2 of z, in the prior's units, by x, from which z carries x: what a correlation of 0.4 gives."""
+UNVISITED_SHARE = 0.2
+"""Share of prior draws in places that only 5 % of posteriors visit: four times what is due."""
+NARROW, WIDE = 0.75, 1.33
+"""Deviation of z in the prior's units beyond which its prior does not fit: a KL of some 0.05 nats
+for each dimension."""
+TOLD = 0.65
+"""Share of pairs that are told apart, from which draws differ: two Gaussians half a deviation from
+each other give 0.64."""
+COVERAGE = 0.1
+"""Error of a coverage, from which it matters: intervals of 90 % that hold 80 %."""
+TOO_NARROW, TOO_WIDE = 0.85, 1.18
+"""Width of the draws, relative to the data, from which it matters: a sixth."""
+BY_X = 0.25
+"""Correlation of a rank with x, from which it matters."""
+
+
+def significant(figures: Figures, name: str) -> bool:
+    """Return whether a test of p(y|x) would be a chance of less than its share of 5 %."""
+    return figures.get(f"{name}_p_value", 1.0) < LEVEL / len(_TESTS)
+
+
+class Illness(NamedTuple):
+    """A way in which a model is wrong.
+
+    Attributes:
+        name: Its name in the metrics.
+        mark: The same in words, as short as a table has room for.
+        found: Whether figures show it.
+        said: What it is, a sentence with figures by their names in braces.
+    """
+
+    name: str
+    mark: str
+    found: Callable[[Figures], bool]
+    said: str
+
+
+def _has_z(f: Figures) -> bool:
+    return "gain_by_z" in f
+
+
+def _unused(f: Figures) -> bool:
+    return _has_z(f) and (f["information_at_most"] < NATS or f["gain_by_z"] < NATS)
+
+
+def _z_differs(f: Figures) -> bool:
+    return _has_z(f) and not _unused(f) and f["z_told_from_prior_p_value"] < LEVEL
+
+
+def _has_holes(f: Figures) -> bool:
+    often = f["z_unvisited_p_value"] < LEVEL and f["z_unvisited"] > UNVISITED_SHARE
+    return _z_differs(f) and often
+
+
+def _ignores_x(f: Figures) -> bool:
+    if "by_x" not in f or not f["energy_of_other_x"] > 0:
+        return False
+    worth = 1 - f["energy"] / f["energy_of_other_x"]
+    return worth < SAME_DRAWS and significant(f, "by_x")
+
+
+def _another_shape(f: Figures) -> bool:
+    covered = ("coverage", "ranks", "log_p")
+    off = any(significant(f, name) and f[name] > COVERAGE for name in covered)
+    return off or (significant(f, "told_apart") and f["told_apart"] > TOLD)
+
+
+ILLNESSES = (
+    Illness(
+        "collapsed",
+        "z unused",
+        _unused,
+        "z is not used: it carries {information_at_most:.2f} nats at most, and is worth "
+        "{gain_by_z:.2f} nats of y.",
+    ),
+    Illness(
+        "ignores_x",
+        "x ignored",
+        _ignores_x,
+        "The draws do not depend on x, and y does: draws for the x of other pairs are as close to "
+        "y (energy score {energy_of_other_x:.3g} against {energy:.3g}).",
+    ),
+    Illness(
+        "leaks_x",
+        "z carries x",
+        lambda f: _z_differs(f) and f["z_from_x"] > EXPLAINED,
+        "z carries x: {z_from_x:.0%} of the variance of z follows from x, and the prior does not "
+        "know it, so that what it draws does not go with x.",
+    ),
+    Illness(
+        "prior_wide",
+        "prior too wide",
+        lambda f: _z_differs(f) and f["z_width_least"] < NARROW,
+        "The prior is too wide: in a dimension of z, all posteriors together are "
+        "{z_width_least:.2f} times as wide.",
+    ),
+    Illness(
+        "holes",
+        "holes",
+        _has_holes,
+        "The prior has holes: {z_unvisited:.0%} of its draws (5% would be due) are where hardly "
+        "any posterior is, and the generator was never trained.",
+    ),
+    Illness(
+        "prior_narrow",
+        "prior too narrow",
+        lambda f: _z_differs(f) and f["z_width_most"] > WIDE,
+        "The prior is too narrow: in a dimension of z, all posteriors together are "
+        "{z_width_most:.2f} times as wide.",
+    ),
+    Illness(
+        "too_narrow",
+        "too narrow",
+        lambda f: significant(f, "width") and f["width"] < TOO_NARROW,
+        "The draws are too narrow: {width:.2f} times as wide as the data.",
+    ),
+    Illness(
+        "too_wide",
+        "too wide",
+        lambda f: significant(f, "width") and f["width"] > TOO_WIDE,
+        "The draws are too wide: {width:.2f} times as wide as the data.",
+    ),
+    Illness(
+        "by_x",
+        "wrong for some x",
+        lambda f: not _ignores_x(f) and significant(f, "by_x") and f["by_x"] > BY_X,
+        "p(y|x) is wrong for some x: the rank of y among its draws depends on x (correlation "
+        "{by_x:.2f}).",
+    ),
+    Illness(
+        "shape",
+        "another shape",
+        _another_shape,
+        "The draws are of another shape than the data: a classifier tells the real y of a pair in "
+        "{told_apart:.0%} of cases (50% is chance), and a coverage is off by {worst:.0%}.",
+    ),
+)
+"""All illnesses, what causes others first."""
+_OF_Z = ("collapsed", "leaks_x", "prior_narrow", "prior_wide", "holes")
+PREFIX = "verdict/"
+
+
+def illnesses(figures: Figures) -> list[Illness]:
+    """Return the illnesses that figures show, what causes others first."""
+    return [illness for illness in ILLNESSES if illness.found(figures)] if figures else []
+
+
+def metrics_of(figures: Figures) -> dict[str, float]:
+    """Return the figures under their names as metrics, with 1 for each illness found and 0 else."""
+    if not figures:
+        return {}
+    found = {illness.name for illness in illnesses(figures)}
+    flags = {f"{PREFIX}is/{illness.name}": float(illness.name in found) for illness in ILLNESSES}
+    finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+    return {**flags, **{f"{PREFIX}{name}": value for name, value in finite.items()}}
+
+
+def mark(metrics: Figures) -> str:
+    """Return the verdict in a few words, from a run's metrics; empty where there is none."""
+    flags = {illness.mark: metrics.get(f"{PREFIX}is/{illness.name}") for illness in ILLNESSES}
+    if any(flag is None for flag in flags.values()):
+        return ""
+    return ", ".join(name for name, flag in flags.items() if flag) or (
+        "used, calibrated" if f"{PREFIX}gain_by_z" in metrics else "calibrated"
+    )
+
+
+def sentences(
+    figures: Figures,
+    settings: Settings | None = None,
+    run: str = "RUN_DIR",
+    overrides: Sequence[str] = (),
+) -> list[str]:
+    """Return the verdict: two sentences on z and on p(y|x) where all is well, else the illnesses.
+
+    Args:
+        figures: As `examine` gives them.
+        settings: The run's resolved configuration; without it no cure is named.
+        run: The run's folder.
+        overrides: What the run was started with.
+    """
+    if not figures:
+        return ["There are too few test pairs for a verdict."]
+    found = illnesses(figures)
+    said = [illness.said.format(**figures, worst=_worst(figures)) for illness in found]
+    if _has_z(figures) and not any(illness.name in _OF_Z for illness in found):
+        said.insert(0, _used(figures))
+    if not any(illness.name not in _OF_Z for illness in found):
+        said.append(_right(figures))
+    if [illness.name for illness in found] == ["collapsed"]:
+        said.append("Nothing is wrong with draws that need no z; latent_dim=0 gives the same ones.")
+    elif found and settings is not None:
+        said.append(_advice(found, settings, run, overrides))
+    return said
+
+
+def _used(f: Figures) -> str:
+    low, high = sorted((max(0.0, f["information_at_least"]), f["information_at_most"]))
+    return (
+        f"z is used: it carries {low:.2f} to {high:.2f} nats about y, in "
+        f"{f['active_units']:.0f} of {f['latent_dim']:.0f} dimensions, and y costs {f['gain_by_z']:.2f} nats more under the z "
+        "of another pair."
+    )
+
+
+def _right(f: Figures) -> str:
+    return (
+        f"p(y|x) is right as far as {f['pairs']:.0f} test pairs can tell: the draws are "
+        f"{f['width']:.2f} times as wide as the data, and no coverage is off by more than "
+        f"{_worst(f):.0%}."
+    )
+
+
+def _worst(f: Figures) -> float:
+    return max(f["coverage"], f["ranks"], f["log_p"])
+
+
+def _advice(
+    found: Sequence[Illness], settings: Settings, run: str, overrides: Sequence[str]
+) -> str:
+    for illness in found:
+        chosen = cure(illness.name, settings)
+        if chosen is not None:
+            line = command(chosen, run, overrides)
+            return f"Try: {line}  ({chosen.because}; {chosen.reference})"
+    return f"Against this, {MORE_DATA}."
