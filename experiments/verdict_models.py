@@ -37,6 +37,7 @@ def exact(
     noise: float = 0.5,
     width: float = 1.0,
     prior_width: float = 1.0,
+    blind: bool = False,
 ) -> CVAE:
     r"""Return a linear Gaussian process, whose posterior is exact, as a CVAE.
 
@@ -53,6 +54,7 @@ def exact(
         noise: s.
         width: Factor of s in the generator, 1 if it is true.
         prior_width: Factor of the prior's deviation, 1 if it is true.
+        blind: Whether the prior is that of all x together, p(z) = N(0, I + diag(A A^T)).
     """
     rng = torch.Generator().manual_seed(seed)
     a, u = torch.randn(latent_dim, 2, generator=rng), torch.randn(size, 2, generator=rng)
@@ -63,6 +65,8 @@ def exact(
     def prior(x: Tensor) -> Tensor:
         mean = x @ a.T
         log_variance = 2 * torch.tensor(prior_width).log()
+        if blind:
+            mean, log_variance = 0 * mean, a.square().sum(1).log1p()
         return torch.stack((mean, log_variance.expand_as(mean)), -2)
 
     def posterior(x: Tensor, y: Tensor) -> Tensor:
@@ -148,6 +152,12 @@ def common(count: int, rng: Rng, size: int = 4) -> Arrays:
     return {"x": x, "y": x + part + 0.7 * rng.normal(size=(count, size))}
 
 
+def halves(count: int, rng: Rng) -> Arrays:
+    """Return numbers that are the sum of two numbers x, and a little noise."""
+    x = rng.normal(size=(count, 2))
+    return {"x": x, "y": x.sum(1, keepdims=True) + rng.normal(0, 0.3, (count, 4))}
+
+
 def walks(count: int, rng: Rng) -> Arrays:
     """Return walks of up to eight steps of one number, and how many; x is the drift."""
     x = rng.uniform(-1, 1, (count, 1))
@@ -179,6 +189,7 @@ PROCESSES: dict[str, tuple[str, Callable[[int, Rng], Arrays]]] = {
     "common_8": ("vectors", partial(common, size=8)),
     "line_3": ("vectors", line),
     "line_5": ("vectors", partial(line, size=5)),
+    "halves": ("vectors", halves),
     "walks": ("sequences", walks),
     "gaps": ("vectors", gaps),
     "modes": ("vectors", simulated("vectors_2")),

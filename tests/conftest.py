@@ -24,6 +24,7 @@ from cvae.config.compose import Config, find, resolved
 from cvae.data import mnist
 from cvae.data.base import PairData
 from cvae.evaluation import judge
+from cvae.evaluation.diagnostics import examine
 from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes, Target
 from cvae.kinds.categories import LabelMap
@@ -212,6 +213,14 @@ def _quick_judges() -> Iterator[None]:
     """Embedded digits are learned in a seventh of the steps that MNIST takes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judge, "_STEPS", 500)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_verdicts() -> Iterator[None]:
+    """A twentieth of the pairs, where a test does not ask for more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examine, "MOST", 50)
         yield
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.special import gamma
 from torch import Tensor
 
+from cvae.evaluation.diagnostics import examine as examining
 from cvae.evaluation.diagnostics import latent_use
 from cvae.evaluation.diagnostics.calibration import (
     any_uniformity,
@@ -35,6 +36,11 @@ N, K = 2000, 32
 @pytest.fixture
 def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _many_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examining, "MOST", 1000)
 
 
 def normal(*shape: int, rng: torch.Generator) -> Tensor:

@@ -2,7 +2,9 @@
 
 import json
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +24,7 @@ from cvae.runs.checkpoint import Stored, read
 from cvae.runs.plain_files import read_list
 from cvae.runs.resume_arguments import require_same_data
 from cvae.runs.run_folder import RunFolder
+from cvae.runs.unfinished_evaluation import UnfinishedEvaluation, checksum
 from cvae.training.module import build_training_module
 from cvae.training.testing import bounds, in_scored_pixels
 from cvae.training.trainer_options import (
@@ -59,14 +62,18 @@ def task(config: Config) -> None:
     elif config["images"]:
         judged = judge_for(data, Path(config["judges"]), config["trainer"]["accelerator"])
 
+    kept = UnfinishedEvaluation(
+        folder.evaluated if folder else None, _bound_to(config, stored, data)
+    )
+    model.seed, model.keep = config["seed"], kept
     torch.manual_seed(config["seed"])
     trainer = single_device_trainer(config["trainer"])
     metrics = bounds(model, data, trainer, config["samples"]) | {"samples": config["samples"]}
     model.to(trainer().strategy.root_device)
-    metrics |= _seen(config, model, data, judged)
+    metrics |= kept("images", lambda: _seen(config, model, data, judged))
     split = test_split(in_scored_pixels(model, data))
     x, y = (part.to(model.device) for part in (split.x, split.y))
-    found = examine(model, x, y, config["seed"])
+    found = examine(model, x, y, config["seed"], kept)
     metrics |= metrics_of(found.figures)
     said = sentences(found.figures, stored.config, *_started(config))
     show(metrics, model, said)
@@ -76,6 +83,7 @@ def task(config: Config) -> None:
     if folder is not None:
         step = stored.contents["global_step"]
         add_evaluation(folder, model.cpu(), data(), metrics, Verdict(said, found.places), step)
+        kept.remove()
         print(folder.metrics)
 
 
@@ -134,6 +142,21 @@ def _folder_to_add_to(config: Config) -> RunFolder | None:
             f"is, give {folder.best} itself"
         ) from error
     return folder
+
+
+def _bound_to(config: Config, stored: Stored, data: Data) -> dict[str, Any]:
+    """Return all that the figures depend on."""
+    data().setup("test")
+    return {
+        "cvae": version("cvae"),
+        "torch": str(torch.__version__),
+        "checkpoint": checksum(stored.path),
+        "test data": data().test_checksum,
+        "settings": {name: config[name] for name in ("samples", "images", "seed", "compile")},
+        "data": {name: str(value) for name, value in config["data"].items()},
+        "trainer": {name: str(value) for name, value in config["trainer"].items()},
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _started(config: Config) -> tuple[str, list[str]]:

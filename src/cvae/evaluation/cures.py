@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Settings = Mapping[str, Any]
+_FEW_EPOCHS = 5
+"""Epochs below which more of them come before every other advice."""
 
 
 class Cure(NamedTuple):
@@ -45,7 +47,20 @@ def _fixed(settings: Settings) -> bool:
     return isinstance(_node(settings, "likelihood").get("scale"), int | float)
 
 
+def _hardly_trained(settings: Settings) -> bool:
+    epochs = _node(settings, "trainer").get("max_epochs")
+    return isinstance(epochs, int) and 0 < epochs < _FEW_EPOCHS
+
+
 CURES = (
+    Cure(
+        ("collapsed", "ignores_x", "too_wide", "too_narrow", "shape", "by_x"),
+        _hardly_trained,
+        (f"trainer.max_epochs={10 * _FEW_EPOCHS}",),
+        True,
+        "a training of so few epochs has hardly begun",
+        "He et al. 2019, Lagging Inference Networks and Posterior Collapse",
+    ),
     Cure(
         ("collapsed", "too_wide", "too_narrow", "shape", "holes", "prior_narrow"),
         lambda settings: _beta(settings) != 1,

@@ -224,8 +224,8 @@ def _used(f: Figures) -> str:
     low, high = sorted((max(0.0, f["information_at_least"]), f["information_at_most"]))
     return (
         f"z is used: it carries {low:.2f} to {high:.2f} nats about y, in "
-        f"{f['active_units']:.0f} of {f['latent_dim']:.0f} dimensions, and y costs {f['gain_by_z']:.2f} nats more under the z "
-        "of another pair."
+        f"{f['active_units']:.0f} of {f['latent_dim']:.0f} dimensions, and y costs "
+        f"{f['gain_by_z']:.2f} nats more under the z of another pair."
     )
 
 

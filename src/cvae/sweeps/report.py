@@ -5,6 +5,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -13,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from cvae.evaluation.nats import COMPARE, JUDGE, TITLES
+from cvae.evaluation.verdict import mark
 from cvae.runs.events import curve
 from cvae.runs.results import (
     SEED,
@@ -115,15 +117,25 @@ def _table(title: str, runs: list[Run]) -> dict[str, Any]:
         "same": ", ".join(f"{name} {value}" for name, value in same.items()),
         "settings": [name for name in names if name != SEED],
         "metrics": [title for name, title in _METRICS.items() if name in _shown(groups)],
+        "verdicts": any(mark(run.metrics) for run in runs),
         "rows": [
             {
                 "settings": [short(value) for value in group.settings.values()],
                 "metrics": [_told(name, group.metrics[name]) for name in _shown(groups)],
+                "verdict": _marks(group.runs),
                 "count": len(group.runs),
             }
             for group in groups
         ],
     }
+
+
+def _marks(runs: Sequence[Run]) -> str:
+    """Return the verdict on the runs of a group in a few words: how many, where they differ."""
+    counts = Counter(mark(run.metrics) or "not evaluated" for run in runs)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "; ".join(f"{count}× {said}" for said, count in counts.most_common())
 
 
 def _of_judges(runs: Sequence[Run]) -> str:
@@ -280,12 +292,14 @@ def as_markdown(runs: Sequence[Run], title: str) -> str:
     lines = [f"# {_words(title)}", "", summary(runs), ""]
     for kind, members in _titled(runs):
         contents = _table(kind, members)
-        heads = [*contents["settings"], *contents["metrics"], "runs"]
+        verdict = ["verdict"] * contents["verdicts"]
+        heads = [*contents["settings"], *contents["metrics"], *verdict, "runs"]
         lines += [f"## {_words(contents['title'])}", "", contents["comparison"], ""]
         lines += [_row(heads), _row(["---"] * len(heads))]
         for row in contents["rows"]:
             told = [f"{mean} ± {sd}" if sd else mean for mean, sd in row["metrics"]]
-            lines.append(_row([*row["settings"], *told, str(row["count"])]))
+            said = [row["verdict"]] * contents["verdicts"]
+            lines.append(_row([*row["settings"], *told, *said, str(row["count"])]))
         lines.append("")
     failures = [run for run in runs if run.failure]
     if failures:

@@ -15,6 +15,7 @@ from cvae.batch import Batch
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
+from cvae.evaluation.diagnostics.pairs import Keep, at_once
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
 from cvae.kinds import Sizes
@@ -24,6 +25,7 @@ from cvae.model.distributions import ConditionalDistribution
 from cvae.model.generator import Generator
 from cvae.model.importance import Estimate
 from cvae.model.objectives import ELBO, Objective, Terms
+from cvae.random import seed_of, seed_torch
 
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""
@@ -60,6 +62,8 @@ class TrainingModule(CVAE, LightningModule):
         nll: Where it is set, a test estimates the NLL by importance sampling as well, and that of
             y alone where x is a class.
         left: What is left of a test that has a data module.
+        seed: Where it is set, a test draws for each batch by this seed and the batch's place.
+        keep: What stores the importance-sampled NLL of the batches that are done.
         validation: The metrics of the last validation, by the names that they are logged under.
     """
 
@@ -86,6 +90,8 @@ class TrainingModule(CVAE, LightningModule):
         self.nll: ImportanceSampledNLL | None = None
         self.marginal = MeanMetric()
         self.left: Left | None = None
+        self.seed: int | None = None
+        self.keep: Keep = at_once
         self.validation: dict[str, float] = {}
         self._validated_now = False
 
@@ -128,16 +134,41 @@ class TrainingModule(CVAE, LightningModule):
             self.left = Left("test targets", min(len(data.test_set), limit))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._seed(batch_idx, 0)
         self._evaluate("test", batch)
         x, y = batch
         if self.nll is None and self.left is not None:
             self.left.done(len(y))
         self.latent_use.update(self.posterior(x, y), self.prior(x))
         if self.nll is not None:
-            found = self.estimate(x, y, self.nll.samples)
-            self.nll.update(found)
+            todo = self.left.total if self.left is not None else 0
+            if self.left is not None:
+                self.left.total -= len(y)  # unless it has to be done
+            found = self.keep(f"nll {batch_idx}", lambda: self._weighed(batch, batch_idx, todo))
+            parts = {name: part.to(y.device) for name, part in found.items()}
             if self.condition.asked_by_class:
-                self.marginal.update(-self.over_classes(x, y, found, self.nll.samples))
+                self.marginal.update(parts.pop("marginal"))
+            self.nll.update(Estimate(**parts))
+
+    def _weighed(self, batch: Batch, batch_idx: int, todo: int) -> dict[str, Tensor]:
+        """Return the parts of the estimates of a batch, and the NLL of y alone where x is a class.
+
+        `todo` is how many targets are left with those of this batch.
+        """
+        assert self.nll is not None
+        if self.left is not None:
+            self.left.total = todo
+        self._seed(batch_idx, 1)
+        x, y = batch
+        found = self.estimate(x, y, self.nll.samples)
+        parts = found._asdict()
+        if self.condition.asked_by_class:
+            parts["marginal"] = -self.over_classes(x, y, found, self.nll.samples)
+        return parts
+
+    def _seed(self, *place: int) -> None:
+        if self.seed is not None:
+            seed_torch(seed_of(self.seed, *place), self.device)
 
     def _estimate(self, x: Tensor, y: Tensor, *how: Any) -> Estimate:
         found = super()._estimate(x, y, *how)

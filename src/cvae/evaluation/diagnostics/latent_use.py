@@ -157,8 +157,8 @@ def prior_gap(seen: Look) -> Tensor:
     r"""Return per pair, (N,), what makes up KL(\bar q(e) || \bar p(e)) in nats, pooled over x.
 
     The mean is what the ELBO would gain at least by a prior that is the aggregated posterior of
-    each x (Hoffman & Johnson 2016). Few pairs are taken for an aggregated posterior that is narrower
-    than it is, so that the figure is too high where z carries more than log N nats.
+    each x (Hoffman & Johnson 2016). Few pairs make it look narrower than it is, so that the figure
+    is too high where z carries more than log N nats.
     """
     return seen.log_posteriors - seen.log_priors
 
@@ -172,9 +172,9 @@ def information(seen: Look) -> tuple[Tensor, Tensor]:
         - \mathbb{E} \log \frac{p_i(e_i)}{\frac1N \sum_j p_j(e_i)}
 
     The first term bounds what z carries of the whole pair, log N at most (van den Oord, Li &
-    Vinyals 2018, "Representation Learning with Contrastive Predictive Coding"; Poole et al. 2019, "On
-    Variational Bounds of Mutual Information"), with the posteriors as the critic; the second one is
-    what of it the prior knows by x. What z carries of x and the prior does not know is counted.
+    Vinyals 2018, "Representation Learning with Contrastive Predictive Coding"), with the posteriors
+    as the critic; the second one is what of it the prior knows by x. What z carries of x and the
+    prior does not know is counted.
     """
     return seen.kl - prior_gap(seen), seen.kl
 

@@ -99,7 +99,8 @@ def draw_pairs(
         done: Is told how many pairs have been drawn for, after each chunk.
     """
     rng = torch.Generator().manual_seed(seed_of(seed, 0))
-    numbers, given = model.condition.target.numbers(y.cpu()), numbers_of_x(model, x)
+    target = model.condition.target
+    numbers, given = target.numbers(y.cpu()), numbers_of_x(model, x)
     project = _projections(numbers.shape[1], rng)
     points = references(numbers, given, rng)
     shifts = 1 + torch.randperm(max(1, len(y) - 1), generator=rng)[:DRAWS]
@@ -115,19 +116,23 @@ def draw_pairs(
                 torch.Generator(model.device).manual_seed(seed_of(seed, 1, int(places[0])))
             ):
                 drawn, log_p = _drawn(model, x[places], y[places])
-            draws, own = model.condition.target.numbers(drawn), numbers[places]
+            own = numbers[places]
+            of_x, of_other_x = (
+                target.numbers(_without(part, y[places].cpu()))
+                for part in (drawn, drawn.roll(1, 1))
+            )
             others = numbers[(places + shifts.unsqueeze(1)) % len(y)]
             return {
-                **_statistics(own, draws, points[places], project),
+                **_statistics(own, of_x, points[places], project),
                 "log_p": _rounded(log_p[0], _DIGITS_OF_NATS),
                 "log_ps": _rounded(log_p[1:], _DIGITS_OF_NATS),
-                "energy": energy_score(draws, own),
-                "energy_of_other_x": energy_score(draws.roll(1, 1), own),
+                "energy": energy_score(of_x, own),
+                "energy_of_other_x": energy_score(of_other_x, own),
                 "energy_of_data": energy_score(others, own),
-                "crps": crps(draws, own).mean(1),
+                "crps": crps(of_x, own).mean(1),
                 "crps_of_data": crps(others, own).mean(1),
-                "spread": draws.var(0).sum(-1),
-                "best": best_of(draws, own, list(BEST)),
+                "spread": of_x.var(0).sum(-1),
+                "best": best_of(of_x, own, list(BEST)),
             }
 
         parts.append(keep(f"pairs {start}", chunk))
@@ -147,11 +152,15 @@ def _drawn(model: CVAE, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return draws of y, (K, B, *y_shape), and log p(y|x) of y and some draws, (1 + WEIGHED, B)."""
     prior, target = model.prior(x), model.condition.target
     drawn = target.within(model.generator(x, prior.sample(torch.Size([DRAWS]))).sample())
-    if target.missing:
-        drawn = torch.where(y.isnan(), torch.nan, drawn)
     p = model.generator(x, prior.sample(torch.Size([_MIXED])))
-    log_p = [p.log_prob(one.to(y.dtype)).logsumexp(0) for one in (y, *drawn[:WEIGHED])]
+    like_y = (y, *_without(drawn[:WEIGHED], y))
+    log_p = [p.log_prob(one.to(y.dtype)).logsumexp(0) for one in like_y]
     return drawn.cpu(), torch.stack(log_p).double().cpu() - math.log(_MIXED)
+
+
+def _without(draws: Tensor, y: Tensor) -> Tensor:
+    """Return draws without the values that are missing in their y."""
+    return torch.where(y.isnan(), torch.nan, draws) if y.is_floating_point() else draws
 
 
 def _statistics(y: Tensor, draws: Tensor, points: Tensor, project: Tensor) -> dict[str, Tensor]:

@@ -60,15 +60,17 @@ def _margins(
     """Return by how much each asked real row scores above its drawn one, from -1 to 1, (M,)."""
     rows = np.concatenate((real[learned], drawn[learned]))
     labels = np.repeat((1, 0), len(learned))
-    classifiers = (
-        HistGradientBoostingClassifier(
-            max_iter=60, max_leaf_nodes=8, l2_regularization=1.0, early_stopping=False,
-            random_state=seed,
-        ),
-        MLPClassifier((32,), alpha=0.1, max_iter=60, batch_size=64, random_state=seed),
-    )  # fmt: skip
+    batch = min(64, len(rows))
+    trees = HistGradientBoostingClassifier(
+        max_iter=60,
+        max_leaf_nodes=8,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+    network = MLPClassifier((32,), alpha=0.1, max_iter=60, batch_size=batch, random_state=seed)
     margin = np.zeros(len(asked))
-    for classifier in classifiers:
+    for classifier in (trees, network):
         with warnings.catch_warnings():  # the network is stopped early on purpose
             warnings.simplefilter("ignore", ConvergenceWarning)
             classifier.fit(rows, labels)
