@@ -1,6 +1,7 @@
-"""The tables of the page that come from `simulated.json` and `real_data.json`."""
+"""The tables of the page that come from `simulated.json`, `verdict.json` and `real_data.json`."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -24,6 +25,7 @@ def tables_of_data() -> dict[str, str]:
     return {
         "{simulated}": simulated(simulations),
         "{energy distance}": energy_distance(simulations["label_maps"]),
+        **verdict_tables(json.loads((HERE / "verdict.json").read_text())),
         "{real data}": real_data(known),
         "{draws}": draws(known["survey"]["draws"]),
     }
@@ -54,6 +56,36 @@ def energy_distance(of: dict[str, float]) -> str:
     """Return the sentence about the label maps."""
     own, process = of["ged"], of["ged_of_process"]
     return f"{own:.4f}, and that of the process {process:.4f}: a ratio of {own / process:.3f}"
+
+
+def verdict_tables(found: dict[str, Any]) -> dict[str, str]:
+    """Return what the verdict says of models of known state."""
+    models, cured, truth = found["models"], found["cures"], found["truth"]
+    wide = [of for of in models.values() if "width" in of]
+    rows = [["model", "what it has", "advice", "said before", "said after", "NLL before", "after"]]
+    for of in cured.values():
+        said = [", ".join(of[f"found_{when}"]) or "nothing" for when in ("before", "after")]
+        nll = [f"{of[f'nll_{when}']:.2f}" for when in ("before", "after")]
+        rows.append([of["process"], of["state"], f"`{of['command']}`", *said, *nll])
+    return {
+        "{confusion}": confusion(models),
+        "{right}": f"{sum(of['right'] for of in models.values())} of {len(models)}",
+        "{false alarms}": f"{truth['false_alarms']} of {truth['draws']}",
+        "{widths}": "; ".join(f"{of['figures']['width']:.2f} of {of['width']:.2f}" for of in wide),
+        "{cures}": table(rows),
+        "{cured}": f"{sum(of['cured'] for of in cured.values())} of {len(cured)}",
+    }
+
+
+def confusion(models: dict[str, Any]) -> str:
+    """Return what is said first of models of each state, a row for each state."""
+    states = list(dict.fromkeys(of["state"] for of in models.values()))
+    said = list(dict.fromkeys([*states, *(of["said"] for of in models.values())]))
+    rows = [["state, and what is said", *(f"`{name}`" for name in said)]]
+    for state in states:
+        counts = Counter(of["said"] for of in models.values() if of["state"] == state)
+        rows.append([f"`{state}`", *(str(counts[name] or "") for name in said)])
+    return table(rows)
 
 
 def real_data(found: dict[str, Any]) -> str:

@@ -30,10 +30,11 @@ import cvae
 from cvae.config.compose import resolved
 from cvae.evaluation.diagnostics.examine import examine
 from cvae.evaluation.image_metrics import test_split
-from cvae.evaluation.verdict import ILLNESSES, illnesses, sentences
+from cvae.evaluation.verdict import illnesses, sentences
 from cvae.runs.checkpoint import read
 from cvae.training.fit import fit
 from cvae.training.prepare import prepare
+from page_data import confusion
 from simulated import write
 from verdict_models import PROCESSES, drawn_from, exact
 
@@ -72,7 +73,7 @@ def case(state: str, process: str, *options: str, shuffled: str = "") -> Case:
 
 CASES = (
     case("healthy", "tokens", "prior=mixture"),
-    case("healthy", "bars", "prior=mixture", "trainer.max_epochs=60"),
+    case("healthy", "bars", "prior=mixture", "trainer.max_epochs=60", "refit=mixture"),
     case("healthy", "patches", "prior=mixture", "trainer.max_epochs=60"),
     case("healthy", "walks", "prior=gaussian"),
     case("healthy", "gaps", "prior=gaussian"),
@@ -109,7 +110,7 @@ CASES = (
     case("leaks_x", "halves", "prior=standard", shuffled="second"),
     # Clusters in z under a prior that has none leave holes between them.
     case("holes", "ring", "prior=gaussian", "objective.beta=0.05"),
-    case("holes", "ring", "prior=gaussian", "objective.beta=0.1"),
+    case("holes", "ring", "prior=gaussian", "objective.beta=0.03"),
     case("holes", "paths", "prior=gaussian", "objective.beta=0.05"),
     case("holes", "bars", "prior=gaussian", "objective.beta=0.05", "trainer.max_epochs=60"),
 )
@@ -275,6 +276,7 @@ def cures(found: dict[str, Any]) -> None:
         result = judged(cvae.load(after), *held_out(after))
         rows[name] = {
             "state": of.state,
+            "process": of.process,
             "command": " ".join(w for w in words if w not in overrides and "run" not in w),
             "found_before": before["found"],
             "found_after": result["found"],
@@ -293,21 +295,6 @@ def cures(found: dict[str, Any]) -> None:
             result["nll"],
             flush=True,
         )
-
-
-def confusion(rows: dict[str, Any]) -> str:
-    """Return the table of what is said of models of each state, in Markdown."""
-    names = ["healthy", *(illness.name for illness in ILLNESSES)]
-    states = [name for name in names if any(row["state"] == name for row in rows.values())]
-    said = [name for name in names if any(row["said"] == name for row in rows.values())]
-    lines = [f"| state | {' | '.join(said)} |", f"| --- |{' ---: |' * len(said)}"]
-    for state in states:
-        counts = [
-            sum(row["state"] == state and row["said"] == name for row in rows.values())
-            for name in said
-        ]
-        lines.append(f"| {state} | {' | '.join(str(count or '') for count in counts)} |")
-    return "\n".join(lines)
 
 
 def main() -> None:

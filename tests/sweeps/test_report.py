@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from conftest import SHORT, composed
 from cvae.commands import main as cli
+from cvae.evaluation.verdict import ILLNESSES
 from cvae.runs.events import curve
 from cvae.runs.results import Run, Value, differing, find_runs, grouped_by_kind, over_seeds
 from cvae.runs.settings import settings_by_name
@@ -352,3 +353,13 @@ def test_a_real_sweep_is_reported(call, tmp_path: Path) -> None:
     page = Page(report.page(runs, "sweep"))
     assert "prior StandardPrior" in page.words  # below its samples
     assert "GaussianPrior" in page.words
+
+
+def test_a_verdict_is_a_mark_in_the_table(tmp_path: Path) -> None:
+    healthy = {f"verdict/is/{illness.name}": 0.0 for illness in ILLNESSES}
+    for seed, ill in enumerate(({}, {"verdict/is/holes": 1.0}, {"verdict/is/holes": 1.0})):
+        metrics = {"test/elbo": -9.0, "verdict/gain_by_z": 3.0, **healthy, **ill}
+        run(tmp_path / str(seed), MASS | {"seed": seed}, metrics)
+    text = report.as_markdown(find_runs(tmp_path), "sweep")
+    assert "| 2× holes; 1× used, calibrated | 3 |" in text
+    assert "2× holes; 1× used, calibrated" in Page(report.page(find_runs(tmp_path), "sweep")).words
