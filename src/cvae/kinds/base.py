@@ -203,7 +203,7 @@ class Target(ABC):
                     raise InputError(f"y: no column is called '{name}'{did_you_mean(name, known)}")
                 if name not in given:
                     raise InputError(f"y: column '{name}' is missing; y has {', '.join(known)}")
-            rows = [self.numbers(place, given[name]) for place, name in enumerate(known)]
+            rows = [self.of_column(place, given[name]) for place, name in enumerate(known)]
             return self.asked(torch.stack(rows, -1).reshape(-1, *self.shape))
         try:
             return torch.as_tensor(given)
@@ -212,7 +212,7 @@ class Target(ABC):
                 f"y: expected numbers of shape (B, {self.shape}), got {given!r:.80}"
             ) from None
 
-    def numbers(self, place: int, column: Any) -> Tensor:
+    def of_column(self, place: int, column: Any) -> Tensor:
         """Return the numbers, (B,), of the column in a place, as a user gives it."""
         try:
             return torch.from_numpy(np.array(column, np.float64).reshape(-1))

@@ -139,10 +139,10 @@ class Table(Target):
     def known(self) -> dict[str, Any]:
         return super().known() | {"columns": self.described}
 
-    def numbers(self, place: int, column: Any) -> Tensor:
+    def of_column(self, place: int, column: Any) -> Tensor:
         described = self.described[place]
         if not described.values:
-            return super().numbers(place, column)
+            return super().of_column(place, column)
         return torch.tensor([described.number(word) for word in column], dtype=torch.float64)
 
     def row(self, y: Tensor) -> list[Any]:
