@@ -6,10 +6,10 @@ import io
 import json
 import math
 import re
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -22,7 +22,7 @@ from cvae.evaluation.verdict import ILLNESSES
 from cvae.runs.events import curve
 from cvae.runs.results import Run, Value, differing, find_runs, grouped_by_kind, over_seeds
 from cvae.runs.settings import settings_by_name
-from cvae.sweeps import charts, report
+from cvae.sweeps import charts, report, tables, words
 
 MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "y_size": 64}
 DENSITY = MASS | {"nats_of": "density", "data.binarize": "none"}
@@ -101,14 +101,14 @@ def test_runs_of_the_same_validation_items_are_ranked_by_validation(
         run(tmp_path / str(latent_dim), MASS | settings, metrics)
     runs = find_runs(tmp_path)
     assert over_seeds(runs, ["latent_dim"])[0].settings["latent_dim"] == first
-    text = report.as_markdown(runs, "sweep")
+    text = tables.as_markdown(runs, "sweep")
     assert ("Best first, by validation ELBO." in text) == (first == 2)
     assert ("Best first, by NLL of the test, for want of" in text) == (first == 8)
     assert "| validation ELBO | NLL | ELBO |" in text
 
 
 def test_kinds_are_never_in_one_table(sweep: Path) -> None:
-    text = report.as_markdown(find_runs(sweep), "sweep")
+    text = tables.as_markdown(find_runs(sweep), "sweep")
     mass, density = re.split("^## ", text, flags=re.MULTILINE)[1:3]
     assert "99.00" in density
     assert "99.00" not in mass
@@ -126,7 +126,7 @@ def test_a_table_of_different_judges_says_so(
         found = {"test/elbo": -9.0, "distance/frechet": 1.0}
         found |= {} if judge is None else {"judge/checksum": judge}
         run(tmp_path / str(latent_dim), MASS | {"latent_dim": latent_dim}, found)
-    text = report.as_markdown(find_runs(tmp_path), "sweep")
+    text = tables.as_markdown(find_runs(tmp_path), "sweep")
     assert ("judged by different judges" in text) == warned
 
 
@@ -137,63 +137,151 @@ def test_a_metric_that_is_not_finite_is_a_dash_and_the_worst(sweep: Path, bad: f
         metrics = {"test/elbo": elbo, "test/kl": 5.0}
         run(sweep / f"x{seed}", MASS | settings | {"seed": seed}, metrics)
     runs = find_runs(sweep)
-    rows = re.findall(r"^\|.*Prior.*$", report.as_markdown(runs, "sweep"), flags=re.MULTILINE)
-    assert [row.split(" | ")[0] for row in rows].index("| FlowPrior") == 4
-    assert "| FlowPrior | 2 | – | 5.00 ± 0.00 |" in rows[4]
+    rows = re.findall(
+        r"^\| (?:flow|gaussian|standard) .*$", tables.as_markdown(runs, "sweep"), flags=re.MULTILINE
+    )
+    assert [row.split(" | ")[0] for row in rows].index("| flow") == 4
+    assert "| flow | 2 | – | 5.00 ± 0.00 |" in rows[4]
     assert "–" in Page(report.page(runs, "sweep")).words
-    assert len(list(csv.DictReader(io.StringIO(report.as_csv(runs))))) == 13
+    assert len(list(csv.DictReader(io.StringIO(tables.as_csv(runs))))) == 13
 
 
 class Page(HTMLParser):
-    """Collects what a page shows and asks for."""
+    """Collects what a page shows, asks for and executes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[str] = []
         self.sources: list[str] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.allowed = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag == "meta" and "Content-Security-Policy" in dict(attrs).values():
+            self.allowed = dict(attrs)["content"] or ""
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data.strip())
+        (self.scripts if self.tags[-1:] == ["script"] and data.strip() else self.words).append(
+            data.strip()
+        )
+
+
+OWN_SCRIPTS = [
+    (Path(report.__file__).parent / name).read_text().strip()
+    for name in ("uplot/uPlot.iife.min.js", "report.js")
+]
+
+
+def with_curves(sweep: Path) -> list[Run]:
+    for number in range(8):
+        writer = SummaryWriter(str(sweep / f"{number}_job"))
+        for step in range(5):
+            writer.add_scalar("val/elbo", -30 + step - number, step)
+        writer.close()
+    Image.new("L", (4, 4)).save(sweep / "0_job" / "samples.png")
+    return find_runs(sweep)
 
 
 def test_the_page_has_everything_and_needs_no_other_file(sweep: Path) -> None:
-    writer = SummaryWriter(str(sweep / "0_job"))
-    for step in range(5):
-        writer.add_scalar("val/elbo", -30 + step, step)
-    writer.close()
-    Image.new("L", (4, 4)).save(sweep / "0_job" / "samples.png")
-    runs = find_runs(sweep)
+    runs = with_curves(sweep)
     assert curve(runs[0].folder, "val/elbo") == {step: -30 + step for step in range(5)}
     page = Page(report.page(runs, "sweep"))
-    assert "11 runs: 9 finished, 2 not." in page.words
+    assert "11 runs: 9 finished, 2 not." in page.words[page.words.index("sweep") + 1]
     for word in ("9_job", "loss: became NaN at step 7", "10_job", "did not finish"):
         assert word in page.words
     headings = ["Learning curves, best first", "Every setting and its result", "Samples"]
     assert set(headings) <= set(page.words)
     assert any(word.startswith("ELBO over two settings") for word in page.words)
+    assert "0:-30 1:-29 2:-28 3:-27 4:-26" in page.words  # without JavaScript as well
+    assert "prior=gaussian latent_dim=2" in page.words
     assert page.sources
-    assert all(source.startswith("data:image/") for source in page.sources)
-    assert "script" not in page.tags
-    drawn = [base64.b64decode(s.partition(",")[2]) for s in page.sources if "svg" in s]
-    assert len(drawn) == 3  # curves, parallel coordinates, a heat map
-    assert all(ElementTree.fromstring(svg).tag.endswith("svg") for svg in drawn)
+    assert all(source.startswith(("data:image/png", "#picture-")) for source in page.sources)
+    assert page.scripts == OWN_SCRIPTS
 
 
 def test_the_contents_of_a_run_s_files_are_shown_and_never_executed(tmp_path: Path) -> None:
-    bad = "<script>alert(1)</script>"
+    bad = "</script><script>alert(1)</script>"
     run(tmp_path / "a", MASS | {"prior": bad, "<img src=x>": 1}, {"test/elbo": -1.0})
     run(tmp_path / "b", MASS | {"prior": "x", "<img src=x>": 2}, {"test/elbo": -2.0})
     run(tmp_path / "c", MASS, why=bad)
+    for name, typed in (("a", [f"prior={bad}"]), ("b", ["prior='; rm -r ~'"])):
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(typed))
     page = Page(report.page(find_runs(tmp_path), bad))
-    assert "script" not in page.tags
+    assert page.scripts == OWN_SCRIPTS
+    digests = [base64.b64encode(sha256(s.encode()).digest()).decode() for s in scripts(tmp_path)]
+    assert [f"'sha256-{digest}'" in page.allowed for digest in digests] == [True, True]
+    assert "unsafe-inline" not in page.allowed.partition("style-src")[0]
     assert "x" not in page.sources
     assert page.words.count(bad) >= 3
+
+
+def scripts(folder: Path) -> list[str]:
+    """What a browser takes the digests of."""
+    text = report.page(find_runs(folder), "x")
+    return re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+
+
+def test_every_chart_brings_out_the_run_that_is_pointed_at(
+    browser: Any, sweep: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(report.page(with_curves(sweep), "sweep"))
+    page = browser.new_page(viewport={"width": 1100, "height": 3000})
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(f"file://{file}")
+    settled = "new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(d)))"
+    drawn = "all => all.map((c) => c.toDataURL())"
+
+    def canvases() -> list[str]:
+        page.evaluate(settled)
+        return page.eval_on_selector_all("canvas", drawn)
+
+    def texts(selector: str) -> list[str]:
+        return page.locator(selector).all_text_contents()
+
+    before = canvases()
+    assert len(before) == 2
+    page.hover(".kind >> nth=0 >> tbody tr >> nth=1")  # gaussian, 10: two seeds
+    assert texts(".runs tr.lit code") == ["prior=gaussian latent_dim=10"]
+    assert texts("table.map td.lit") == ["-21.50"]  # the mean of -21 and -22
+    assert texts(".numbers tr.lit th") == ["2_job", "3_job"]
+    assert all(one != other for one, other in zip(before, canvases(), strict=True))
+    page.mouse.move(1, 1)
+    assert canvases() == before
+    # The best has one colour: of its dot, its cell and its lines.
+    colours = "all => all.map((e) => getComputedStyle(e).backgroundColor)"
+    dot, cell = (
+        page.eval_on_selector_all(f".kind >> nth=0 >> {place}", colours)[0]
+        for place in ("tbody tr i", "table.map td.deep")
+    )
+    assert dot == cell
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.move(box["x"] + 0.96 * box["width"], box["y"] + 40)  # the best ends highest
+    page.evaluate(settled)
+    assert texts(".runs tr.lit .folders a") == ["0_job"]
+    assert texts(".readout")[0] == "1: 0_job, -26 at step 4"
+    # Sorted by a click, and filtered by a setting.
+    first = ".kind >> nth=0 >> .runs tbody tr:not([hidden]) code"
+    page.click("text=latent_dim >> visible=true >> nth=1")
+    assert texts(first)[0].endswith("latent_dim=2")
+    page.click(".runs thead button:has-text('ELBO')")
+    assert texts(first)[0] == "prior=standard latent_dim=10"  # the lowest
+    page.select_option(".filters select >> nth=0", label="gaussian")
+    assert set(texts(first)) == {"prior=gaussian latent_dim=2", "prior=gaussian latent_dim=10"}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 360, "height": 700})
+        page.evaluate(settled)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.close()
+    assert told == []
 
 
 FORMULA = '=HYPERLINK("http://x")'
@@ -205,10 +293,10 @@ def test_no_cell_of_the_tables_is_a_formula_or_markup(tmp_path: Path) -> None:
     run(tmp_path / "-x", MASS, why="=1+1 ![a](http://x) <script>alert(1)</script>")
     run(tmp_path / "y", MASS | {"data": "x\n# heading <script> `code`"}, {"test/elbo": 1.0})
     runs = find_runs(tmp_path)
-    cells = [cell for row in csv.reader(io.StringIO(report.as_csv(runs))) for cell in row]
+    cells = [cell for row in csv.reader(io.StringIO(tables.as_csv(runs))) for cell in row]
     assert {f"'{FORMULA}", "'@SUM(A1)", "'+1+1", "-2", "'\tx", "'=a", "'-x"} <= {*cells}
     assert not [c for c in cells if c.startswith(("=", "@", "+", "\t"))]
-    page = report.as_markdown(runs, "a\n# b <script>")
+    page = tables.as_markdown(runs, "a\n# b <script>")
     assert "\n# b" not in page
     assert "\n# heading" not in page
     assert not re.search(r"(?<!\\)[<>`[]", page)
@@ -219,7 +307,7 @@ BILLION = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n"
 
 
 def test_csv_has_every_metric_of_every_run(sweep: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(report.as_csv(find_runs(sweep)))))
+    rows = list(csv.DictReader(io.StringIO(tables.as_csv(find_runs(sweep)))))
     assert len(rows) == 11
     assert rows[3]["test/elbo"] == "-22.0"
     assert rows[3]["latent_dim"] == "10"
@@ -271,9 +359,46 @@ def test_an_impossible_report_ends_in_one_line(call, tmp_path: Path, make, messa
 @pytest.mark.parametrize("value", [math.nan, -math.inf, -90.0])
 def test_curves_of_diverged_and_of_constant_runs_are_drawn_next_to_others(value: float) -> None:
     steps = range(30)
-    lines = {"still": dict.fromkeys(steps, value), "rising": {s: s - 100.0 for s in steps}}
-    bottom, top = charts.curves(lines, "ELBO").axes[0].get_ylim()
+    found = charts.window([dict.fromkeys(steps, value), {s: s - 100.0 for s in steps}])
+    assert found is not None
+    bottom, top = found
     assert -120 < bottom < top < -60
+
+
+def test_a_run_that_is_far_off_leaves_the_others_their_colours() -> None:
+    colours = charts.scale([20.0, 21.0, 22.0, 23.0, 1e6, math.nan], 1)
+    shares = [colours.share(value) for value in (20.0, 21.0, 22.0, 26.0, 1e6, math.nan)]
+    assert shares == [1.0, pytest.approx(5 / 6), pytest.approx(2 / 3), 0.0, 0.0, None]
+    elbos = charts.scale([-20.0, -21.0], -1)
+    assert (elbos.share(-20.0), elbos.share(-21.0)) == (1.0, 0.0)
+    assert charts.scale([3.0, 3.0], 1).share(3.0) == 1.0
+
+
+def test_a_long_curve_keeps_its_end_and_its_best() -> None:
+    steps = range(10_000)
+    found = charts.thinned({s: -abs(s - 4321.0) for s in steps})
+    assert len(found) <= 251
+    assert {4321, 9999} <= found.keys()
+    assert charts.thinned({0: math.nan, 5: 1.0}).keys() == {0, 5}
+
+
+def test_a_run_says_what_was_typed() -> None:
+    def typed(*overrides: str, **settings: Value) -> Run:
+        return Run(overrides[0], Path(), settings, {}, None, overrides)
+
+    runs = [
+        typed("prior=standard", "seed=1", "trainer.max_epochs=3", "threads=1"),
+        typed("prior=mixture", "optimizer.betas=[0.5,0.9]", "seed=2", "trainer.max_epochs=3"),
+    ]
+    assert [words.command(r, runs) for r in runs] == [
+        "prior=standard",
+        "prior=mixture 'optimizer.betas=[0.5,0.9]'",
+    ]
+    assert words.whole_command(runs[0]) == "cvae-train prior=standard seed=1 trainer.max_epochs=3"
+    assert words.word("prior", "StandardPrior") == "standard"
+    assert words.word("data", "MNIST") == "mnist"
+    assert words.word("prior", "mine.Prior") == "mine.Prior"
+    assert words.word("../prior", "StandardPrior") == "StandardPrior"
 
 
 def test_what_follows_from_the_choice_of_an_option_is_not_named() -> None:
@@ -336,7 +461,7 @@ def test_two_files_of_data_are_two_settings_and_two_test_sets_two_tables(tmp_pat
     runs = find_runs(tmp_path)
     first, second = grouped_by_kind(runs).values()
     assert (differing(first), [r.name for r in second]) == (["data.checksum"], ["c"])
-    text = report.as_markdown(runs, "own data")
+    text = tables.as_markdown(runs, "own data")
     assert text.count("## Digits") == text.count(", test data ") == 2
 
 
@@ -351,8 +476,8 @@ def test_a_real_sweep_is_reported(call, tmp_path: Path) -> None:
     assert re.fullmatch("[0-9a-f]{8}", kind[4])  # of the test data
     assert all(len(curve(r.folder, "val/elbo")) == 1 for r in runs)
     page = Page(report.page(runs, "sweep"))
-    assert "prior StandardPrior" in page.words  # below its samples
-    assert "GaussianPrior" in page.words
+    assert page.words.count("prior") >= 2  # the title, and a column
+    assert {"standard", "gaussian", "prior=standard"} <= {*page.words}
 
 
 def test_a_verdict_is_a_mark_in_the_table(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Run(NamedTuple):
         settings: What it was made of, flat.
         metrics: Its metrics by name; empty where it did not finish.
         failure: Why it failed, in a line, or None.
+        overrides: What was typed to start it, KEY=VALUE each.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Run(NamedTuple):
     settings: dict[str, Value]
     metrics: dict[str, float]
     failure: str | None
+    overrides: Sequence[str] = ()
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -86,8 +88,8 @@ def read_run(place: Path, folder: Path) -> Run:
     metrics = files.read_metrics()
     metrics = metrics if says_finished(metrics) else {}  # it may have been evaluated all the same
     settings = _read_mapping(files.settings, read_yaml)
+    overrides = read_list(files.overrides)
     if settings is None:
-        overrides = read_list(files.overrides)
         settings = dict(item.lstrip("+").partition("=")[::2] for item in overrides)
     reason = first_line(files.failure) if files.failure.is_file() else None
     return Run(
@@ -96,6 +98,7 @@ def read_run(place: Path, folder: Path) -> Run:
         {str(key): _value(value) for key, value in settings.items()},
         {key: float(value) for key, value in metrics.items() if _is_number(value)},
         reason or (None if metrics else "did not finish"),
+        overrides,
     )
 
 

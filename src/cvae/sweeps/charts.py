@@ -1,145 +1,111 @@
-"""Charts of many runs: names and numbers to a figure, and nothing else."""
+"""Charts of many runs in numbers: what a page draws, and no drawing."""
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import Any
+from itertools import pairwise
+from typing import NamedTuple
 
-from matplotlib import colormaps, rc_context
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-
-_COLOURS = colormaps["viridis"]
-_NAMES = 10
-_SHOWN_NAMES = 12
-_LONGEST = 60
-"""Characters of a word that is shown."""
 _FEW = 10
 """Points of a curve that are all shown."""
-
-_AS_WRITTEN: Any = {"text.parse_math": False}
-"""A name with dollar signs is no formula."""
-
-
-@rc_context(_AS_WRITTEN)
-def curves(lines: Mapping[str, Mapping[int, float]], label: str) -> Figure:
-    """Return curves over each other, step to value, the first one in the darkest colour."""
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for index, (name, points) in enumerate(lines.items()):
-        colour = _COLOURS(0.95 * index / max(1, len(lines) - 1))
-        shown = name if index < _SHOWN_NAMES else "_"  # a name that matplotlib leaves out
-        marker = "o" if len(points) == 1 else ""  # there is no line through one point
-        axes.plot(
-            list(points), list(points.values()), color=colour, lw=1.3, label=shown, marker=marker
-        )
-    axes.set_xlabel("training steps")
-    axes.set_ylabel(label)
-    # What happens in the first steps would leave no room for what tells the runs apart.
-    values = (value for points in lines.values() for value in list(points.values())[1:])
-    late = sorted(filter(math.isfinite, values))
-    if len(late) > _FEW * len(lines) and (low := late[len(late) // 4]) < (high := late[-1]):
-        axes.set_ylim(low - (high - low), high + 0.1 * (high - low))
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    return figure
+_MOST = 250
+"""Points of a curve that a page holds."""
+_BEYOND = 3
+"""Times the distance of the best to the median at which all is as bad as the worst."""
 
 
-@rc_context(_AS_WRITTEN)
-def heat_map(
-    values: Sequence[Sequence[float]],
-    rows: Mapping[str, Sequence[str]],
-    columns: Mapping[str, Sequence[str]],
-    label: str,
-) -> Figure:
-    """Return a table of numbers as colours, each number in its cell; NaN is left empty.
+class Scale(NamedTuple):
+    """The one scale of colours of a page's part, from the worst to the best value."""
+
+    worst: float
+    best: float
+
+    def share(self, value: float) -> float | None:
+        """Return how near a value is to the best: 0 of the worst and beyond, 1 of the best."""
+        if not math.isfinite(value):
+            return None
+        if self.worst == self.best:
+            return 1.0
+        return min(1.0, max(0.0, (value - self.worst) / (self.best - self.worst)))
+
+
+def scale(values: Sequence[float], sign: int) -> Scale:
+    """Return the scale of these values; a few that are far off leave the others their colours.
 
     Args:
-        values: R rows of C numbers.
-        rows: The name of what differs between rows, and its R values.
-        columns: The name of what differs between columns, and its C values.
-        label: What the numbers are.
+        values: What the runs have reached; those that are not finite have no colour.
+        sign: 1 if less is better, else -1.
     """
-    ((row_label, row_names),), ((column_label, column_names),) = rows.items(), columns.items()
-    size = (2.4 + 0.95 * len(column_names), 1.5 + 0.55 * len(row_names))
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(values, cmap=_COLOURS, aspect="auto")
-    axes.set_xticks(range(len(column_names)), column_names)
-    axes.set_yticks(range(len(row_names)), row_names)
-    axes.set_xlabel(column_label)
-    axes.set_ylabel(row_label)
-    axes.tick_params(length=0)
-    finite = [value for row in values for value in row if math.isfinite(value)]
-    middle = min(finite) + 0.6 * (max(finite) - min(finite)) if finite else 0.0
-    for r, row in enumerate(values):
-        for c, value in enumerate(row):
-            if not math.isnan(value):
-                colour = "white" if value < middle else "black"
-                axes.text(c, r, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
-    figure.colorbar(image, label=label)
-    return figure
+    costs = sorted(sign * value for value in values if math.isfinite(value))
+    if not costs:
+        return Scale(math.nan, math.nan)
+    best, median, worst = costs[0], costs[len(costs) // 2], costs[-1]
+    if median > best:
+        worst = min(worst, best + _BEYOND * (median - best))
+    return Scale(sign * worst, sign * best)
 
 
-@rc_context(_AS_WRITTEN)
-def parallel_coordinates(
-    lines: Sequence[Mapping[str, str | float]], axes_names: Sequence[str]
-) -> Figure:
-    """Return a line for each run through an axis for each setting, coloured by the last axis.
+def window(curves: Sequence[Mapping[int, float]]) -> tuple[float, float] | None:
+    """Return the part of the values that tells curves apart, or None for all of it.
 
-    Words, and numbers of few values, are spaced evenly along their axis; the last axis is a number.
+    What happens in the first steps would leave no room for it.
     """
-    figure = Figure(figsize=(1.6 * len(axes_names) + 1.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    heights = [_heights([line[name] for line in lines]) for name in axes_names[:-1]]
-    last = [float(line[axes_names[-1]]) for line in lines]
-    finite = [value for value in last if math.isfinite(value)]
-    scale = Normalize(min(finite), max(finite))
-    for index, value in enumerate(last):
-        if math.isfinite(value):
-            points = [height[index][0] for height in heights] + [float(scale(value))]
-            axes.plot(points, color=_COLOURS(0.95 * scale(value)), lw=1.4, alpha=0.8)
-    for place, height in enumerate(heights):
-        axes.axvline(place, color="0.6", lw=0.8)
-        for y, name in set(height):
-            axes.annotate(
-                name, (place, y), (4, 0), textcoords="offset points", fontsize=8, va="center",
-                bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.8},
-            )  # fmt: skip
-    end = len(heights)
-    axes.axvline(end, color="0.6", lw=0.8)
-    for share in (0.0, 0.5, 1.0):
-        axes.annotate(
-            f"{scale.inverse(share):.2f}", (end, share), (6, 0), textcoords="offset points",
-            fontsize=8, va="center",
-        )  # fmt: skip
-    axes.set_xticks(range(len(axes_names)), axes_names)
-    axes.set_yticks([])
-    axes.margins(x=0.12)
-    axes.spines[:].set_visible(False)
-    return figure
+    late = sorted(v for curve in curves for v in list(curve.values())[1:] if math.isfinite(v))
+    if len(late) <= _FEW * len(curves) or not (low := late[len(late) // 4]) < (high := late[-1]):
+        return None
+    return low - (high - low), high + 0.1 * (high - low)
 
 
-def _heights(values: Sequence[str | float]) -> list[tuple[float, str]]:
-    """Return where each value stands on an axis from 0 to 1, with its name where there is room."""
-    order = sorted(set(values), key=lambda v: (isinstance(v, str), v))
-    step = 1 / max(1, len(order) - 1)
-    every = math.ceil(len(order) / _NAMES)
-    names = {value: short(value) if place % every == 0 else "" for place, value in enumerate(order)}
-    return [(order.index(value) * step, names[value]) for value in values]
+def thinned(curve: Mapping[int, float]) -> dict[int, float]:
+    """Return at most 250 points of a curve, evenly chosen, the last and the highest among them."""
+    steps = list(curve)
+    if len(steps) <= _MOST:
+        return dict(curve)
+    bounds = [round(i * len(steps) / _MOST) for i in range(_MOST + 1)]
+    kept = [steps[end - 1] for _, end in pairwise(bounds)]
+    finite = [step for step in steps if math.isfinite(curve[step])]
+    kept += [max(finite, key=lambda step: curve[step])] if finite else []
+    return {step: curve[step] for step in sorted({*kept})}
 
 
-def short(value: object) -> str:
-    """Return a value in a few characters: numbers with four digits, words up to sixty."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    words = str(value)
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+class Cell(NamedTuple):
+    """A cell of a heat map: the mean of some rows, by their numbers."""
+
+    mean: float
+    rows: list[int]
 
 
-@rc_context(_AS_WRITTEN)
-def svg(figure: Figure) -> bytes:
-    """Return a figure as an SVG file, the same bytes for the same figure."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+class HeatMap(NamedTuple):
+    """Two settings, the values of each in order, and a cell, or None, for each two of them."""
+
+    names: tuple[str, str]
+    down: list[str | float]
+    across: list[str | float]
+    cells: list[list[Cell | None]]
+
+
+def heat_map(
+    names: tuple[str, str],
+    settings: Sequence[tuple[str | float, str | float]],
+    values: Sequence[float],
+) -> HeatMap:
+    """Return a table of values over two settings, each the mean over all others.
+
+    Args:
+        names: Of the two settings.
+        settings: Of each of N rows, both.
+        values: Of each of N rows, what it has reached.
+    """
+    found: dict[tuple[str | float, str | float], list[int]] = {}
+    for number, place in enumerate(settings):
+        found.setdefault(place, []).append(number)
+    down, across = (_ordered({place[side] for place in settings}) for side in (0, 1))
+
+    def cell(place: tuple[str | float, str | float]) -> Cell | None:
+        rows = found.get(place)
+        return None if rows is None else Cell(sum(values[row] for row in rows) / len(rows), rows)
+
+    return HeatMap(names, down, across, [[cell((d, a)) for a in across] for d in down])
+
+
+def _ordered(values: set[str | float]) -> list[str | float]:
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
