@@ -65,7 +65,8 @@ demo-page: setup ## Make that page again, a minute
 	  $(BIN)/cvae-export checkpoint=outputs/demo out=experiments/demo.html
 
 tensorboard: setup ## Look at the curves of all runs and sweeps
-	@$(BIN)/tensorboard --logdir_spec runs:outputs,sweeps:multirun $(ARGS)
+	@mkdir -p outputs multirun .tensorboard && ln -sfn ../outputs .tensorboard/runs && ln -sfn ../multirun .tensorboard/sweeps
+	@$(BIN)/tensorboard --logdir .tensorboard $(ARGS)
 
 test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -14,16 +14,15 @@ from cvae.runs.run_folder import RunFolder
 def outcome(folder: Path) -> dict[str, Any]:
     """Return all results of a finished run, as numbers and tensors."""
     best, last = read(folder).contents, read(RunFolder(folder).last).contents
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
-    events.Reload()
-    curves = {
-        tag: [(point.step, point.value) for point in events.Scalars(tag)]
-        for tag in events.Tags()["scalars"]
-    }
-    pictures = {
-        tag: [(picture.step, picture.encoded_image_string) for picture in events.Images(tag)]
-        for tag in events.Tags()["images"]
-    }
+    curves, pictures = {}, {}
+    for place in (folder, *RunFolder(folder).curves):
+        events = EventAccumulator(str(place), size_guidance={"scalars": 0, "images": 0})
+        events.Reload()
+        for tag in events.Tags()["scalars"]:
+            points = [(point.step, point.value) for point in events.Scalars(tag)]
+            curves[f"{place.name if place != folder else ''}/{tag}"] = points
+        for tag in events.Tags()["images"]:
+            pictures[tag] = [(seen.step, seen.encoded_image_string) for seen in events.Images(tag)]
     kept = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers")
     return {
         "metrics": metrics(folder),

@@ -115,13 +115,13 @@ TRAIN = [
 ]
 NEVER_ENDS = ["trainer.max_epochs: the training might never end", "+trainer.max_time="]
 SHORT = "trainer.max_epochs=1"
-CSV = "logger._target_=lightning.pytorch.loggers.CSVLogger"
 ONE_CYCLE = ["scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "~scheduler.factor"]
 LATE = [  # what would be met after a training, or in its middle
-    (["logger.name=mine"], ["logger.name: a run's log is in the run's own folder", "'mine'"]),
-    (["logger.version=v1"], ["logger.version: a run's log", "hydra.run.dir=DIR"]),
-    (["+logger.sub_dir=a"], ["logger.sub_dir: a run's log"]),
-    ([CSV, "~logger.default_hp_metric"], ["logger: expected", "TensorBoardLogger", "CSVLogger"]),
+    (["+logger.tensorboard.name=mine"], ["logger.tensorboard", "name"]),
+    (["logger=wandb"], ["logger.wandb: ", "pip install 'cvae[wandb]'"]),
+    (["logger=[csv,mlflow]"], ["logger.mlflow: ", "pip install 'cvae[mlflow]'"]),
+    (["+logger.mine=3"], ["logger.mine: expected a logger of Lightning", "_target_=CLASS, got 3"]),
+    (["+logger.mine._target_=torch.nn.ReLU"], ["logger.mine: expected a logger", "a ReLU"]),
     (["+trainer.limit_train_batches=0"], ["limit_train_batches", "none of 21; got 0"]),
     (["+trainer.limit_val_batches=0"], ["limit_val_batches", "at least one batch", "none of 3"]),
     (["+trainer.limit_test_batches=0.01"], ["limit_test_batches", "none of 6; got 0.01"]),

@@ -24,6 +24,7 @@ from cvae.errors import InputError
 from cvae.evaluation.panels import draw
 from cvae.evaluation.pictures import pictures_of
 from cvae.runs.checkpoint import KEY, read
+from cvae.runs.events import curve
 from cvae.training import fit, testing
 from cvae.training.checkpointing import BEST_VALUE
 from cvae.training.module import TrainingModule, build_training_module
@@ -79,10 +80,14 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
 ) -> None:
     log = events(run_dir)
     tags = log.Tags()
-    for split in ("train", "val"):
-        for name in ("loss", "elbo", "log_likelihood", "kl"):
-            assert len(log.Scalars(f"{split}/{name}")) == 2
-    assert {"train/beta", "train/lr"} <= set(tags["scalars"])
+    # One chart each for training and validation; no chart of the epoch, or of one dot.
+    terms = {f"elbo/{name}" for name in ("loss", "elbo", "log_likelihood", "kl")}
+    in_charts = {part: events(run_dir / part) for part in ("train", "val", "test_mass")}
+    shown = {part: set(found.Tags()["scalars"]) for part, found in in_charts.items()}
+    assert shown == {"train": terms | {"fit/beta", "fit/lr"}, "val": terms, "test_mass": terms}
+    assert tags["scalars"] == []
+    assert min(shown["train"]) == "elbo/elbo"
+    assert all(len(in_charts["train"].Scalars(tag)) == 2 for tag in shown["train"])
     assert {"pictures/prior_samples", "pictures/reconstructions"} <= set(tags["images"])
     histogram = log.Histograms("kl_per_dimension")[-1].histogram_value
     assert histogram.num == 8
@@ -90,17 +95,24 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
     picture = log.Images("pictures/reconstructions")[-1].encoded_image_string
     binary, mean = np.split(np.asarray(Image.open(BytesIO(picture)).convert("L"))[12:-12, -500:], 2)
     assert len(np.unique(binary)) <= 3 < 20 < len(np.unique(mean))  # ink, paper and gap, or greys
-    final = log.Scalars("test_mass/elbo")
+    final = in_charts["test_mass"].Scalars("elbo/elbo")
     assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
     (settings,) = [
         plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
         for tag, metadata in log.summary_metadata.items()
         if tag == "_hparams_/session_start_info"
     ]
-    shown = settings.session_start_info.hparams
-    assert shown["nats_of"].string_value == "mass"
-    assert shown["latent_dim"].number_value == 8
-    assert shown["prior"].string_value == "GaussianPrior"
+    said = settings.session_start_info.hparams
+    assert said["nats_of"].string_value == "mass"
+    assert said["latent_dim"].number_value == 8
+    assert said["prior"].string_value == "GaussianPrior"
+    words = {
+        tag: log.Tensors(f"{tag}/text_summary")[-1].tensor_proto.string_val[0].decode()
+        for tag in ("command", "configuration", "metrics")
+    }
+    assert words["command"].startswith("    cvae-train")
+    assert "    latent_dim: 8" in words["configuration"]
+    assert f"| test/elbo | {metrics['test/elbo']:.6g} |" in words["metrics"]
 
 
 def test_checkpoints_are_plain_data(run_dir: Path) -> None:
@@ -127,7 +139,7 @@ def test_the_best_checkpoint_is_the_best_by_validation_elbo(tmp_path: Path) -> N
         "~callbacks.progress", "callbacks.early_stopping.patience=2",
     )  # fmt: skip
     train(config, tmp_path)
-    elbo = [point.value for point in events(tmp_path).Scalars("val/elbo")]
+    elbo = list(curve(tmp_path, "val/elbo").values())
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["epoch"]
     assert best == int(np.argmax(elbo))
     assert len(elbo) <= best + 3  # early stopping: two epochs without a better one
@@ -157,7 +169,7 @@ def test_a_run_resumes_in_its_own_folder(
     assert call(cli.train, "resume=run", "trainer.max_epochs=3")[0] == 0
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["epochs"] == 3
-    assert sorted(p.step for p in events(tmp_path / "run").Scalars("val/elbo")) == [0, 1, 2]
+    assert list(curve(tmp_path / "run", "val/elbo")) == [0, 1, 2]
     assert cvae.load("run").prior(torch.eye(10)).event_shape == (3,)
     assert call(cli.train, "resume=run", "++trainer.limit_train_batches=2")[0] == 0
     caplog.clear()
@@ -232,7 +244,7 @@ def test_two_processes_share_the_batches_and_one_reports(call, tmp_path: Path) -
     assert out.count("test/elbo") == 1
     last = torch.load("run/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 11  # of the 21 batches of one process
-    assert len(events(tmp_path / "run").Scalars("val/elbo")) == 1
+    assert len(curve(tmp_path / "run", "val/elbo")) == 1
 
 
 def test_the_same_seed_gives_the_same_metrics(tmp_path: Path) -> None:
@@ -432,11 +444,10 @@ def test_an_evaluation_goes_into_the_run_s_folder(call, tmp_path: Path) -> None:
     assert after["seconds"] == before["seconds"]
     new = ("test/nll", "judge/accuracy_grey_images", "consistency/mean_image", "distance/frechet")
     log = events(tmp_path / "run")
+    words = log.Tensors("metrics/text_summary")[-1].tensor_proto.string_val[0].decode()
     for name in new:
         assert name in out
-        (point,) = log.Scalars(name.replace("/", "_mass/"))
-        assert point.value == pytest.approx(after[name])
-        assert point.step == 1
+        assert f"| {name} | {after[name]:.6g} |" in words
     assert {"latent/plane", "latent/kl_per_dimension"} <= set(log.Tags()["images"])
     assert Image.open("run/latent.png").size[0] > 500
     # The projector: a sprite with the 360 test images, a row of z and a digit for each.
@@ -495,17 +506,16 @@ def test_a_cross_entropy_is_never_called_a_log_likelihood(
     status, out, _ = call(cli.evaluate, "checkpoint=run", "samples=20", "images=5")
     assert len(list(judges.glob("Digits-*"))) == 1  # the judge is that of every other split
     found = json.loads(Path("run/metrics.json").read_text())
-    tags = events(tmp_path / "run").Tags()["scalars"]
+    tags = events(tmp_path / "run" / "test_cross_entropy").Tags()["scalars"]
     assert status == 0
     assert not [name for name in [*tags, *found, *out.split()] if "log_likelihood" in name]
     grey = found["test/negative_cross_entropy"] - found["test/kl"]
     assert found["test/elbo"] == pytest.approx(grey)
     # What it is worth on binary pixels is a mass, and bounded by its own ELBO.
     assert found["test/nll"] < -found["test/binarized_elbo"] + 0.1
-    assert {"test_mass/nll", "test_mass/binarized_elbo", "test_cross_entropy/elbo"} <= set(tags)
+    assert {"elbo/elbo", "elbo/negative_cross_entropy"} <= set(tags)
     # The judge sees binarised images too, which it knows less well than grey ones.
     assert found["judge/accuracy_pixels_as_served"] < found["judge/accuracy_grey_images"]
-    assert "test_mass/elbo" not in tags
 
 
 def test_a_posterior_that_never_moved_is_reported_in_a_sentence(call) -> None:

@@ -37,7 +37,6 @@ from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.evaluation.metrics.diversity import SpreadDistance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
-from cvae.evaluation.nats import tagged_by_nats
 from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
 from cvae.model.distributions import moments
@@ -556,29 +555,3 @@ def test_the_nll_is_sampled_in_the_precision_that_is_asked_for(run_dir: Path) ->
         found.append(trainer.callback_metrics["test/nll"].item())
     assert found[0] != found[1]
     assert found[0] == pytest.approx(found[1], abs=0.02)
-
-
-# -- what may be compared ----------------------------------------------------------------------
-
-
-def test_no_two_kinds_of_nats_share_a_name() -> None:
-    names = {"test/elbo", "test/nll", "test/nll_standard_error", "test/binarized_elbo"}
-    metrics = dict.fromkeys(names, 1.0)
-    kinds = {
-        kind: set(tagged_by_nats(metrics, kind))
-        for kind in ("mass", "grey_mass", "density", "cross_entropy")
-    }
-    assert not kinds["mass"] & kinds["density"]
-    assert not kinds["density"] & kinds["cross_entropy"]
-    assert not kinds["grey_mass"] & (kinds["density"] | kinds["mass"] | kinds["cross_entropy"])
-    # On binarised images a cross-entropy's Bernoulli is a mass like any other; its bound is not.
-    assert kinds["mass"] & kinds["cross_entropy"] == {
-        "test_mass/nll", "test_mass/nll_standard_error", "test_mass/binarized_elbo",
-    }  # fmt: skip
-    others = {"test/kl_per_dimension/3": 1.0, "seconds": 2.0, "distance/a": 3.0}
-    assert tagged_by_nats(others, "density") == {"distance_density/a": 3.0}
-    assert (
-        tagged_by_nats(others, "cross_entropy")
-        == tagged_by_nats(others, "mass")
-        == {"distance_mass/a": 3.0}
-    )

@@ -485,6 +485,6 @@ def test_a_verdict_is_a_mark_in_the_table(tmp_path: Path) -> None:
     for seed, ill in enumerate(({}, {"verdict/is/holes": 1.0}, {"verdict/is/holes": 1.0})):
         metrics = {"test/elbo": -9.0, "verdict/gain_by_z": 3.0, **healthy, **ill}
         run(tmp_path / str(seed), MASS | {"seed": seed}, metrics)
-    text = report.as_markdown(find_runs(tmp_path), "sweep")
+    text = tables.as_markdown(find_runs(tmp_path), "sweep")
     assert "| 2× holes; 1× used, calibrated | 3 |" in text
     assert "2× holes; 1× used, calibrated" in Page(report.page(find_runs(tmp_path), "sweep")).words

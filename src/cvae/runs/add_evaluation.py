@@ -16,12 +16,12 @@ from cvae.evaluation.calibration_picture import calibration
 from cvae.evaluation.figures import bars, latent_planes, png
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
-from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.panels import latent_plane
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
+from cvae.runs.events import in_markdown
 from cvae.runs.run_folder import RunFolder
 
 _SHOWN = 2000
@@ -88,8 +88,7 @@ def add_evaluation(
     folder.calibration.unlink(missing_ok=True)
     _forget_projector(folder)
     with SummaryWriter(str(folder.path)) as writer:
-        for name, value in tagged_by_nats(metrics, model.generator.likelihood.nats_of).items():
-            writer.add_scalar(name, value, step)
+        writer.add_text("metrics", in_markdown(kept | dict(metrics)), step)
         kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
         if kl:
             writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)

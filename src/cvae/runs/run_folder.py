@@ -66,8 +66,23 @@ class RunFolder:
 
     @property
     def settings(self) -> Path:
-        """The settings, flat, as the TensorBoard logger writes them down."""
+        """The settings, flat, by their names on the command line."""
         return self.path / "hparams.yaml"
+
+    @property
+    def curves(self) -> list[Path]:
+        """The folders of TensorBoard's sub-runs: of training, of validation and of the test."""
+        return [path for name in ("train", "val", "test*") for path in self.path.glob(name)]
+
+    @property
+    def table(self) -> Path:
+        """The curves of a run with `logger=csv`."""
+        return self.path / "curves.csv"
+
+    @property
+    def services(self) -> Path:
+        """By what names services know the run, by the loggers to them."""
+        return self.path / ".services.json"
 
     @property
     def metrics(self) -> Path:
@@ -157,7 +172,9 @@ class RunFolder:
         own = (self.overrides.parent, self.checkpoints, self.settings, self.metrics, self.failure)
         drawn = (self.samples, self.latent_plane, self.calibration, *self.projected)
         others = (self.plan, self.evaluation, self.verdict, self.evaluated, self.log)
-        require_own(top, *own, *others, *drawn, self.lock, *self.path.glob("events.out.*"))
+        logs = [file for at in (self.path, *self.curves) for file in at.glob("events.out.*")]
+        logs += [*self.curves, self.table, self.services]
+        require_own(top, *own, *others, *drawn, self.lock, *logs)
 
     def remove_parts(self) -> None:
         """Remove what a killed process has left of files that it did not complete."""

@@ -1,24 +1,28 @@
-"""The callbacks and the logger of a run, checked before it starts."""
+"""The callbacks and the loggers of a run, checked before it starts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from cvae.config.building import instantiated, naming
 from cvae.config.compose import Config
 from cvae.errors import InputError, did_you_mean
+from cvae.runs.plain_files import read_json
+from cvae.runs.run_folder import RunFolder
 from cvae.training.checkpointing import BestCheckpoint, LastCheckpoint
 from cvae.training.module import TrainingModule
 
 _KNOWN = ("cvae.", "lightning.")
 """Packages whose callbacks log nothing that could be monitored."""
+_EXTRAS = ("wandb", "mlflow")
+"""Loggers whose packages are extras of the same names."""
+_TENSORBOARD = {"tensorboard": {"_target_": "cvae.training.loggers.TensorBoard", "_partial_": True}}
 _CHECKPOINTS = {"best": BestCheckpoint, "last": LastCheckpoint}
-_PLACES = {"name": "", "version": "", "save_dir": None, "sub_dir": None, "purge_step": None}
-"""Arguments that say where and from when on a logger writes, as a run has them."""
 
 
 def build_callbacks(config: Config) -> dict[str, Any]:
@@ -80,24 +84,53 @@ def require_monitors(callbacks: Mapping[str, Callback], model: TrainingModule) -
             )
 
 
-def require_logger(config: Config) -> None:
-    """Refuse a logger that a run cannot use, and places other than the run's own folder.
+def build_loggers(config: Config, folder: Path) -> dict[str, Logger]:
+    """Return the loggers of a configuration by name, for the run in a folder; nothing is written.
+
+    A run that a service knows goes on there.
 
     Raises:
-        InputError: Naming the setting.
+        InputError: If one is no logger, or its package is not installed.
     """
-    node = config["logger"]
-    for key, own in _PLACES.items():
-        if node.get(key) != own:
+    file = RunFolder(folder).services
+    known = read_json(file) if file.is_file() else {}
+    found = {}
+    for name, node in _by_name(config["logger"]).items():
+        path = f"logger.{name}"
+        if node is None:
+            continue
+        logger = None
+        if isinstance(node, Mapping) and "_target_" in node:
+            with naming(path), _of_an_extra(path):
+                logger = instantiated(node, path)
+                if node.get("_partial_"):
+                    run = {"run": known[name]} if known.get(name) else {}
+                    logger = logger(folder, **run)
+        if not isinstance(logger, Logger):
+            came = node if logger is None else f"a {type(logger).__name__}"
             raise InputError(
-                f"logger.{key}: a run's log is in the run's own folder, hydra.run.dir=DIR; "
-                f"expected {own!r}, got {node.get(key)!r}"
+                f"{path}: expected a logger of Lightning, {path}._target_=CLASS, got {came}"
             )
-    with naming("logger"):
-        logger = instantiated(node, "logger")
-        logger = logger(save_dir=Path()) if callable(logger) else logger
-    if not isinstance(logger, TensorBoardLogger):
+        found[name] = logger
+    return found
+
+
+@contextmanager
+def _of_an_extra(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = path.rpartition(".")[2]
+        if package not in _EXTRAS:
+            raise
         raise InputError(
-            "logger: expected lightning.pytorch.loggers.TensorBoardLogger, which a run's curves "
-            f"and pictures are written by, got a {type(logger).__name__}"
-        )
+            f"{path}: {package} is not installed; pip install 'cvae[{package}]'"
+        ) from error
+
+
+def _by_name(loggers: Config | None) -> Config:
+    """Return loggers by name; a run of before there were several has one, which wrote as ours."""
+    if loggers is None:
+        return {}
+    old = "_target_" in loggers and not any(isinstance(v, Mapping) for v in loggers.values())
+    return _TENSORBOARD if old else loggers

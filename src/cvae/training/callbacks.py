@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,17 +21,17 @@ from cvae.evaluation.pictures import pictures_of
 from cvae.model.cvae import CVAE
 from cvae.model.objectives import kl_per_dimension
 from cvae.random import drawing_from
+from cvae.training.loggers import log_picture
 from cvae.training.not_finite import drawing_pictures
 
 _NOTHING = nullcontext()
 
 
 class Snapshots(Callback):
-    """Writes to TensorBoard what the model looks like now, always from the same draws and targets.
+    """Logs pictures of the model as it is now, always from the same draws and targets.
 
     Prior samples, reconstructions of validation targets, and a histogram of the KL per
-    latent dimension, which tells dimensions in use from those left idle. Needs a TensorBoard logger
-    and a data module.
+    latent dimension, which tells dimensions in use from those left idle. Needs a data module.
 
     Args:
         every_n_epochs: Epochs between two snapshots; the first epoch always has one.
@@ -42,16 +43,6 @@ class Snapshots(Callback):
     def __init__(self, every_n_epochs: int = 10) -> None:
         require_at_least("every_n_epochs", every_n_epochs, 1)
         self.every_n_epochs = every_n_epochs
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            assert isinstance(pl_module, CVAE)
-            curves = {
-                name: ["Multiline", [f"train/{name}", f"val/{name}"]]
-                for name in ("elbo", pl_module.generator.likelihood.log_prob_is, "kl")
-            }
-            writer = trainer.logger.experiment  # type: ignore[union-attr]
-            writer.add_custom_scalars({"training and validation, nats per target": curves})
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -71,14 +62,14 @@ class Snapshots(Callback):
         q, p = pl_module.posterior(x, y), pl_module.prior(x)
         pictures = pictures_of(condition.sizes)
         drawn = samples(pl_module, pictures, Batch(x, y), torch.Generator().manual_seed(0))
-        writer = trainer.logger.experiment  # type: ignore[union-attr]
-        step = trainer.global_step - 1  # of the curves' points
-        writer.add_figure("pictures/prior_samples", _canvas(drawn), step)
-        figure = pictures.reconstructions(condition.whole(x, y), pl_module.reconstruct(x, y))
-        writer.add_figure("pictures/reconstructions", _canvas(figure), step)
+        whole = pictures.reconstructions(condition.whole(x, y), pl_module.reconstruct(x, y))
         kl = kl_per_dimension(q, p)
-        if kl is not None and kl.numel():
-            writer.add_histogram("kl_per_dimension", kl.mean(0), step)
+        step = trainer.global_step - 1  # of the curves' points
+        for logger in trainer.loggers:
+            log_picture(logger, "pictures/prior_samples", _canvas(drawn), step)
+            log_picture(logger, "pictures/reconstructions", _canvas(whole), step)
+            if isinstance(logger, TensorBoardLogger) and kl is not None and kl.numel():
+                logger.experiment.add_histogram("kl_per_dimension", kl.mean(0), step)
 
     @staticmethod
     def _validation_batch(trainer: Trainer, model: CVAE) -> Batch:

@@ -1,6 +1,8 @@
 """A whole run: train a model, test its best checkpoint, and leave a run folder."""
 
+import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -8,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import yaml
 from lightning import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from cvae.config.building import instantiated
 from cvae.config.command_line import short
@@ -17,22 +20,24 @@ from cvae.config.compose import Config
 from cvae.data.base import PairData
 from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
-from cvae.evaluation.nats import tagged_by_nats
 from cvae.evaluation.panels import samples
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.runs.checkpoint import Stored, read
-from cvae.runs.events import put_events_in_order
+from cvae.runs.events import forget_events, put_events_in_order
+from cvae.runs.plain_files import read_list, read_yaml
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.settings import CHECKSUM, TEST_CHECKSUM, settings_by_name
+from cvae.training.attachments import build_loggers
 from cvae.training.checkpointing import (
     BEST_VALUE,
     CheckpointContents,
     WholeCheckpoints,
 )
 from cvae.training.exact_resume import ExactResume
+from cvae.training.loggers import CSV, TensorBoard, known_as, log_words
 from cvae.training.module import MONITOR, VALIDATED, TrainingModule, build_training_module
 from cvae.training.not_finite import StopWhenDiverged, drawing_pictures
 from cvae.training.prepare import Prepared, Resumed
@@ -72,7 +77,7 @@ def fit(
     _say_if_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     folder.remove_parts()
-    logger = _begin_log(prepared, folder)
+    loggers = _begin_log(prepared, folder)
     log = RunLog(folder.log, shown=show_progress)
     bars = [part for part in callbacks.values() if isinstance(part, Progress)]
     for bar in bars:
@@ -80,7 +85,7 @@ def fit(
     contents = CheckpointContents(config, data.sizes, started)
     own = [StopWhenDiverged(), contents, ExactResume(config["seed"], data)]
     trainer: Trainer = instantiated(config["trainer"], "trainer")(
-        logger=logger,
+        logger=list(loggers.values()),
         callbacks=[*own, *callbacks.values(), *further],
         enable_progress_bar=bool(bars),
         default_root_dir=folder.path,
@@ -95,7 +100,7 @@ def fit(
     best = read(folder.path)
     tested, metrics = _test(config, data, best)
     last = read(folder.last)  # the training may have been that of other processes
-    _end_log(logger, tested, metrics, folder, last.contents["global_step"])
+    _end_log(config, tested, metrics, folder, last.contents["global_step"])
     place = (folder.path, last.contents["global_step"], last.contents["epoch"])
     with drawing_pictures(tested, *place):
         _draw_samples(config, tested, data, folder)
@@ -132,24 +137,32 @@ def _say_if_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
 # -- the log, the test and the picture -----------------------------------------------------------
 
 
-def _begin_log(prepared: Prepared, folder: RunFolder) -> TensorBoardLogger:
+def _begin_log(prepared: Prepared, folder: RunFolder) -> dict[str, Logger]:
     config, data, model, _, resumed = prepared
-    put_events_in_order(folder.path)
-    # TensorBoard hides what was logged after the checkpoint that the run resumes from.
     step = resumed.step if resumed else 0
-    logger: TensorBoardLogger = instantiated(config["logger"], "logger")(
-        save_dir=folder.path, purge_step=step
-    )
-    logger.hparams.update(
-        settings_by_name(config)
-        | {
-            CHECKSUM: f"{data.checksum:08x}",
-            TEST_CHECKSUM: f"{data.test_checksum:08x}",
-            "nats_of": model.generator.likelihood.nats_of,
-            "y_size": math.prod(model.condition.y_shape),
-        }
-    )
-    return logger
+    put_events_in_order(folder.path)
+    forget_events(folder.path, step)
+    settings = settings_by_name(config) | {
+        CHECKSUM: f"{data.checksum:08x}",
+        TEST_CHECKSUM: f"{data.test_checksum:08x}",
+        "nats_of": model.generator.likelihood.nats_of,
+        "y_size": math.prod(model.condition.y_shape),
+    }
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_whole(folder.settings, yaml.safe_dump(settings, sort_keys=False))
+    loggers = build_loggers(config, folder.path)
+    typed = read_list(folder.overrides) if folder.overrides.is_file() else []
+    for logger in loggers.values():
+        if isinstance(logger, CSV):
+            logger.forget(step)
+        logger.log_hyperparams(settings)
+        if resumed is None:
+            log_words(logger, "command", shlex.join(["cvae-train", *typed]))
+            log_words(logger, "configuration", yaml.safe_dump(dict(config), sort_keys=False))
+    services = {name: run for name, logger in loggers.items() if (run := known_as(logger))}
+    if services:
+        write_whole(folder.services, json.dumps(services))
+    return loggers
 
 
 def _test(config: Config, data: PairData, best: Stored) -> tuple[TrainingModule, dict[str, float]]:
@@ -179,16 +192,16 @@ def _validation_elbo(best: Stored, last: Stored, refitted: Mapping[str, float]) 
 
 
 def _end_log(
-    logger: TensorBoardLogger,
-    model: CVAE,
-    metrics: dict[str, float],
-    folder: RunFolder,
-    step: int,
+    config: Config, model: CVAE, metrics: Mapping[str, float], folder: RunFolder, step: int
 ) -> None:
-    put_events_in_order(folder.path)  # the training has closed its file, and another is opened
-    tagged = tagged_by_nats(metrics, model.generator.likelihood.nats_of)
-    logger.log_hyperparams(dict(logger.hparams), tagged, step=step)
-    logger.finalize("success")
+    put_events_in_order(folder.path)  # the training has closed its files, and others are opened
+    for logger in build_loggers(config, folder.path).values():
+        if isinstance(logger, TensorBoard):
+            logger.hparams.update(read_yaml(folder.settings))
+            logger.log_result(metrics, model.generator.likelihood.nats_of, step)
+        else:
+            logger.log_metrics(dict(metrics), step)
+        logger.finalize("success")
 
 
 def _draw_samples(config: Config, model: CVAE, data: PairData, folder: RunFolder) -> None:

@@ -23,7 +23,7 @@ from cvae.runs.allowed import require_buildable
 from cvae.runs.checkpoint import PARTS, SECONDS, Stored, newest
 from cvae.runs.resume_arguments import require_same_data, require_same_settings
 from cvae.runs.run_folder import RunFolder
-from cvae.training.attachments import build_callbacks, require_logger, require_monitors
+from cvae.training.attachments import build_callbacks, build_loggers, require_monitors
 from cvae.training.dry_pass import dry_pass
 from cvae.training.memory import require_memory, weights_memory
 from cvae.training.module import TrainingModule, build_training_module
@@ -71,7 +71,7 @@ def prepare(config: Config) -> Prepared:
         require_same_settings(config, resumed)
     config = _with_seed(config, resumed)
     trainer = checked_trainer(config["trainer"])
-    require_logger(config)
+    build_loggers(config, Path())  # what is wrong with one is said before anything is written
     callbacks = build_callbacks(config)
     with naming("data"):
         data = build_datamodule(config)
