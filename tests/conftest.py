@@ -200,9 +200,9 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def altered(run_dir: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A run's best checkpoint with other contents, in the working folder."""
-    contents = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+def altered(run_dir: Path, change: Callable[[dict[str, Any]], Any], name: str = "best") -> Path:
+    """A run's best or last checkpoint with other contents, in the working folder."""
+    contents = torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
     change(contents)
     torch.save(contents, "altered.ckpt")
     return Path("altered.ckpt")

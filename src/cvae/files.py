@@ -25,10 +25,14 @@ LOCK = ".lock"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, former: Path | None = None) -> Iterator[IO[bytes]]:
     """Give a file to write to, which takes the path's place at one stroke once it is complete.
 
     Whoever looks meanwhile, or after a crash or a power cut, finds the old one or the new one.
+
+    Args:
+        path: The file.
+        former: Where the old one is kept, in the same folder; None keeps it nowhere.
 
     Raises:
         OSError: If it cannot be written; what was there before is left.
@@ -40,6 +44,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if former is not None and path.is_file():
+            path.replace(former)
         part.replace(path)
         _sync(path.parent)
     except OSError as error:

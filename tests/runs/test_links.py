@@ -122,7 +122,7 @@ def test_a_stranger_s_file_makes_no_folder_and_no_lock(call: Call, run_dir: Path
         with pytest.raises(InputError, match=r"data\.root: 'made/MNIST/raw/.* is missing"):
             cvae.datamodule("altered.ckpt").prepare_data()
         assert "is missing" in refused(call, cli.evaluate, "checkpoint=altered.ckpt")
-        shutil.copy("altered.ckpt", "run/checkpoints/last.ckpt")
+        shutil.copy(altered(run_dir, mnist_of, "last"), "run/checkpoints/last.ckpt")
         Path("run/.hydra/overrides.yaml").write_text(
             "[data=mnist, network.width=64, trainer.max_epochs=2, ~callbacks.progress]"
         )

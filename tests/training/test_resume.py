@@ -114,17 +114,41 @@ def test_a_run_cut_off_between_its_steps_ends_as_one_that_was_not(
 
 
 def test_a_run_does_not_resume_from_a_damaged_last_checkpoint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = [*TINY, "trainer.max_epochs=3", "optimizer.lr=0.3"]  # whose best epoch is not the last
+    line = [*TINY, "trainer.max_epochs=4", "optimizer.lr=0.3"]  # whose best epoch is not the last
     train(composed(*line), tmp_path / "whole")
-    shutil.copytree(tmp_path / "whole", tmp_path / "torn")
-    last = tmp_path / "torn" / "checkpoints" / "last.ckpt"
-    last.write_bytes(last.read_bytes()[:-1000])
-    (tmp_path / "torn" / "metrics.json").unlink()
-    train(composed(*line, f"resume={tmp_path / 'torn'}"), tmp_path / "torn")
-    require_same(tmp_path / "whole", tmp_path / "torn")
+    torn = RunFolder(tmp_path / "torn")
+    with monkeypatch.context() as patch:
+        cut_off(patch, epoch=3, batch=2)
+        with pytest.raises(SystemExit):
+            train(composed(*line), torn.path)
+    assert [read(file).contents["epoch"] for file in (torn.previous, torn.last)] == [1, 2]
+    torn.last.write_bytes(torn.last.read_bytes()[:-1000])
+    train(composed(*line, f"resume={torn.path}"), torn.path)
+    require_same(tmp_path / "whole", torn.path)
     assert "last.ckpt is damaged or missing: resuming from" in capsys.readouterr().err
+    assert not torn.previous.exists()
+
+
+def test_a_run_resumes_from_no_checkpoint_without_the_state_of_its_optimiser(
+    call, run_dir: Path
+) -> None:
+    shutil.copytree(run_dir, "run")
+    folder = RunFolder(Path("run"))
+    assert {"optimizer_states", "callbacks", "loops"}.isdisjoint(read(folder.best).contents)
+    weights = read(folder.last).contents["state_dict"].values()
+    held = sum(weight.numel() * weight.element_size() for weight in weights)
+    assert held < folder.best.stat().st_size < 1.2 * held  # Adam's averages are as large, twice
+    assert 3 * held < folder.last.stat().st_size
+    folder.last.unlink()
+    for _ in ("finished", "cut off"):
+        status, _, err = call(cli.train, "resume=run", "trainer.max_epochs=3")
+        assert (status, err.count("\n")) == (2, 1)
+        assert "best.ckpt holds weights alone, from which no run can resume" in err
+        folder.metrics.unlink(missing_ok=True)
+    shutil.copy(folder.best, folder.last)
+    assert "is not one that a run can resume from" in call(cli.train, "resume=run")[2]
 
 
 def test_event_files_of_one_second_are_read_in_the_order_they_were_written(

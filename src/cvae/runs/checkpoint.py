@@ -39,6 +39,9 @@ KEY = "cvae"
 SECONDS = "seconds"
 """Where among these it holds how long the run had taken until then."""
 
+_TO_RESUME = {"epoch", "global_step", "callbacks", "optimizer_states", "loops"}
+"""What a checkpoint holds that a run can resume from."""
+
 POSITION = "position"
 """Where among these it holds the epoch, and how many of its batches had been trained on."""
 
@@ -239,13 +242,14 @@ def _reason(error: Exception) -> str:
 def newest(folder: RunFolder) -> Stored | None:
     """Return the checkpoint that a run resumes from; None if it has none yet.
 
-    That is the last one, and the best one should the last one be damaged.
+    That is the last one, and the one before should the last one be damaged. The best one has no
+    state of the optimiser: from it a run would end with other bits.
 
     Raises:
-        InputError: If the run has checkpoints, and none that can be read.
+        InputError: If the run has been trained, and has no checkpoint to resume from.
     """
     damaged = None
-    for file in (folder.last, folder.best):
+    for file in (folder.last, folder.previous):
         if file.is_file():
             try:
                 return _require_resumable(read(file))
@@ -253,6 +257,13 @@ def newest(folder: RunFolder) -> Stored | None:
                 damaged = damaged or error
     if damaged is not None:
         raise damaged
+    # A run cut off in its first epoch may have a best checkpoint and no last one.
+    if folder.best.is_file() and (folder.is_finished or read(folder.best).contents.get("epoch")):
+        raise InputError(
+            f"resume: '{folder.path}' has no {folder.last.relative_to(folder.path)}, and "
+            f"{folder.best.name} holds weights alone, from which no run can resume; bring it back, "
+            "or start a new run"
+        )
     return None
 
 
@@ -260,7 +271,7 @@ def _require_resumable(stored: Stored) -> Stored:
     about, config = stored.about, stored.about.get("config")
     plain = isinstance(config, dict) and isinstance(config.get("data"), dict) and "seed" in config
     plain = plain and isinstance(about.get(SECONDS, 0.0), float)
-    if not plain or not {"epoch", "global_step", "callbacks"} <= stored.contents.keys():
+    if not (plain and stored.contents.keys() >= _TO_RESUME):
         raise InputError(f"checkpoint: '{stored.path}' is not one that a run can resume from")
     position, best = about.get(POSITION), about.get("best")
     if not isinstance(position, list) or len(position) != 2 or not isinstance(best, dict):

@@ -46,13 +46,18 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the best epoch."""
+        """The weights of the best epoch, and what rebuilds their model; nothing to resume from."""
         return self.checkpoints / "best.ckpt"
 
     @property
     def last(self) -> Path:
         """The newest checkpoint, to resume from."""
         return self.checkpoints / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the last, while a run trains: for a last one that is damaged."""
+        return self.checkpoints / "previous.ckpt"
 
     @property
     def refitted(self) -> Path:

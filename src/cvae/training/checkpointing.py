@@ -23,6 +23,8 @@ from cvae.runs.checkpoint import KEY, SECONDS
 from cvae.runs.run_folder import RunFolder
 from cvae.training.module import MONITOR
 
+_OF_A_RESUME = ("callbacks", "optimizer_states", "lr_schedulers", "loops", "current_model_state")
+"""What of a checkpoint only a resumed run needs: two thirds of the file under Adam."""
 BEST_VALUE = "best"
 """Where a checkpoint's contents hold what the best epoch reached, by the name of the metric."""
 
@@ -65,17 +67,22 @@ class CheckpointContents(Callback):
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints in their folder, onto the disk, and then into their place.
 
-    Lightning's own are written in the system's folder for temporary files, and copied.
+    Lightning's own are written in the system's folder for temporary files, and copied. Only
+    last.ckpt holds what a run resumes with. The one before it is kept, as previous.ckpt.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         path = Path(path)
+        folder = RunFolder(path.parent.parent)
+        former = folder.previous if path == folder.last else None
+        if former is None:
+            checkpoint = {k: v for k, v in checkpoint.items() if k not in _OF_A_RESUME}
         path.parent.mkdir(parents=True, exist_ok=True)
         contents = BytesIO()  # torch would tell of a full disk in words of its own
         torch.save(checkpoint, contents)
-        with whole_file(path) as file:
+        with whole_file(path, former) as file:
             file.write(contents.getbuffer())
 
     def remove_checkpoint(self, path: str | Path) -> None:
@@ -84,7 +91,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class BestCheckpoint(Checkpoint):
-    """Writes checkpoints/best.ckpt after every epoch that is the best so far.
+    """Writes checkpoints/best.ckpt after every epoch that is the best so far: the weights alone.
 
     Args:
         monitor: The logged metric that epochs are compared by.
@@ -180,7 +187,8 @@ class LastCheckpoint(Checkpoint):
 
 
 def _save(trainer: Trainer, path: Path) -> None:
-    trainer.save_checkpoint(path, weights_only=False)  # the optimiser's state as well
+    # Not weights_only=True, by which Lightning asks no callback for what it adds.
+    trainer.save_checkpoint(path, weights_only=False)
 
 
 def _machine(trainer: Trainer) -> str:

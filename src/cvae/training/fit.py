@@ -74,7 +74,7 @@ def fit(
     config, data, model, callbacks, resumed = prepared
     folder = RunFolder(run_dir.absolute())
     _set_up_process(config)
-    _say_if_damaged(resumed, folder)
+    _leave_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     folder.remove_parts()
     loggers = _begin_log(prepared, folder)
@@ -114,6 +114,7 @@ def fit(
     }
     folder.write_metrics(metrics)
     folder.failure.unlink(missing_ok=True)
+    folder.previous.unlink(missing_ok=True)
     return Trained(tested, metrics)
 
 
@@ -126,8 +127,9 @@ def _set_up_process(config: Config) -> None:
         torch.set_num_threads(config["threads"])
 
 
-def _say_if_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
+def _leave_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
     if resumed is not None and resumed.path.name != folder.last.name:
+        folder.last.unlink(missing_ok=True)  # which would take the place of the previous one
         print(
             f"{folder.last.name} is damaged or missing: resuming from {resumed.path}",
             file=sys.stderr,

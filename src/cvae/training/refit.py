@@ -34,8 +34,6 @@ _RATE = 3e-3
 _DRAWS, _VALIDATION_DRAWS = 8, 64
 """Draws of z for each target at a time: of many, the same in every epoch, the best epoch is not the
 luckiest one."""
-_OF_TRAINING = ("callbacks", "optimizer_states", "lr_schedulers", "loops", "current_model_state")
-"""What of a checkpoint training goes on from, which a refitted one is not for."""
 _KEPT = ("_target_", "accelerator", "precision", "enable_model_summary", "profiler")
 """The trainer's options that a fit takes over: how long and how often are the fit's own."""
 
@@ -74,8 +72,6 @@ def refit(config: Config, folder: RunFolder, data: PairData) -> dict[str, float]
     trainer(max_epochs=_EPOCHS, num_sanity_val_steps=0).fit(fit, data)
     if fit.lowest < before.lowest:
         model.prior.load_state_dict(fit.best)
-        for name in _OF_TRAINING:
-            contents.pop(name, None)
         kept = {n: p for n, p in contents["state_dict"].items() if not n.startswith("prior.")}
         contents["state_dict"] = kept | model.cpu().state_dict()
         contents[KEY]["config"] |= {"prior": config["refit"], "refit": config["refit"]}
