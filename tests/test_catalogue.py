@@ -312,12 +312,23 @@ EXPORT = [
     (["checkpoint=RUN", "digits=2018"], ["digits: no such key"]),
     (["checkpoint=quadrants.ckpt"], ["a page asks for classes", "choose format=onnx"]),
 ]
+ENCODE = [
+    ([], ["checkpoint: required but missing; give checkpoint="]),
+    (["nowhere.ckpt"], ["'nowhere.ckpt' is not a file"]),
+    (["RUN", "out=codes.txt"], ["out: expected a file name ending in .npz, .csv or .parquet"]),
+    (["RUN", "data.split=some"], ["data.split: expected test or all, got 'some'"]),
+    (["RUN", "data.path=x.npz"], ["data.path: no such setting of this data"]),
+    (["grown.ckpt"], ["the targets, labels or conditions are not those"]),
+    (["grown.ckpt", "data.split=all"], ["data.split: no such setting of this data"]),
+    (["RUN", "x=1"], ["x: no such key"]),
+]
 ALL = [
     *(("train", *row) for row in [*TRAIN, *FILES, *LATE, *IGNORED, *BEYOND, *SWEEPS]),
     *(("sample", *row) for row in SAMPLE),
     *(("evaluate", *row) for row in EVALUATE),
     *(("report", *row) for row in REPORT),
     *(("export", *row) for row in EXPORT),
+    *(("encode", *row) for row in ENCODE),
 ]
 assert len(ALL) >= 60
 

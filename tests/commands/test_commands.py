@@ -39,7 +39,7 @@ def events(folder: Path) -> EventAccumulator:
     ).Reload()
 
 
-@pytest.mark.parametrize("name", ["train", "sample", "evaluate", "export"])
+@pytest.mark.parametrize("name", ["train", "sample", "evaluate", "export", "encode"])
 def test_help_shows_how_to_call_it_and_every_setting(name: str, call) -> None:
     status, out, _ = call(getattr(cli, name), "--help")
     assert status == 0

@@ -22,7 +22,7 @@ from cvae.model.cvae import CVAE
 from cvae.runs.add_evaluation import Verdict, add_evaluation
 from cvae.runs.checkpoint import Stored, read
 from cvae.runs.plain_files import read_list
-from cvae.runs.resume_arguments import require_same_data
+from cvae.runs.resume_arguments import require_same_data, was_trained_on
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.unfinished_evaluation import UnfinishedEvaluation, checksum
 from cvae.training.module import build_training_module
@@ -113,13 +113,7 @@ def _require_same_splits(stored: Stored, data: PairData) -> None:
 def _require_new(stored: Stored, data: Data) -> None:
     """Refuse data that a model does not take, or that it was trained on."""
     stored.sizes.require_alike(data().sizes)
-    try:
-        as_trained = data(split="test")
-        as_trained.setup("fit")
-        same = as_trained.checksum == stored.about.get("data_checksum")
-    except InputError:  # too few to be split, as those of the run were
-        same = False
-    if same:
+    if was_trained_on(stored, partial(data, split="test")):
         raise InputError(
             "data.split: the run was trained on these data; expected others, by data.path=FILE or "
             "data.root=DIR, or leave it out for the run's own test split"

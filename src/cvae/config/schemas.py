@@ -91,6 +91,16 @@ class EvaluateSchema:
 
 
 @dataclass
+class EncodeSchema:
+    """The root of `conf/encode.yaml`."""
+
+    checkpoint: str = MISSING
+    allow: list[str] = field(default_factory=list)
+    out: str = MISSING
+    data: EvaluatedData = MISSING
+
+
+@dataclass
 class ReportSchema:
     """The root of `conf/report.yaml`."""
 
@@ -117,6 +127,7 @@ SCHEMAS = {
     "train": TrainSchema,
     "sample": SampleSchema,
     "evaluate": EvaluateSchema,
+    "encode": EncodeSchema,
     "report": ReportSchema,
     "export": ExportSchema,
 }

@@ -27,6 +27,7 @@ from cvae.errors import ArgumentError, InputError, require_at_least, require_see
 from cvae.kinds import Sizes
 from cvae.random import seed_of
 
+SplitName = Literal["train", "val", "test"]
 _FEWEST_CONDITIONS = 20
 _FEW_CORES = 2
 
@@ -89,6 +90,8 @@ class PairData(LightningDataModule, ABC):
         sizes: What the items are like.
         order_seed: Seed of the order of the training batches.
         remarks: What a user should know of the data, a line each.
+        places: Where, among the items that `read` returns for training, those of "train" and "val"
+            are, (N,) each.
         position: Where the next training starts: the epoch, and the number of its batches that
             have already been trained on.
 
@@ -149,6 +152,7 @@ class PairData(LightningDataModule, ABC):
         if stage != "test" and not hasattr(self, "train_set"):
             rows = self.read(train=True)
             train, val = self.split(rows, self.val_fraction, self.split_seed)
+            self.places = {"train": train, "val": val}
             self.train_set = self.trained_on(rows.part(train))
             self.val_set = self.judged_by(rows.part(val), "val")
         if stage in ("test", None) and not hasattr(self, "test_set"):
@@ -158,9 +162,23 @@ class PairData(LightningDataModule, ABC):
         """Return training items as they are for all epochs."""
         return rows
 
-    def judged_by(self, rows: Rows, split: Literal["val", "test"]) -> Rows:
-        """Return validation or test items as they are for every run."""
+    def judged_by(self, rows: Rows, split: SplitName) -> Rows:
+        """Return items of a split as they are for every run."""
         return rows
+
+    def numbered(self, split: SplitName) -> tuple[Rows, Tensor]:
+        """Return the items of a split as they are for every run, and the number of each, (N,).
+
+        Items are numbered from 0 in the order of their source, as `numbers` says.
+        """
+        if split == "test":
+            return self.test_set, self.numbers(train=False)
+        places = self.places[split]
+        return self.judged_by(self.read(train=True).part(places), split), self.numbers(True)[places]
+
+    def numbers(self, train: bool) -> Tensor:
+        """Return the number of each item that `read` returns, (N,): its place in its file."""
+        return torch.arange(sum(map(len, self.places.values())) if train else len(self.test_set))
 
     def split(self, rows: Rows, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the items to keep and of those to hold out, stratified by class.

@@ -3,6 +3,7 @@
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 
 from cvae.batch import Items
 from cvae.data.images import ImageData
@@ -24,7 +25,11 @@ class Digits(ImageData):
         bunch = load_digits()
         images = torch.from_numpy(bunch.images).to(torch.uint8).unsqueeze(1)
         labels = torch.from_numpy(bunch.target).long()
+        return InMemory(Items(images, labels)).part(self.numbers(train))
+
+    def numbers(self, train: bool) -> Tensor:
+        labels = load_digits().target
         parts = train_test_split(
             torch.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0
         )
-        return InMemory(Items(images, labels)).part(parts[0] if train else parts[1])
+        return parts[0] if train else parts[1]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cvae.batch import Items, Support
 from cvae.conditions import ConditionBuilder
-from cvae.data.base import PairData
+from cvae.data.base import PairData, SplitName
 from cvae.data.rows import Rows
 from cvae.errors import ArgumentError
 from cvae.kinds import Image
@@ -69,7 +69,7 @@ class ImageData(PairData):
             else self._at_threshold(rows)
         )
 
-    def judged_by(self, rows: Rows, split: Literal["val", "test"]) -> Rows:
+    def judged_by(self, rows: Rows, split: SplitName) -> Rows:
         once = self.binarize in ("dynamic", "static")
         return self._drawn_once(rows, split) if once else self._at_threshold(rows)
 

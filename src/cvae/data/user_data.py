@@ -74,7 +74,10 @@ class OwnData(PairData):
         )
 
     def read(self, train: bool) -> Rows:
-        return self.rows.part(self._places[0 if train else 1])
+        return self.rows.part(self.numbers(train))
+
+    def numbers(self, train: bool) -> Tensor:
+        return self._places[0 if train else 1]
 
     @cached_property
     def _places(self) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Draws as values in a file, in their own units: numpy's .npz, or a table."""
 
 import csv
+from collections.abc import Sequence
 from io import BytesIO, StringIO
 from typing import Any
 
@@ -29,8 +30,9 @@ def contents(suffix: str, condition: Condition, x: Tensor, y: Tensor) -> bytes:
     Raises:
         InputError: If `.parquet` lacks its extra.
     """
-    target, file = condition.sizes.y, BytesIO()
+    target = condition.sizes.y
     if suffix == ".npz":
+        file = BytesIO()
         arrays: dict[str, Any] = {"x": x.cpu().numpy(), "y": y.cpu().numpy()}
         if target.names:
             arrays["columns"] = np.array(target.columns())
@@ -43,8 +45,18 @@ def contents(suffix: str, condition: Condition, x: Tensor, y: Tensor) -> bytes:
         for index in range(y.shape[1])
         for draw in range(y.shape[0])
     ]
+    return table(suffix, header, rows)
+
+
+def table(suffix: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return the contents of a table's file, `.csv` or `.parquet`.
+
+    Raises:
+        InputError: If `.parquet` lacks its extra.
+    """
     if suffix == ".parquet":
-        load_polars().DataFrame(rows, schema=header, orient="row").write_parquet(file)
+        file = BytesIO()
+        load_polars().DataFrame(rows, schema=list(header), orient="row").write_parquet(file)
         return file.getvalue()
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])

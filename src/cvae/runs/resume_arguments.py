@@ -3,12 +3,13 @@
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cvae.config.command_line import separated, short
 from cvae.config.compose import PLACES, Config, find, given_value, quoted
+from cvae.data.base import PairData
 from cvae.errors import InputError
 from cvae.runs.allowed import is_allowed
 from cvae.runs.checkpoint import Stored, newest
@@ -251,6 +252,17 @@ def require_same_settings(config: Config, stored: Stored) -> None:
             f"{name}: a resumed run keeps its own, {before}, but would get {now}; only "
             f"{', '.join(_FREE[2:])} may change, so start a new run"
         )
+
+
+def was_trained_on(stored: Stored, data: Callable[..., PairData]) -> bool:
+    """Return whether a run was trained on the data that a builder gives."""
+    try:
+        as_trained = data()
+        as_trained.prepare_data()
+        as_trained.setup("fit")
+    except InputError:  # too few to be split, as those of the run were
+        return False
+    return bool(as_trained.checksum == stored.about.get("data_checksum"))
 
 
 def require_same_data(stored: Stored, checksum: int) -> None:
