@@ -11,7 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
@@ -70,12 +70,13 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         with stopping(), without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
             sys.argv[1:] = ordered(sys.argv[1:], name)
             if (answer := _answer(name, *separated(sys.argv[1:]))) is not None:
-                print(answer)
+                print(answer, flush=True)
                 return
             sys.argv[1:] = arguments(sys.argv[1:])
             require_usable(sys.argv[1:], name)
             try:
                 hydra_main(name, job)
+                sys.stdout.flush()
             finally:
                 if "cvae.files" in sys.modules:  # else nothing is held; importing takes long
                     resolve_name("cvae.files:release")()
@@ -131,7 +132,8 @@ class CheckFirst(Callback):
                 if self.command == "train":  # torch and Lightning take seconds to load
                     choices = config.hydra.runtime.choices
                     words = " ".join(f"{key}={choices[key]}" for key in _TOLD)
-                    print(fill(f"cvae-train: {words}", 79, subsequent_indent="  "), flush=True)
+                    with suppress(BrokenPipeError):
+                        print(fill(f"cvae-train: {words}", 79, subsequent_indent="  "), flush=True)
                 settings = plain(config)
                 check_root(settings, self.command)
                 resolve_name(self.check)(settings, Path(config.hydra.run.dir))
@@ -145,7 +147,6 @@ def errors_in_one_line(command: str) -> Iterator[None]:
     """Turn errors that the user can mend into one line on standard error and exit status 2."""
     try:
         yield
-        sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has gone; Python would report it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -74,6 +74,7 @@ def fit(
     config, data, model, callbacks, resumed = prepared
     folder = RunFolder(run_dir.absolute())
     _set_up_process(config)
+    folder.path.mkdir(parents=True, exist_ok=True)
     _leave_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     folder.remove_parts()

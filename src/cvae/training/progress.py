@@ -3,6 +3,7 @@
 import shutil
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -37,7 +38,8 @@ class RunLog:
     def say(self, text: str) -> None:
         """Print a text in lines of 79 columns at most, and keep it."""
         if self.shown:
-            print(wrapped(text), flush=True)
+            with suppress(BrokenPipeError):  # nobody reads it any more, and the run is whole
+                print(wrapped(text), flush=True)
         self.note(text)
 
     def note(self, text: str) -> None:
