@@ -29,7 +29,19 @@ from cvae.random import seed_of
 
 SplitName = Literal["train", "val", "test"]
 _FEWEST_CONDITIONS = 20
+_SMALLEST, _LARGEST, _STEPS = 8, 128, 30
+"""Items of a batch, and how many steps an epoch has at least where there are items enough."""
 _FEW_CORES = 2
+
+
+def batch_for(count: int) -> int:
+    """Return how many of `count` training items a batch has, so that an epoch has thirty steps.
+
+    It is a power of two. Three steps an epoch, which 350 rows are in batches of 128, leave a model
+    untrained in the epochs that are enough for larger data.
+    """
+    largest = min(_LARGEST, max(_SMALLEST, count // _STEPS))
+    return 1 << (largest.bit_length() - 1)
 
 
 class ShuffledBatches(DistributedSampler[Tensor]):
@@ -81,7 +93,7 @@ class PairData(LightningDataModule, ABC):
 
     Args:
         condition: Builder of the condition, which turns an item into (x, y).
-        batch_size: Items per batch.
+        batch_size: Items per batch; None is what `batch_for` gives for the training set.
         val_fraction: Share of the training set held out for validation, stratified by label.
         split_seed: Seed of that split; separate from the run's seed, so that runs with several
             seeds are validated on the same items.
@@ -105,19 +117,21 @@ class PairData(LightningDataModule, ABC):
         self,
         condition: ConditionBuilder,
         *,
-        batch_size: int = 128,
+        batch_size: int | None = 128,
         val_fraction: float = 0.1,
         split_seed: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("batch_size", batch_size, 1)
+        if batch_size is not None:
+            require_at_least("batch_size", batch_size, 1)
         require_seed("split_seed", split_seed)
         if not 0 < val_fraction < 1:
             raise ArgumentError(
                 "val_fraction", f"expected a share between 0 and 1, got {val_fraction}"
             )
         self._condition = condition
-        self.batch_size = batch_size
+        self.follows_data = batch_size is None
+        self.batch_size = _LARGEST if batch_size is None else batch_size
         self.val_fraction = val_fraction
         self.split_seed = split_seed
         self.order_seed = 0
@@ -155,6 +169,8 @@ class PairData(LightningDataModule, ABC):
             self.places = {"train": train, "val": val}
             self.train_set = self.trained_on(rows.part(train))
             self.val_set = self.judged_by(rows.part(val), "val")
+            if self.follows_data:
+                self.batch_size = batch_for(len(self.train_set))
         if stage in ("test", None) and not hasattr(self, "test_set"):
             self.test_set = self.judged_by(self.read(train=False), "test")
 

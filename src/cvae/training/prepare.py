@@ -67,6 +67,7 @@ def prepare(config: Config) -> Prepared:
     _require_numbers(config)
     require_buildable({name: config[name] for name in PARTS}, config["allow"])
     resumed = newest(RunFolder(Path(config["resume"]))) if config["resume"] else None
+    config = _with_batch_size(config, resumed)
     if resumed is not None:
         require_same_settings(config, resumed)
     config = _with_seed(config, resumed)
@@ -79,6 +80,8 @@ def prepare(config: Config) -> Prepared:
     data.prepare_data()
     data.setup("fit")
     data.setup("test")  # what is wrong with it is said before anything is trained
+    if "batch_size" in config["data"]:
+        config = {**config, "data": {**config["data"], "batch_size": data.batch_size}}
     for line in data.remarks:
         print(f"data.{line}", file=sys.stderr)
     if resumed is not None:
@@ -106,6 +109,14 @@ def _with_seed(config: Config, resumed: Stored | None) -> Config:
     if config["seed"] is not None:
         return config
     return {**config, "seed": resumed.config["seed"] if resumed else secrets.randbelow(2**32)}
+
+
+def _with_batch_size(config: Config, resumed: Stored | None) -> Config:
+    """Return the configuration with the batch size of the resumed run, if it follows the data."""
+    data = config["data"]
+    if resumed is None or data.get("batch_size", 1) is not None:
+        return config
+    return {**config, "data": {**data, "batch_size": resumed.config["data"].get("batch_size")}}
 
 
 def _require_fitting(

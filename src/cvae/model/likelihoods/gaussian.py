@@ -29,22 +29,26 @@ class GaussianLikelihood(LocationScale):
             mean square error of a training batch, of all processes, which is the best scalar for it
             (Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with Calibrated
             Decoders", equation 6), and after training the root of their moving average, which
-            starts at the first batch: the nats of training are a little high.
+            starts at the first batch: the nats of training are a little high. "auto" is
+            "per_element" where y is standardised, and "optimal" for pixels, where a learned scalar
+            needs thousands of steps to come down to what the first epochs already allow.
         standard: Mean and deviation by which y is standardised, or None.
 
     Raises:
         InputError: If `scale` is neither a positive number nor one of these words.
     """
 
-    words = ("learned", "per_element", "optimal")
+    words = ("learned", "per_element", "optimal", "auto")
     mean_square: Tensor
 
     def __init__(
         self,
         y_shape: Shape,
-        scale: float | Literal["learned", "per_element", "optimal"] | None = None,
+        scale: float | Literal["learned", "per_element", "optimal", "auto"] | None = None,
         standard: Standard | None = None,
     ) -> None:
+        if scale == "auto":
+            scale = "optimal" if standard is None else "per_element"
         super().__init__(y_shape, scale, standard)  # type: ignore[arg-type]
         self.fits_y = scale == "optimal"
         if self.fits_y:
