@@ -1,0 +1,55 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A sweep, its report and the verdict
+#
+# A sweep is a command: every combination of the settings that have several values becomes a run.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+from IPython.display import Image
+
+import cvae
+
+os.chdir(tempfile.mkdtemp())
+
+# %%
+# !cvae-train -m prior=standard,gaussian objective.beta=1,20 latent_dim=4 trainer.max_epochs=20 hydra.sweep.dir=sweep
+
+# %% [markdown]
+# All runs of a folder as a table, the best validation ELBO first:
+
+# %%
+cvae.runs("sweep")
+
+# %% [markdown]
+# `cvae-report sweep` writes the same as a page, with curves and samples. A run can be examined: is z used, and are the
+# draws as wide as the data? With β = 20 the KL term costs so much that z carries nothing.
+
+# %%
+best, *_, worst = [Path("sweep") / row["run"] for row in cvae.runs("sweep")]
+
+# %%
+# !cvae-evaluate "{worst}" samples=200 images=0 | head -20
+
+# %% [markdown]
+# The same of the best run, and how well its draws are calibrated:
+
+# %%
+# !cvae-evaluate "{best}" samples=200 images=0 | head -20
+
+# %%
+Image(best / "calibration.png")
