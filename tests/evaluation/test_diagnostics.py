@@ -1,6 +1,7 @@
 """Every measure of the verdict against a case whose answer is known."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 from scipy.special import gamma
 from torch import Tensor
 
+from conftest import built
 from cvae.evaluation.diagnostics import examine as examining
 from cvae.evaluation.diagnostics import latent_use
 from cvae.evaluation.diagnostics.calibration import (
@@ -250,6 +252,31 @@ def test_an_ill_process_is_named_with_a_cure(model, names: list[str]) -> None:
     found = examine(model, *drawn_from(truth, 300, 0)).figures
     assert [illness.name for illness in illnesses(found)][:1] == names
     assert sentences(found, {"likelihood": {"scale": 0.3}})[-1].startswith("Try: cvae-train ")
+
+
+@pytest.mark.parametrize(
+    "line", ["data=sequences", "likelihood=negative_binomial", "latent_dim=0", "condition=none"]
+)
+def test_there_is_a_verdict_for_every_kind_of_y_and_of_model(line: str) -> None:
+    data, model = built(line)
+    x, y = data.on_after_batch_transfer(data.train_set.some())
+    found = examine(model.eval(), x[:42], y[:42])
+    assert all(map(math.isfinite, found.figures.values()))
+    assert ("gain_by_z" in found.figures) == (line != "latent_dim=0")
+    assert ("by_x" in found.figures) == (line != "condition=none")
+    assert sentences(found.figures, {})
+
+
+def test_draws_lack_the_values_that_y_lacks() -> None:
+    """Else the pairs could be told apart by what is missing."""
+    model = exact(1)
+    model.condition.target = replace(model.condition.target, missing=True)
+    x, y = drawn_from(model, 60, 0)
+    y[:, 1] = torch.nan
+    model.generator.likelihood.missing = True
+    found = draw_pairs(model, x, y, 0)
+    assert (found.draws[:, :, 1] == 0).all()
+    assert found.log_ps.isfinite().all()
 
 
 def test_chunks_that_are_done_come_back_as_they_were(monkeypatch) -> None:

@@ -74,8 +74,9 @@ def _z_differs(f: Figures) -> bool:
 
 
 def _has_holes(f: Figures) -> bool:
-    often = f["z_unvisited_p_value"] < LEVEL and f["z_unvisited"] > UNVISITED_SHARE
-    return _z_differs(f) and often
+    if not _z_differs(f):
+        return False
+    return f["z_unvisited_p_value"] < LEVEL and f["z_unvisited"] > UNVISITED_SHARE
 
 
 def _ignores_x(f: Figures) -> bool:
@@ -97,7 +98,7 @@ ILLNESSES = (
         "z unused",
         _unused,
         "z is not used: it carries {information_at_most:.2f} nats at most, and is worth "
-        "{gain_by_z:.2f} nats of y.",
+        "{worth:.2f} nats of y.",
     ),
     Illness(
         "ignores_x",
@@ -208,7 +209,8 @@ def sentences(
     if not figures:
         return ["There are too few test pairs for a verdict."]
     found = illnesses(figures)
-    said = [illness.said.format(**figures, worst=_worst(figures)) for illness in found]
+    derived = {"worst": _worst(figures), "worth": max(0.0, figures.get("gain_by_z", 0.0))}
+    said = [illness.said.format(**figures, **derived) for illness in found]
     if _has_z(figures) and not any(illness.name in _OF_Z for illness in found):
         said.insert(0, _used(figures))
     if not any(illness.name not in _OF_Z for illness in found):

@@ -57,13 +57,16 @@ def examine(model: CVAE, x: Tensor, y: Tensor, seed: int = 0, keep: Keep = at_on
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed)))
     some = (torch.arange(count) * len(y) // count)[order].to(y.device)
     x, y, few = x[some], y[some], min(count, latent_use.MOST)
-    left = Left("test pairs of the verdict", count + few)
+    left = Left("test pairs of the verdict", count + few * bool(model.generator.latent_dim))
     figures: dict[str, float] = {"pairs": count}
     rng = torch.Generator().manual_seed(seed_of(seed, 3))
     if model.generator.latent_dim:
-        seen = keep("z", lambda: latent_use.look(model, x[:few], y[:few], seed)._asdict())
+        seen = keep(
+            "z", lambda: latent_use.look(model, x[:few], y[:few], seed, left.done)._asdict()
+        )
+        if not left.count:  # it was kept
+            left.total -= few
         figures |= of_latent(Look(**seen), rng)
-    left.done(few)
     pairs = draw_pairs(model, x, y, seed, keep, left.done)
     rng = torch.Generator().manual_seed(seed_of(seed, 4))
     places = {

@@ -68,12 +68,18 @@ class Look(NamedTuple):
 
 
 @torch.no_grad()
-def look(model: CVAE, x: Tensor, y: Tensor, seed: int) -> Look:
+def look(
+    model: CVAE,
+    x: Tensor,
+    y: Tensor,
+    seed: int,
+    done: Callable[[float], None] = lambda count: None,
+) -> Look:
     """Return what the networks say of z for pairs x, (N, *x_shape), and y, (N, *y_shape).
 
     `costs` has z from `posterior` and `prior`, at the `prior_mean`, `shuffled` between all pairs in
     the prior's units, so that z keeps what it knows of x, and, where several pairs have one x,
-    `shuffled_within_x` between those.
+    `shuffled_within_x` between those. `done` is told how many pairs' worth of work has been done.
     """
     rng = torch.Generator(model.device).manual_seed(seed_of(seed, 2))
     q, p = model.posterior(x, y), model.prior(x)
@@ -93,6 +99,10 @@ def look(model: CVAE, x: Tensor, y: Tensor, seed: int) -> Look:
     inside = _cycled(same)
     if (inside != torch.arange(len(x))).float().mean() > 0.5:
         costs["shuffled_within_x"] = z[:, inside.to(z.device)]
+    found = {}
+    for name, some in costs.items():
+        found[name] = -_log_prob(model, x, y, some).cpu()
+        done(len(x) / len(costs))
     of_q = _densities(model, model.posterior, (x, y), torch.cat((e[0], e_prior[0])))
     visited, unvisited = of_q.split(len(x))
     return Look(
@@ -105,7 +115,7 @@ def look(model: CVAE, x: Tensor, y: Tensor, seed: int) -> Look:
         log_priors=_densities(model, model.prior, (x,), e[0]).logsumexp(1) - math.log(len(x)),
         log_others=_without_own(visited),
         log_unvisited=_without_own(unvisited),
-        costs={name: -_log_prob(model, x, y, some).cpu() for name, some in costs.items()},
+        costs=found,
     )
 
 

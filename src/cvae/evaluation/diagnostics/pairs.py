@@ -24,8 +24,8 @@ _MIXED = 32
 """Draws of z of which log p(y|x) is the mean. Any number gives exact ranks; more see more."""
 _ALONE, _RANDOM = 8, 24
 """Numbers of y, and random projections, whose ranks are taken; of few numbers, all are."""
-_NUMBERS = 2**22
-"""Numbers of y drawn at a time; bounds the memory."""
+_NUMBERS = 2**20
+"""Numbers of y drawn at a time; bounds the memory, with convolutions to some hundred MiB."""
 _DIGITS, _DIGITS_OF_NATS = 6, 3
 """Digits of statistics, and of log p, that are kept."""
 BEST = (1, 2, 4, 8, 16, 32, DRAWS)
