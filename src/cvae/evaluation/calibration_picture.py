@@ -47,7 +47,7 @@ def _coverage(axes: Axes, places: Mapping[str, np.ndarray]) -> None:
     axes.set_xlabel("share of draws that are below y")
     axes.set_ylabel("share of test pairs")
     axes.set_title("coverage")
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    axes.legend(loc="upper left", fontsize=8, framealpha=0.8, edgecolor="white")
 
 
 def _pooled(axes: Axes, places: np.ndarray) -> None:
@@ -62,7 +62,7 @@ def _pooled(axes: Axes, places: np.ndarray) -> None:
     axes.set(xlim=(0, 1), ylim=(0, max(2.0, 1.05 * shares.max())))
     axes.set_xlabel("rank of y among its draws")
     axes.set_ylabel("share of pairs, relative to uniform")
-    axes.set_title("ranks: ∪ too narrow, ∩ too wide, a slope shifted")
+    axes.set_title("all ranks: ∪ too narrow, ∩ too wide, slope: shifted", fontsize=10)
 
 
 def _heat(axes: Axes, places: np.ndarray):  # type: ignore[no-untyped-def]

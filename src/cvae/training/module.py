@@ -134,7 +134,8 @@ class TrainingModule(CVAE, LightningModule):
             self.left = Left("test targets", min(len(data.test_set), limit))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._seed(batch_idx, 0)
+        if self.seed is not None:
+            seed_torch(seed_of(self.seed, batch_idx), self.device)
         self._evaluate("test", batch)
         x, y = batch
         if self.nll is None and self.left is not None:
@@ -144,13 +145,13 @@ class TrainingModule(CVAE, LightningModule):
             todo = self.left.total if self.left is not None else 0
             if self.left is not None:
                 self.left.total -= len(y)  # unless it has to be done
-            found = self.keep(f"nll {batch_idx}", lambda: self._weighed(batch, batch_idx, todo))
+            found = self.keep(f"nll {batch_idx}", lambda: self._weighed(batch, todo))
             parts = {name: part.to(y.device) for name, part in found.items()}
             if self.condition.asked_by_class:
                 self.marginal.update(parts.pop("marginal"))
             self.nll.update(Estimate(**parts))
 
-    def _weighed(self, batch: Batch, batch_idx: int, todo: int) -> dict[str, Tensor]:
+    def _weighed(self, batch: Batch, todo: int) -> dict[str, Tensor]:
         """Return the parts of the estimates of a batch, and the NLL of y alone where x is a class.
 
         `todo` is how many targets are left with those of this batch.
@@ -158,17 +159,12 @@ class TrainingModule(CVAE, LightningModule):
         assert self.nll is not None
         if self.left is not None:
             self.left.total = todo
-        self._seed(batch_idx, 1)
         x, y = batch
         found = self.estimate(x, y, self.nll.samples)
         parts = found._asdict()
         if self.condition.asked_by_class:
             parts["marginal"] = -self.over_classes(x, y, found, self.nll.samples)
         return parts
-
-    def _seed(self, *place: int) -> None:
-        if self.seed is not None:
-            seed_torch(seed_of(self.seed, *place), self.device)
 
     def _estimate(self, x: Tensor, y: Tensor, *how: Any) -> Estimate:
         found = super()._estimate(x, y, *how)
