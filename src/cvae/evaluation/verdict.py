@@ -223,9 +223,11 @@ def sentences(
 
 
 def _used(f: Figures) -> str:
-    low, high = sorted((max(0.0, f["information_at_least"]), f["information_at_most"]))
+    bounds = sorted((max(0.0, f["information_at_least"]), f["information_at_most"]))
+    low, high = (f"{bound:.2f}" for bound in bounds)
+    nats = low if low == high else f"{low} to {high}"
     return (
-        f"z is used: it carries {low:.2f} to {high:.2f} nats about y, in "
+        f"z is used: it carries {nats} nats about y, in "
         f"{f['active_units']:.0f} of {f['latent_dim']:.0f} dimensions, and y costs "
         f"{f['gain_by_z']:.2f} nats more under the z of another pair."
     )
