@@ -28,9 +28,10 @@ import cvae
 from cvae.commands.interruptions import errors_of_threads, stopping
 from cvae.config.command_line import ordered, require_own_settings, require_usable, separated
 from cvae.config.completion import completion
-from cvae.config.compose import Config, check_root, given_value, plain, quoted
+from cvae.config.compose import Config, check_root, given_value, parsed_overrides, plain, quoted
 from cvae.config.compose import main as hydra_main
 from cvae.config.help import help_text
+from cvae.config.own_parts import let_be_found
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
 from cvae.training.quiet import without_lightning_s_talk
@@ -74,6 +75,7 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
                 return
             sys.argv[1:] = arguments(sys.argv[1:])
             require_usable(sys.argv[1:], name)
+            let_be_found(parsed_overrides(sys.argv[1:]))
             try:
                 hydra_main(name, job)
                 sys.stdout.flush()

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cvae.config.natural_names import meant
 from cvae.config.options import find
+from cvae.config.own_parts import put_in_place
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
 
@@ -150,7 +151,10 @@ def _own_name(target: str) -> str:
 
 def plain(config: DictConfig) -> Config:
     """Return the configuration resolved, as dicts, lists, numbers and strings, without Hydra's."""
+    overrides = OmegaConf.select(config, "hydra.overrides.task") or []
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    if "allow" in config:
+        put_in_place(config, parsed_overrides(overrides))
     contents = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(contents, dict)
     return {str(key): value for key, value in contents.items()}
