@@ -10,6 +10,8 @@ import torch
 
 from conftest import SHORT, composed, model_of, train
 from cvae import export
+from cvae.config.building import build_datamodule, build_model
+from cvae.evaluation.image_metrics import examples
 from cvae.export.page import carried
 from cvae.export.page import page as html
 from cvae.kinds import Image as ImageKind
@@ -38,7 +40,7 @@ READY = """new Promise((resolve, reject) => {
 
 def exported(model: CVAE, sizes: Sizes, precision: str = "int8") -> str:
     made = carried(model, precision, torch.Generator().manual_seed(0))
-    return html(made, sizes, "A model", {"prior": "<b>"}, 0)
+    return html(made, sizes, "A model", {"prior": "<b>"}, 0, "hand")
 
 
 @pytest.fixture(scope="module")
@@ -405,9 +407,54 @@ def test_without_noise_there_are_no_hands_to_choose(opened: Callable[..., Page])
     assert page.is_hidden("#field")
 
 
+OWN = Path(__file__).parents[2] / "experiments" / "own_data"
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "shown"),
+    [("sequences", "lines", 2), ("label_maps", "map", 2), ("vectors", "bars", 2)],
+)
+def test_what_is_no_image_is_drawn_as_what_it_is(
+    word: str, kind: str, shown: int, opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    line = [f"data={word}", f"data.path={OWN / word}.npz", "latent_dim=2", "network.width=16"]
+    config = composed(*line)
+    data = build_datamodule(config)
+    x = examples(data, 3).x
+    model = build_model(config, data.sizes).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    rng = torch.Generator().manual_seed(0)
+    made = carried(model, "float16", rng, x=x)
+    names = ["one", "two", "three"]
+    (tmp_path / "own.html").write_text(
+        html(made, model.condition.sizes, "A model", {}, 0, names=names)
+    )
+    page = opened(tmp_path / "own", "#text=two,three&seed=1")
+    assert page.evaluate("MODEL.kind") == kind
+    assert "one of 3 conditions of the test data" in page.text_content("header")
+    assert page.is_hidden("#svg")
+    assert "New variant" in page.text_content("#new")
+    drawn = images(page)
+    assert len(set(drawn)) == shown
+    z = torch.randn(4, 3, 2, generator=rng)
+    expected = made.model.decode(x, z).flatten(2)
+    found = page.evaluate(
+        """(all) => all.map((draw) => draw.map(
+        (z, k) => [...cvae.mean(k, Float32Array.from(z))]))""",
+        z.tolist(),
+    )
+    torch.testing.assert_close(
+        torch.tensor(found), expected.float().nan_to_num(), rtol=1e-3, atol=1e-4
+    )
+    act(page, lambda: page.check("#sampled"))
+    assert not set(drawn) & set(images(page))
+
+
 def test_the_ready_page_is_of_this_program(opened: Callable[..., Page]) -> None:
     text = DEMO.read_text()
-    for part in ("page.css", "runtime.js", "hands.js", "images.js", "app.js"):
+    for part in ("page.css", "runtime.js", "hands.js", "drawings.js", "images.js", "app.js"):
         assert (FORMATS / part).read_text().strip() in text, "make demo-page makes it anew"
     page = opened(DEMO.with_suffix(""))
     assert len(set(images(page))) == 4

@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
+from torch import Tensor
 
 from cvae.config.compose import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
-from cvae.evaluation.image_metrics import class_consistency
+from cvae.evaluation.image_metrics import class_consistency, examples
 from cvae.evaluation.judge import judge_for, why_no_judge
 from cvae.evaluation.nats import COMPARE
 from cvae.export.onnx import onnx
-from cvae.export.page import carried, page
+from cvae.export.page import Carried, carried, page
 from cvae.export.rounding import LARGEST, Precision
 from cvae.files import output_file, write_whole
+from cvae.kinds import Image
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
 from cvae.runs.checkpoint import Stored, read
@@ -34,22 +36,30 @@ _METRICS = {
     "test/elbo": "ELBO",
     "test/nll": "NLL",
 }
+_HANDWRITTEN = ("Digits", "MNIST", "EMNIST", "KMNIST", "QMNIST")
+"""Data whose classes are written by different hands."""
 _LEVELS = (100, LARGEST)
 """What bytes count up to: fewer of them make a file smaller, if images stay as close as this."""
 _CLOSE = 5.5
+_EXAMPLES = 8
+"""Conditions of the test data that a page can be asked for, where x is no class."""
 _CHUNK, _CHUNKS = 100, 10
 """Mean images of each class that are compared before and after rounding, and how many times."""
 
 
 @torch.no_grad()
-def largest_difference(model: CVAE, rounded: CVAE, rng: torch.Generator) -> float:
-    """Return the largest difference of a pixel, in 255ths, between mean images of the same z."""
-    x, worst = model.conditions_of(None), 0.0
+def largest_difference(made: Carried, model: CVAE, rng: torch.Generator) -> float:
+    """Return the largest difference, before and after rounding, between means given the same z.
+
+    That of a pixel is in 255ths; that of other numbers in their units.
+    """
+    x, rounded, worst = made.x, made.model, 0.0
+    unit = 255 if isinstance(model.condition.sizes.y, Image) else 1
     for _ in range(_CHUNKS):
         with drawing_from(rng):
             z = model.prior(x).sample(torch.Size([_CHUNK]))
         difference = model.decode(x, z) - rounded.decode(x, z)
-        worst = max(worst, 255 * difference.abs().max().item())
+        worst = max(worst, unit * difference.abs().max().item())
     return worst
 
 
@@ -96,11 +106,28 @@ def about(config: Config, metrics: Mapping[str, float], model: CVAE) -> dict[str
     return told
 
 
+def _conditions(
+    config: Config, stored: Stored, model: CVAE
+) -> tuple[Tensor | None, list[str] | None]:
+    """Return conditions of the test data and their names, or None for a model of classes."""
+    if model.condition.asked_by_class or model.condition.x_shape == (0,):
+        return None, None
+    if isinstance(stored.sizes.y, Image):
+        return None, None  # which a page refuses
+    x, _ = examples(stored.datamodule(config["allow"], **changes(config["data"])), _EXAMPLES)
+    names = model.condition.names(x) or [f"example {i + 1}" for i in range(len(x))]
+    place = {name: i for i, name in reversed(list(enumerate(names)))}
+    kept = sorted(place.values())
+    return x[kept], [names[i] for i in kept]
+
+
 def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
-    for most in _LEVELS:
+    x, names = _conditions(config, stored, model)
+    images = isinstance(stored.sizes.y, Image)
+    for most in _LEVELS if images else [LARGEST]:
         rng = torch.Generator().manual_seed(config["seed"])
-        made = carried(model, config["weights"], rng, most)
-        difference = largest_difference(model, made.model, rng)
+        made = carried(model, config["weights"], rng, most, x)
+        difference = largest_difference(made, model, rng)
         if difference < _CLOSE:
             break
     out = output_file(config["out"], (".html",))
@@ -108,15 +135,18 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
     metrics = folder.read_metrics() if stored.path == folder.best_to_use else {}
     told = about(stored.config, metrics, model)
     rounding = {
-        "weights": f"{config['weights']}; no pixel of {_CHUNK * _CHUNKS} mean images of each class "
-        f"differs by more than {difference:.2f}/255 from the exact model's",
+        "weights": f"{config['weights']}; no {'pixel' if images else 'number'} of "
+        f"{_CHUNK * _CHUNKS} means of each {'condition' if names else 'class'} differs by more "
+        f"than {f'{difference:.2f}/255' if images else f'{difference:.3g}'} from the exact model's",
         **consistency(config, stored, model, made.model),
     }
     for name, words in rounding.items():
         print(f"{name}: {words}")
-    kind = "a conditional VAE" if model.condition.asked_by_class else "a VAE"
-    title = f"{told['trained on']} by {kind}"
-    text = page(made, stored.sizes, title, told | rounding, config["seed"])
+    kind = "a VAE" if model.condition.x_shape == (0,) else "a conditional VAE"
+    y = told["trained on"] if images else stored.sizes.y.word.replace("_", " ").capitalize()
+    title = config["title"] or f"{y} by {kind}"
+    noun: Any = "hand" if told["trained on"] in _HANDWRITTEN else "variant"
+    text = page(made, stored.sizes, title, told | rounding, config["seed"], noun, names)
     write_whole(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.2f} MB")
 

@@ -120,6 +120,7 @@ class ExportSchema:
     judges: str = MISSING
     seed: int = MISSING
     out: str = MISSING
+    title: str | None = None
     data: DataChanges = MISSING
 
 

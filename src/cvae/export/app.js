@@ -121,7 +121,7 @@ async function look(mine, planeAsWell = true) {
       });
     }
     [...$("others").children].forEach((button, i) => {
-      button.firstChild.setAttribute("aria-label", `${nameOf(k)} by another hand, ${i + 1}`);
+      button.firstChild.setAttribute("aria-label", `${nameOf(k)}, another ${MODEL.noun}, ${i + 1}`);
       jobs.unshift(() => show(button.firstChild, k, noiseOf({ seed: otherSeed(i) }), index));
     });
     [...$("frames").children].forEach((button, i) => {

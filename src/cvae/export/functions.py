@@ -1,8 +1,8 @@
 """A model as functions without randomness, so that they can be traced and exported.
 
     latent  x, noise     -> z    a draw from the prior
-    mean    x, z         -> y    the likelihood's mean
-    drawn   x, z, noise  -> y    a draw of every pixel
+    mean    x, z         -> y    the likelihood's mean, of categories the most probable
+    drawn   x, z, noise  -> y    a draw of every element
 
 The noise is always standard normal numbers; the normal distribution function turns them into
 uniform ones where a model needs these. So the noise of a latent draw, which the page calls a hand,
@@ -159,6 +159,11 @@ class _Given(TorchFunctionMode):
             start, drawn = self.used, self._next(torch.Size(args[0]))
             self.choices += range(start, self.used)
             return torch.special.ndtr(drawn)
+        if function is torch.multinomial:  # by which categories are drawn; Gumbel 1954, the maximum
+            weights = args[0]
+            uniform = torch.special.ndtr(self._next(torch.Size([1, weights.numel()])))
+            gumbel = -(-uniform.view(weights.shape).log()).log()
+            return (weights.log() + gumbel).argmax(-1, keepdim=True)
         if function is Tensor.uniform_:
             low, high = args[1:] or (0.0, 1.0)
             return low + (high - low) * torch.special.ndtr(self._next(args[0].shape))

@@ -82,7 +82,7 @@ function read(text) {
   const classes = found.map(([, k]) => k).filter((k) => k >= 0);
   const all = MODEL.names.length > 12 ? `${MODEL.names.slice(0, 10).join(", ")} and ${MODEL.names.length - 10} more` : MODEL.names.join(", ");
   if (strange.length) return [classes.slice(0, MOST), `This model has never seen ${strange.slice(0, 5).join(", ")}${strange.length > 5 ? " …" : ""}; it knows ${all}.`];
-  if (!classes.length) return [[], `Nothing to write yet: it knows ${all}.`];
+  if (!classes.length) return [[], `Nothing to ${MODEL.noun === "hand" ? "write" : "draw"} yet: it knows ${all}.`];
   return [classes.slice(0, MOST), classes.length > MOST ? `That is a lot; here are the first ${MOST}.` : ""];
 }
 

@@ -1,6 +1,7 @@
 // Images: from a hand to pixels, to the screen, and to files.
 
 const [CHANNELS, HEIGHT, WIDTH] = MODEL.image;
+const SLIDE = 1920, LARGEST = 960; // pixels of a saved picture's width, at least, and of one of its images, at most
 const ENLARGED = Math.max(1, Math.round(112 / WIDTH));
 
 let entries = []; // the class of each image asked for
@@ -41,6 +42,7 @@ function enlarged(plane) {
 
 // One channel is ink, which is see-through where there is none; three are colours. What was sampled stays in pixels.
 function paint(canvas, image) {
+  if (MODEL.kind !== "image") return drawing(canvas, image);
   const size = WIDTH * HEIGHT;
   let planes = Array.from({ length: CHANNELS }, (_, c) => image.subarray(c * size, (c + 1) * size));
   if (!state.sampled) planes = planes.map(enlarged);
@@ -84,14 +86,17 @@ function offer(name, contents) {
 const fileName = (suffix) => `${state.text.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 40) || "images"}.${suffix}`;
 const columns = () => Math.min(entries.length, 20);
 
+// Wide enough for a slide.
 function png() {
-  const canvas = document.createElement("canvas"), across = columns(), [width, height] = [ACROSS.length, DOWN.length];
+  const canvas = document.createElement("canvas"), across = columns(), enlargement = Math.ceil(SLIDE / (across * ACROSS.length));
+  const [width, height] = [ACROSS.length, DOWN.length].map((size) => Math.min(LARGEST, size * enlargement));
   canvas.width = across * width;
   canvas.height = Math.ceil(entries.length / across) * height;
   const context = canvas.getContext("2d");
   context.fillStyle = "#fff";
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingEnabled = !state.sampled;
+  context.imageSmoothingQuality = "high";
   [...$("line").children].forEach((button, i) => {
     context.drawImage(button.firstChild, (i % across) * width, Math.floor(i / across) * height, width, height);
   });

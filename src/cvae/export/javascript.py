@@ -190,6 +190,22 @@ class _Writer:
         self.require_last(shape, given["dim"], "a softmax")
         return f"logSoftmax({self.value(given['self'])}, {shape[-1]})"
 
+    def _softmax(self, shape: Sequence[int], /, **given: Any) -> str:
+        return f"map(Math.exp, {self._log_softmax(shape, **given)})"
+
+    def _amax(self, shape: Sequence[int], /, **given: Any) -> str:
+        return self.of_the_last("amax", given["self"], given["dim"])
+
+    def _argmax(self, shape: Sequence[int], /, **given: Any) -> str:
+        return self.of_the_last("argmax", given["self"], [given["dim"]])
+
+    def of_the_last(self, function: str, source: Node, dims: Sequence[int]) -> str:
+        sizes = _shape(source)
+        if len(dims) != 1 or dims[0] is None:
+            raise self.refused("a maximum over several dimensions")
+        self.require_last(sizes, dims[0], "a maximum")
+        return f"{function}({self.value(source)}, {sizes[-1]})"
+
     def _index_select(self, shape: Sequence[int], /, **given: Any) -> str:
         source, index = given["self"], self.known.get(given["index"])
         if index is None or given["dim"] % len(shape) != len(shape) - 1:

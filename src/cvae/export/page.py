@@ -4,7 +4,7 @@ import copy
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,17 +15,24 @@ from cvae.export.functions import Function, functions
 from cvae.export.javascript import Arrays, javascript
 from cvae.export.rounding import LARGEST, Bytes, Precision, layer_inputs, to_bytes
 from cvae.kinds import Image, Sizes
+from cvae.kinds.categories import LabelMap
+from cvae.kinds.real import Sequence, Vector
 from cvae.model.cvae import CVAE
 
 _CALIBRATION = 4000
 """Images that rounding and plane are computed from, at least, and at least 100 of each class."""
+
+_SHOWN = (Image, Vector, Sequence, LabelMap)
+"""Kinds of y that a page draws."""
+_WIDTH = 112
 
 
 class Carried(NamedTuple):
     """The contents of a page: the `source` of a model's functions, and the `arrays` it refers to.
 
     `model` computes the same as the page: its weights are the rounded ones. `directions` (C, 2, N)
-    are, for each class, the two directions of the noise along which the image changes most.
+    are, for each condition, the two directions of the noise along which y changes most. `x` are the
+    conditions, (C, *x_shape).
     """
 
     source: str
@@ -33,10 +40,15 @@ class Carried(NamedTuple):
     model: CVAE
     directions: Tensor
     inputs: dict[str, Function]
+    x: Tensor
 
 
 def carried(
-    model: CVAE, precision: Precision, rng: torch.Generator, most: int = LARGEST
+    model: CVAE,
+    precision: Precision,
+    rng: torch.Generator,
+    most: int = LARGEST,
+    x: Tensor | None = None,
 ) -> Carried:
     """Return a model in the form that a page contains.
 
@@ -45,16 +57,17 @@ def carried(
         precision: What matrices are rounded to; everything else is kept in float32.
         rng: Source of the noise of the images that the rounding is computed from.
         most: As for `to_bytes`.
+        x: The conditions that the page can be asked for, (C, *x_shape); None are the classes.
 
     Raises:
         InputError: If a page cannot show the model.
     """
-    _require_page(model)
-    rows, parts = model.conditions_of(None), functions(model)
+    _require_page(model, x)
+    rows, parts = model.encode(x), functions(model)
     exact: Arrays = {}
     source = "\n\n".join(javascript(name, part, rows, exact) for name, part in parts.items())
     with layer_inputs(model) as inputs:
-        directions = torch.stack([_directions(parts, x, len(rows), rng) for x in rows])
+        directions = torch.stack([_directions(parts, row, len(rows), rng) for row in rows])
     arrays: dict[str, Tensor | Bytes] = {}
     rounded = copy.deepcopy(model)
     weights = dict(rounded.named_parameters())
@@ -68,18 +81,23 @@ def carried(
         else:
             whole = arrays[name] = to_bytes(array.flatten(1), inputs.get(name), most)
             weights[name].data.copy_(whole.matrix().view_as(array))
-    return Carried(source, arrays, rounded, directions, parts)
+    return Carried(source, arrays, rounded, directions, parts, rows)
 
 
-def _require_page(model: CVAE) -> None:
-    if not isinstance(model.condition.sizes.y, Image):
-        raise InputError("checkpoint: a page shows images, and y is none; choose format=onnx")
-    channels = model.condition.y_shape[0]
-    if not (model.condition.asked_by_class or model.condition.x_shape == (0,)):
+def _require_page(model: CVAE, x: Tensor | None) -> None:
+    if type(model.condition.sizes.y) not in _SHOWN:
+        raise InputError(
+            "checkpoint: a page shows images, vectors, sequences and label maps; of this y choose "
+            "format=onnx"
+        )
+    if x is None and not (model.condition.asked_by_class or model.condition.x_shape == (0,)):
         raise InputError(
             "checkpoint: a page asks for classes, and this model is conditioned on more than a "
             "class; choose format=onnx"
         )
+    if not isinstance(model.condition.sizes.y, Image):
+        return
+    channels = model.condition.y_shape[0]
     if channels not in (1, 3):
         raise InputError(f"checkpoint: a page shows images of 1 or 3 channels, not of {channels}")
 
@@ -96,7 +114,7 @@ def _directions(
     count = max(100, _CALIBRATION // classes)
     hands = torch.randn(count, size, generator=rng)
     x = x.expand(count, *x.shape)
-    images = parts["mean"].module(x, parts["latent"].module(x, hands)).flatten(1)
+    images = parts["mean"].module(x, parts["latent"].module(x, hands)).flatten(1).float()
     slopes = (images - images.mean(0)).T @ hands / count
     found = torch.zeros(2, size)
     directions = torch.linalg.svd(slopes, full_matrices=False).Vh[:2]
@@ -104,7 +122,37 @@ def _directions(
     return found
 
 
-def page(carried: Carried, sizes: Sizes, title: str, about: Mapping[str, str], seed: int) -> str:
+@torch.no_grad()
+def _looks(carried: Carried, sizes: Sizes) -> dict[str, Any]:
+    """Return how the page draws y: what as, its shape, that of a picture, and its least and most.
+
+    Each number of a vector has a least and most of its own, since it may have a unit of its own.
+    """
+    shape = list(carried.model.condition.y_shape)
+    if isinstance(sizes.y, Image):
+        return {"kind": "image", "shape": shape, "image": shape, "ranges": []}
+    if isinstance(sizes.y, LabelMap):
+        height = max(1, round(_WIDTH * shape[0] / shape[1]))
+        return {"kind": "map", "shape": shape, "image": [3, height, _WIDTH], "ranges": []}
+    drawn = carried.model.sample(carried.x, 100, torch.Generator().manual_seed(0)).double()
+    kind = "lines" if isinstance(sizes.y, Sequence) else "bars"
+    numbers = drawn.flatten()[:, None] if kind == "lines" else drawn.flatten(0, -2)
+    low, high = numbers.quantile(torch.tensor([0.005, 0.995]).double(), 0)
+    room = 0.1 * (high - low)
+    image = [3, _WIDTH * 3 // 4, _WIDTH]
+    ranges = torch.stack([low - room, high + room], -1).tolist()
+    return {"kind": kind, "shape": shape, "image": image, "ranges": ranges}
+
+
+def page(
+    carried: Carried,
+    sizes: Sizes,
+    title: str,
+    about: Mapping[str, str],
+    seed: int,
+    noun: Literal["hand", "variant"] = "variant",
+    names: list[str] | None = None,
+) -> str:
     """Return the page.
 
     Args:
@@ -113,6 +161,8 @@ def page(carried: Carried, sizes: Sizes, title: str, about: Mapping[str, str], s
         title: The page's title.
         about: Facts about the model that the page shows, by name.
         seed: Seed of the noise that the page opens with.
+        noun: What a draw of z is called: "hand" where images are handwritten, or "variant".
+        names: Of the conditions that the page can be asked for; None are the classes' names.
     """
     directions = carried.directions.flatten(0, 1)
     arrays = {
@@ -120,9 +170,12 @@ def page(carried: Carried, sizes: Sizes, title: str, about: Mapping[str, str], s
         "directions": to_bytes(directions) if directions.numel() else directions,
     }
     conditional = carried.model.condition.asked_by_class
+    classes = [sizes.name(k) for k in range(sizes.num_classes)] if conditional else []
     contents: dict[str, Any] = {
-        "names": [sizes.name(k) for k in range(sizes.num_classes)] if conditional else [],
-        "image": list(carried.model.condition.y_shape),
+        "noun": noun,
+        "classes": names is None,
+        "names": names or classes,
+        **_looks(carried, sizes),
         "hand": carried.inputs["latent"].inputs["noise"].shape[1],
         "choices": list(carried.inputs["latent"].choices),
         "pixelNoise": carried.inputs["drawn"].inputs["noise"].shape[1],

@@ -133,6 +133,19 @@ function logSoftmax(h, size) {
   return out;
 }
 
+// h (..., size): the largest of each row, and the place of the first such number
+function amax(h, size) {
+  return map((place, at) => h[at * size + place], argmax(h, size), Float32Array.from({ length: h.length / size }, (_, at) => at));
+}
+
+function argmax(h, size) {
+  const out = new Float32Array(h.length / size);
+  for (let n = 0; n < out.length; n++) {
+    for (let i = 1; i < size; i++) if (h[n * size + i] > h[n * size + out[n]]) out[n] = i;
+  }
+  return out;
+}
+
 // h (..., size): the numbers at these places of it
 function take(h, size, places) {
   const out = new Float32Array(h.length / size * places.length);
