@@ -60,8 +60,8 @@ demo: ## Open a page that writes numbers by hand, in your browser
 	  echo "experiments/demo.html"
 
 demo-page: setup ## Make that page again, half an hour on one core; ARGS="data.root=DIR"
-	@$(BIN)/cvae-train data=mnist data.val_fraction=0.05 latent_dim=24 prior=mixture network=gated_mlp network.width=400 \
-	    objective.warmup_epochs=3 scheduler=cosine callbacks=ema trainer.max_epochs=40 hydra.run.dir=outputs/demo $(ARGS)
+	@$(BIN)/cvae-train data=mnist data.val_fraction=0.05 latent_dim=24 prior=mixture network=gated_mlp network.width=512 \
+	    objective.warmup_epochs=3 scheduler=cosine callbacks=ema trainer.max_epochs=40 trainer.precision=bf16-mixed hydra.run.dir=outputs/demo $(ARGS)
 	@$(BIN)/cvae-export checkpoint=outputs/demo title='Handwritten numbers by a conditional VAE' out=experiments/demo.html
 
 tensorboard: setup ## Look at the curves of all runs and sweeps

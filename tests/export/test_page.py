@@ -446,7 +446,7 @@ def test_what_is_no_image_is_drawn_as_what_it_is(
         z.tolist(),
     )
     torch.testing.assert_close(
-        torch.tensor(found), expected.float().nan_to_num(), rtol=1e-3, atol=1e-4
+        torch.tensor(found).float(), expected.float().nan_to_num(), rtol=1e-3, atol=1e-4
     )
     act(page, lambda: page.check("#sampled"))
     assert not set(drawn) & set(images(page))
