@@ -156,11 +156,11 @@ def test_event_files_of_one_second_are_read_in_the_order_they_were_written(
 ) -> None:
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
-    # The names of a process's files end in a number, and 10 comes before 9 by name.
+    # The names of a process's files end in a number, and 13 comes before 9 by name.
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
     train(composed(*TINY, "trainer.max_epochs=1"), tmp_path)
     names = sorted(path.name for path in tmp_path.glob("events.out.tfevents.*"))
-    assert [name.rpartition(".")[2] for name in names] == ["9", "10"]
+    assert [name.rpartition(".")[2] for name in names] == ["9", "13"]  # between them, sub-runs
 
 
 def test_the_time_that_a_run_took_is_that_of_all_its_parts(tmp_path: Path) -> None:
