@@ -222,6 +222,7 @@ def test_sampled_pixels_are_black_or_white(opened: Callable[..., Page]) -> None:
 def test_the_plane_is_dragged_through(opened: Callable[..., Page]) -> None:
     page = opened("int8", "#text=26")
     before, (plane,) = images(page), ink(page, "#plane")
+    page.locator("#field").scroll_into_view_if_needed()
     box = page.locator("#field").bounding_box()
     x, y, size = box["x"], box["y"], box["width"]
     page.mouse.move(x + 0.2 * size, y + 0.3 * size)
