@@ -63,7 +63,7 @@ def carried(
         InputError: If a page cannot show the model.
     """
     _require_page(model, x)
-    rows, parts = model.encode(x), functions(model)
+    rows, parts = model.conditions_of(x), functions(model)
     exact: Arrays = {}
     source = "\n\n".join(javascript(name, part, rows, exact) for name, part in parts.items())
     with layer_inputs(model) as inputs:
