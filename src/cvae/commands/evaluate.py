@@ -2,12 +2,12 @@
 
 import json
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cvae import __version__
 from cvae.config.building import naming, require_known_settings
 from cvae.config.compose import Config, changes
 from cvae.data.base import PairData
@@ -22,6 +22,7 @@ from cvae.model.cvae import CVAE
 from cvae.runs.add_evaluation import Verdict, add_evaluation
 from cvae.runs.checkpoint import Stored, read
 from cvae.runs.plain_files import read_list
+from cvae.runs.published import is_published
 from cvae.runs.resume_arguments import require_same_data, was_trained_on
 from cvae.runs.run_folder import RunFolder
 from cvae.runs.unfinished_evaluation import UnfinishedEvaluation, checksum
@@ -123,7 +124,7 @@ def _require_new(stored: Stored, data: Data) -> None:
 def _folder_to_add_to(config: Config) -> RunFolder | None:
     """Return the folder of the run that is evaluated; None where a checkpoint itself is given."""
     path = Path(config["checkpoint"]).expanduser()
-    if not path.is_dir():
+    if not path.is_dir() or is_published(path):
         return None
     folder = RunFolder(path)
     folder.require_own()
@@ -142,7 +143,7 @@ def _bound_to(config: Config, stored: Stored, data: Data) -> dict[str, Any]:
     """Return all that the figures depend on."""
     data().setup("test")
     return {
-        "cvae": version("cvae"),
+        "cvae": __version__,
         "torch": str(torch.__version__),
         "checkpoint": checksum(stored.path),
         "test data": data().test_checksum,

@@ -1,5 +1,6 @@
-"""`cvae-export`: a trained model as a web page that works offline, or as ONNX."""
+"""`cvae-export`: a trained model as a web page that works offline, as ONNX, or as a folder."""
 
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,8 @@ from cvae.kinds import Image
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
 from cvae.runs.checkpoint import Stored, read
-from cvae.runs.run_folder import RunFolder
+from cvae.runs.publish import publish, require_publishable
 
-_FORMATS = ("html", "onnx")
 _PARTS = {
     "trained on": "data",
     "x": "condition",
@@ -121,7 +121,12 @@ def _conditions(
     return x[kept], [names[i] for i in kept]
 
 
-def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
+def _page(config: Config, stored: Stored, model: CVAE) -> str:
+    """Return the page of a model.
+
+    Raises:
+        InputError: If a page cannot show it.
+    """
     x, names = _conditions(config, stored, model)
     images = isinstance(stored.sizes.y, Image)
     for most in _LEVELS if images else [LARGEST]:
@@ -130,10 +135,7 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
         difference = largest_difference(made, model, rng)
         if difference < _CLOSE:
             break
-    out = output_file(config["out"], (".html",))
-    folder = RunFolder(stored.path.parent.parent)
-    metrics = folder.read_metrics() if stored.path == folder.best_to_use else {}
-    told = about(stored.config, metrics, model)
+    told = about(stored.config, stored.metrics, model)
     rounding = {
         "weights": f"{config['weights']}; no {'pixel' if images else 'number'} of "
         f"{_CHUNK * _CHUNKS} means of each {'condition' if names else 'class'} differs by more "
@@ -146,7 +148,12 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
     y = told["trained on"] if images else stored.sizes.y.word.replace("_", " ").capitalize()
     title = config["title"] or f"{y} by {kind}"
     noun: Any = "hand" if told["trained on"] in _HANDWRITTEN else "variant"
-    text = page(made, stored.sizes, title, told | rounding, config["seed"], noun, names)
+    return page(made, stored.sizes, title, told | rounding, config["seed"], noun, names)
+
+
+def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
+    out = output_file(config["out"], (".html",))
+    text = _page(config, stored, model)
     write_whole(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.2f} MB")
 
@@ -160,12 +167,29 @@ def _write_onnx(config: Config, stored: Stored, model: CVAE) -> None:
         print(f"{path}: onnxruntime and torch differ by {difference:.1e} at most")
 
 
+def _write_weights(config: Config, stored: Stored, model: CVAE) -> None:
+    out = Path(config["out"]).expanduser()
+    require_publishable(out)
+    try:
+        text = _page({**config, "images": 0}, stored, model)
+    except InputError as error:
+        print(f"no page: {error}")
+        text = None
+    rng = torch.Generator().manual_seed(config["seed"])
+    for file in publish(stored, model, out, about(stored.config, {}, model), text, rng):
+        print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+    print(f"upload it: hf upload OWNER/NAME {shlex.quote(str(out))}")
+
+
+_WRITERS = {"html": _write_page, "onnx": _write_onnx, "weights": _write_weights}
+
+
 def task(config: Config) -> None:
     """Run `cvae-export`."""
-    for key, known in (("format", _FORMATS), ("weights", get_args(Precision))):
+    for key, known in (("format", tuple(_WRITERS)), ("weights", get_args(Precision))):
         if config[key] not in known:
             raise InputError(
-                f"{key}: expected {' or '.join(known)}, got '{config[key]}'"
+                f"{key}: expected {', '.join(known[:-1])} or {known[-1]}, got '{config[key]}'"
                 f"{did_you_mean(config[key], known)}"
             )
     if config["out"].endswith(".onnx") and config["format"] != "onnx":
@@ -173,5 +197,4 @@ def task(config: Config) -> None:
     require_at_least("images", config["images"], 0)
     require_seed("seed", config["seed"])
     stored = read(config["checkpoint"])
-    write = _write_onnx if config["format"] == "onnx" else _write_page
-    write(config, stored, stored.model(config["allow"]))
+    _WRITERS[config["format"]](config, stored, stored.model(config["allow"]))

@@ -35,7 +35,7 @@ def show(metrics: Mapping[str, float], model: CVAE, said: Sequence[str] = ()) ->
         if name.rpartition("/")[0] != part:
             part = name.rpartition("/")[0]
             table.add_section()
-        table.add_row(name, _formatted(name, value))
+        table.add_row(name, formatted(name, value))
         if name == "test/kl" and kl:
             spread = f"{max(kl):.2f} / {median(kl):.2f} / {min(kl):.2f}"
             table.add_row("  of one dimension: most / median / least", spread)
@@ -58,7 +58,8 @@ def _only_in_the_file(name: str) -> bool:
     )
 
 
-def _formatted(name: str, value: float) -> str:
+def formatted(name: str, value: float) -> str:
+    """Return a metric's value as tables show it."""
     if name == JUDGE:
         return f"{int(value):08x}"
     match name.partition("/")[0]:

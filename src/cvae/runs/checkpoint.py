@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cvae import __version__
 from cvae.config.building import build_datamodule, build_model
-from cvae.config.compose import Config
+from cvae.config.compose import PLACES, Config
 from cvae.data.base import PairData
 from cvae.errors import InputError
 from cvae.files import require_own
@@ -25,6 +25,7 @@ from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 from cvae.runs.allowed import require_buildable
 from cvae.runs.bounds import no_larger_than, plain_size, require_bounded, require_modest
+from cvae.runs.published import HUB, SETTINGS, WEIGHTS, from_hub, is_published, read_published
 from cvae.runs.run_folder import RunFolder
 
 _MISFITS = (
@@ -38,9 +39,6 @@ KEY = "cvae"
 
 SECONDS = "seconds"
 """Where among these it holds how long the run had taken until then."""
-
-_TO_RESUME = {"epoch", "global_step", "callbacks", "optimizer_states", "loops"}
-"""What a checkpoint holds that a run can resume from."""
 
 POSITION = "position"
 """Where among these it holds the epoch, and how many of its batches had been trained on."""
@@ -90,6 +88,16 @@ class Stored:
     def sizes(self) -> Sizes:
         """What the data set's items are like."""
         return Sizes.from_plain(self.about)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the run that it stands for; none of a run's other checkpoints."""
+        folder = RunFolder(self.path.parent.parent)
+        found = self.contents.get("metrics")
+        if found is None and self.path == folder.best_to_use:
+            found = folder.read_metrics()
+        items = found.items() if isinstance(found, dict) else ()
+        return {name: value for name, value in items if type(value) in (int, float)}
 
     @property
     def _of_data(self) -> dict[str, Any]:
@@ -144,6 +152,12 @@ class Stored:
         with self._naming_versions():
             config = {name: self.config[name] for name in ("data", "condition")}
             require_buildable(config, allow)
+            for place in PLACES:
+                if config["data"].get(place, "") is None and place not in changes:
+                    raise InputError(
+                        f"data.{place}: '{self.path.parent}' does not say where its data are; "
+                        f"give data.{place}={'FILE' if place == 'path' else 'DIR'}"
+                    )
             if "download" in config["data"] and "root" not in changes:
                 changes = {"download": False, **changes}  # into a folder that the file names
             return build_datamodule(config, **changes)
@@ -166,7 +180,8 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> CVAE:
     """Return the trained model of a checkpoint, on the CPU and in evaluation mode.
 
     Args:
-        path: A checkpoint, or the folder of a run, whose refitted or else best checkpoint is taken.
+        path: A checkpoint; the folder of a run, whose refitted or else best checkpoint is taken;
+            the folder of a published model; or `hf://OWNER/NAME`, one on the Hugging Face hub.
         allow: Classes of your own that it may name, or packages that they may be of, beside those
             of this package and of torch.nn.
 
@@ -192,19 +207,28 @@ def datamodule(path: str | Path, /, allow: Sequence[str] = (), **changes: Any) -
 
 
 def read(path: str | Path) -> Stored:
-    """Return the checkpoint that a path means: itself, or the one that a run's folder stands for.
+    """Return the checkpoint that a path means: itself, or the one that a folder stands for.
+
+    Args:
+        path: A checkpoint, the folder of a run or of a published model, or `hf://OWNER/NAME`.
 
     Raises:
         InputError: If it is missing, damaged, or not one of this program's.
     """
-    path = Path(path).expanduser()
+    path = from_hub(path) if isinstance(path, str) and path.startswith(HUB) else Path(path)
+    path = path.expanduser()
+    if is_published(path):
+        return _checked(path / WEIGHTS, read_published(path))
     file = path
     if path.is_dir():
         require_own(path, RunFolder(path).checkpoints)
         file = RunFolder(path).best_to_use
     if path.is_dir() and not file.is_file():
         name = file.relative_to(path)
-        raise InputError(f"checkpoint: '{path}' is not the folder of a run, it has no {name}")
+        raise InputError(
+            f"checkpoint: '{path}' is not the folder of a run, it has no {name}; nor that of a "
+            f"published model, with {WEIGHTS} and {SETTINGS}"
+        )
     if not file.is_file():
         raise InputError(
             f"checkpoint: '{file}' is not a file; expected one written by cvae-train, "
@@ -222,6 +246,10 @@ def read(path: str | Path) -> Stored:
             f"checkpoint: '{file}' is damaged, or not a checkpoint of plain tensors"
             f"{_reason(error)}; expected a file written by cvae-train"
         ) from error
+    return _checked(file, contents)
+
+
+def _checked(file: Path, contents: Any) -> Stored:
     if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
         raise InputError(
             f"checkpoint: '{file}' was written by another program; "
@@ -237,49 +265,6 @@ def read(path: str | Path) -> Stored:
 def _reason(error: Exception) -> str:
     # torch's own errors are pages that advise to trust the file.
     return f" ({error})" if type(error) is ValueError else ""
-
-
-def newest(folder: RunFolder) -> Stored | None:
-    """Return the checkpoint that a run resumes from; None if it has none yet.
-
-    That is the last one, and the one before should the last one be damaged. The best one has no
-    state of the optimiser: from it a run would end with other bits.
-
-    Raises:
-        InputError: If the run has been trained, and has no checkpoint to resume from.
-    """
-    damaged = None
-    for file in (folder.last, folder.previous):
-        if file.is_file():
-            try:
-                return _require_resumable(read(file))
-            except InputError as error:
-                damaged = damaged or error
-    if damaged is not None:
-        raise damaged
-    # A run cut off in its first epoch may have a best checkpoint and no last one.
-    if folder.best.is_file() and (folder.is_finished or read(folder.best).contents.get("epoch")):
-        raise InputError(
-            f"resume: '{folder.path}' has no {folder.last.relative_to(folder.path)}, and "
-            f"{folder.best.name} holds weights alone, from which no run can resume; bring it back, "
-            "or start a new run"
-        )
-    return None
-
-
-def _require_resumable(stored: Stored) -> Stored:
-    about, config = stored.about, stored.about.get("config")
-    plain = isinstance(config, dict) and isinstance(config.get("data"), dict) and "seed" in config
-    plain = plain and isinstance(about.get(SECONDS, 0.0), float)
-    if not (plain and stored.contents.keys() >= _TO_RESUME):
-        raise InputError(f"checkpoint: '{stored.path}' is not one that a run can resume from")
-    position, best = about.get(POSITION), about.get("best")
-    if not isinstance(position, list) or len(position) != 2 or not isinstance(best, dict):
-        raise InputError(
-            f"checkpoint: '{stored.path}' was written by {stored.writer}, an earlier version, from "
-            f"which no run of {__version__} can resume; it can be sampled from and evaluated"
-        )
-    return stored
 
 
 def _with_new_names(config: Any) -> Any:

@@ -17,7 +17,7 @@ from cvae.config.compose import Config
 from cvae.config.explain_errors import explain
 from cvae.errors import InputError
 from cvae.files import write_whole
-from cvae.runs.checkpoint import newest
+from cvae.runs.newest import newest
 from cvae.runs.run_folder import RunFolder
 from cvae.sweeps.search import pruning
 

@@ -124,7 +124,7 @@ def _of_an_extra(path: str) -> Iterator[None]:
         if package not in _EXTRAS:
             raise
         raise InputError(
-            f"{path}: {package} is not installed; pip install 'cvae[{package}]'"
+            f"{path}: {package} is not installed; pip install 'lightning-cvae[{package}]'"
         ) from error
 
 
