@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -413,9 +414,26 @@ def test_a_checkpoint_of_another_version_is_reported_with_the_versions(
 
 
 @pytest.mark.parametrize("cls", [cvae.CVAE, TrainingModule])
-def test_lightning_s_way_to_load_points_to_ours(cls: type, run_dir: Path) -> None:
-    with pytest.raises(InputError, match=r"use cvae\.load\(PATH\)"):
-        cls.load_from_checkpoint(run_dir / "checkpoints" / "best.ckpt")
+def test_lightning_s_way_to_load(cls: type[cvae.CVAE], run_dir: Path) -> None:
+    model = cls.load_from_checkpoint(run_dir / "checkpoints" / "best.ckpt", map_location="cpu")
+    expected = cvae.load(run_dir).state_dict()
+    assert all(torch.equal(weight, model.state_dict()[name]) for name, weight in expected.items())
+    with pytest.raises(InputError, match="leave latent_dim out"):
+        cls.load_from_checkpoint(run_dir, latent_dim=3)
+
+
+def test_a_trainer_validates_tests_and_predicts(
+    run_dir: Path, metrics: dict[str, float], tmp_path: Path
+) -> None:
+    model, data = cvae.CVAE.load_from_checkpoint(run_dir), cvae.datamodule(run_dir)
+    trainer = Trainer(logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    (tested,) = trainer.test(model, data, verbose=False)
+    assert tested["test/elbo"] == pytest.approx(metrics["test/elbo"], abs=0.3)  # of other draws
+    (validated,) = trainer.validate(model, data, verbose=False)
+    assert validated["val/elbo"] == pytest.approx(metrics["val/elbo"], abs=0.3)
+    drawn = torch.cat(trainer.predict(model, data))
+    assert drawn.shape == (len(data.test_set), *model.condition.y_shape)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
 
 
 # -- cvae-evaluate -----------------------------------------------------------------------------

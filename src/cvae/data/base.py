@@ -163,7 +163,7 @@ class PairData(LightningDataModule, ABC):
         return self.sizes.y.support
 
     def setup(self, stage: str | None = None) -> None:
-        if stage != "test" and not hasattr(self, "train_set"):
+        if stage not in ("test", "predict") and not hasattr(self, "train_set"):
             rows = self.read(train=True)
             train, val = self.split(rows, self.val_fraction, self.split_seed)
             self.places = {"train": train, "val": val}
@@ -171,7 +171,7 @@ class PairData(LightningDataModule, ABC):
             self.val_set = self.judged_by(rows.part(val), "val")
             if self.follows_data:
                 self.batch_size = batch_for(len(self.train_set))
-        if stage in ("test", None) and not hasattr(self, "test_set"):
+        if stage in ("test", "predict", None) and not hasattr(self, "test_set"):
             self.test_set = self.judged_by(self.read(train=False), "test")
 
     def trained_on(self, rows: Rows) -> Rows:
@@ -251,6 +251,9 @@ class PairData(LightningDataModule, ABC):
 
     def test_dataloader(self) -> DataLoader[Items]:
         return self._loader(self.test_set, batch_size=self.batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Items]:
+        return self.test_dataloader()
 
     def transfer_batch_to_device(
         self, batch: Items, device: torch.device, dataloader_idx: int

@@ -7,7 +7,9 @@ It is ordinary PyTorch: a notebook can build one from parts and use it without a
 
 import math
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,18 +62,15 @@ class CVAE(nn.Module):
         self.generator = generator
 
     @classmethod
-    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        """Point to `cvae.load`, which is how a model comes out of a checkpoint.
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, *how: Any, **options: Any) -> "CVAE":
+        """Return the model of a checkpoint, or of a run's folder, as a `LightningModule`.
 
-        Lightning's way, of this name, calls `__init__` with numbers and strings from the file.
-
-        Raises:
-            InputError: Always.
+        It is for `Trainer.validate`, `test` and `predict`, in evaluation mode; `cvae.load` returns
+        the model alone. Arguments are those of `TrainingModule.load_from_checkpoint`, which is
+        looked up by its name, as the model knows nothing of Lightning.
         """
-        raise InputError(
-            "load_from_checkpoint: a checkpoint holds the settings that its model is built from; "
-            "use cvae.load(PATH), with a checkpoint or the folder of a run"
-        )
+        module: type[CVAE] = resolve_name("cvae.training.module:TrainingModule")
+        return module.load_from_checkpoint(checkpoint_path, *how, **options)
 
     @property
     def classes(self) -> list[str]:

@@ -1,8 +1,9 @@
 """The model as a LightningModule: the steps, their logging, and the optimiser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import torch
 from lightning import LightningModule
@@ -15,6 +16,7 @@ from cvae.batch import Batch
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
+from cvae.errors import InputError
 from cvae.evaluation.diagnostics.pairs import Keep, at_once
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
@@ -26,6 +28,7 @@ from cvae.model.generator import Generator
 from cvae.model.importance import Estimate
 from cvae.model.objectives import ELBO, Objective, Terms
 from cvae.random import seed_of, seed_torch
+from cvae.runs.checkpoint import read
 
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""
@@ -94,6 +97,36 @@ class TrainingModule(CVAE, LightningModule):
         self.keep: Keep = at_once
         self.validation: dict[str, float] = {}
         self._validated_now = False
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        *,
+        allow: Sequence[str] = (),
+        **others: Any,
+    ) -> Self:
+        """Return the model of a checkpoint, for a trainer's `validate`, `test` and `predict`.
+
+        Lightning's own way would call `__init__` with numbers and strings from the file.
+
+        Args:
+            checkpoint_path: A checkpoint, or the folder of a run.
+            map_location: The device of the weights; None is the CPU.
+            allow: As for `cvae.load`.
+            **others: Nothing: the checkpoint holds the settings that its model is built from.
+
+        Raises:
+            InputError: As `cvae.load`, or if there are other arguments.
+        """
+        if others:
+            raise InputError(
+                f"load_from_checkpoint: a checkpoint holds the settings of its model; leave "
+                f"{', '.join(others)} out"
+            )
+        model = read(checkpoint_path).built(build_training_module, allow)
+        return model.to(map_location or "cpu")  # type: ignore[return-value]
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -165,6 +198,10 @@ class TrainingModule(CVAE, LightningModule):
         if self.condition.asked_by_class:
             parts["marginal"] = -self.over_classes(x, y, found, self.nll.samples)
         return parts
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return a plausible y for each x of a batch, (B, *y_shape), as `sample` draws it."""
+        return self.sample(batch.x)[0]
 
     def _estimate(self, x: Tensor, y: Tensor, *how: Any) -> Estimate:
         found = super()._estimate(x, y, *how)
