@@ -7,7 +7,7 @@ ARGS ?=
 CODE := src tests experiments
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep experiments priors benchmark chaos demo demo-page tensorboard test test-slow test-matrix lint format clean
+.PHONY: help setup train sweep experiments priors benchmark chaos demo demo-page tensorboard test test-slow test-matrix docs lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,12 @@ test-slow: setup ## Sweeps that are killed, and sweeps on a Slurm and a Ray clus
 
 test-matrix: setup ## The fast tests on other versions of Python, torch and Hydra; needs uv
 	@$(BIN)/python tests/matrix.py $(ARGS)
+
+docs: setup ## Build the documentation's site, with the notebooks' outputs, into build/docs
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,docs]'; \
+	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'; fi
+	@$(BIN)/python -m sphinx -W --keep-going -q -c .github/docs -d build/docs/.trees . build/docs && echo build/docs/.github/docs/index.html
 
 lint: setup ## Check style, types, and what imports what
 	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy \

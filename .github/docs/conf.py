@@ -1,4 +1,4 @@
-"""The documentation's site, from the READMEs, docstrings and notebooks that there are: `make docs`."""
+"""The documentation's site, of the READMEs, docstrings and notebooks that there are: `make docs`."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from importlib.metadata import version as version_of
 from sphinx.application import Sphinx
 
 project, author = "cvae", "The cvae developers"
-copyright = author  # noqa: A001
+copyright = author
 version = release = version_of("lightning-cvae")
 root_doc = ".github/docs/index"
 include_patterns = [
@@ -39,9 +39,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def setup(app: Sphinx) -> None:
     """Have docstrings, which are plain text with code in backticks, read as such."""
 
-    def escaped(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    def escaped(
+        app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+    ) -> None:
         for place, line in enumerate(lines):
             parts = re.split("(`[^`]*`)", line)
-            lines[place] = "".join(p if p[:1] == "`" else re.sub(r"([*|_])(?=\w)", r"\\\1", p) for p in parts)
+            lines[place] = "".join(
+                p if p[:1] == "`" else re.sub(r"([*|_])(?=\w)", r"\\\1", p) for p in parts
+            )
 
     app.connect("autodoc-process-docstring", escaped)

@@ -29,7 +29,13 @@ frame = load_diabetes(as_frame=True, scaled=False).frame
 frame["sex"] = frame["sex"].map({1: "a", 2: "b"})  # the data do not say which is which
 x, y = ["age", "sex", "bmi"], ["s1", "s2", "s5", "target"]
 run = cvae.train(
-    frame, x=x, y=y, prior="mixture", latent_dim=4, max_epochs=60, folder=Path(tempfile.mkdtemp()) / "table"
+    frame,
+    x=x,
+    y=y,
+    prior="mixture",
+    latent_dim=4,
+    max_epochs=60,
+    folder=Path(tempfile.mkdtemp()) / "table",
 )
 run
 
@@ -58,7 +64,11 @@ run.model.log_prob(rows[x], rows[y])
 rows.loc[[0, 1], "target"] = None
 filled = run.model.impute(rows[x], rows[y], n=200)
 pd.DataFrame(
-    {"drawn, mean": filled.mean(0)[:2, 3], "drawn, deviation": filled.std(0)[:2, 3], "true": frame["target"][:2]}
+    {
+        "drawn, mean": filled.mean(0)[:2, 3],
+        "drawn, deviation": filled.std(0)[:2, 3],
+        "true": frame["target"][:2],
+    }
 )
 
 # %% [markdown]
@@ -68,4 +78,6 @@ pd.DataFrame(
 
 # %%
 z = run.model.encode(frame[x], frame[y])
-pd.DataFrame(z.mean, columns=[f"z{i}" for i in range(z.mean.shape[1])]).describe().loc[["mean", "std"]]
+pd.DataFrame(z.mean, columns=[f"z{i}" for i in range(z.mean.shape[1])]).describe().loc[
+    ["mean", "std"]
+]

@@ -1,6 +1,7 @@
 """Training from Python: the same runs as the command's, from data in memory."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from cvae.api.given_data import options_of
 from cvae.api.run import Table
 from cvae.api.train import overrides_of
 from cvae.commands import main as cli
+from cvae.config.compose import find
 from cvae.errors import InputError
 
 SHORT: dict[str, Any] = {"max_epochs": 2, "width": 16}
@@ -176,3 +178,14 @@ def test_a_table_of_rows_is_shown_in_a_notebook() -> None:
         "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>0.12346</td></tr>"
         "<tr><td>&lt;i&gt;</td><td></td></tr></table>"
     )
+
+
+def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (find("src") / "cvae" / "api" / "README.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks), names)
+    assert names["draws"].shape == (100, 1, 1)
+    assert names["z"].shape == (5, 2)
+    assert names["log_p"].shape == (5,)
+    assert "given x, x" in capsys.readouterr().out
