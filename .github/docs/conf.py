@@ -1,4 +1,4 @@
-"""The documentation's site, of the READMEs, docstrings and notebooks that there are: `make docs`."""
+"""The documentation as a site, of the READMEs, docstrings and notebooks there are: `make docs`."""
 
 import os
 import re

@@ -69,6 +69,9 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         _let_every_terminal_show_it()
         with stopping(), without_lightning_s_talk(), errors_in_one_line(name), errors_of_threads():
+            if name == "train" and sys.argv[1:] == ["--schema"]:
+                print(resolve_name("cvae.config.json_schema:text")())
+                return
             sys.argv[1:] = ordered(sys.argv[1:], name)
             if (answer := _answer(name, *separated(sys.argv[1:]))) is not None:
                 print(answer, flush=True)
