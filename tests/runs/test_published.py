@@ -4,24 +4,35 @@ import json
 import re
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import load_file, save_file
 
 import cvae
-from conftest import SHORT, built, composed, written_own_data
+from conftest import altered, built, composed, written_own_data
+from cvae.commands import export
 from cvae.commands import main as cli
 from cvae.errors import InputError
+from cvae.export import page
 from cvae.runs.checkpoint import KEY, Stored, read
 from cvae.runs.publish import publish
 from cvae.runs.published import HUB
 
 Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pages_in_a_moment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "_CALIBRATION", 100)
+        patch.setattr(export, "_CHUNKS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +110,11 @@ def test_the_hub_reads_its_card_and_the_card_s_code_runs(published: Path, call: 
 
 
 def test_commands_take_the_folder_as_they_take_a_run(
-    published: Path, run_dir: Path, call: Call, metrics: dict[str, float]
+    published: Path,
+    run_dir: Path,
+    call: Call,
+    metrics: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = sorted(path.name for path in published.iterdir())
     for folder, name in ((run_dir, "a"), (published, "b")):
@@ -110,35 +125,38 @@ def test_commands_take_the_folder_as_they_take_a_run(
     assert call(cli.evaluate, str(published), "samples=1", "images=0", "out=e.json")[0] == 0
     found = json.loads(Path("e.json").read_text())
     assert found["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
+    text = (published / "index.html").read_text()
+    monkeypatch.setattr(export, "_page", lambda *_: text)  # which takes a second
     assert call(cli.export, str(published), "format=weights", "out=again")[0] == 0
-    for name in before:  # but the page, which says how its rounding was measured
+    for name in before:
         assert Path("again", name).read_bytes() == (published / name).read_bytes()
     assert sorted(path.name for path in published.iterdir()) == before
 
 
-def test_nothing_tells_of_the_author_s_machine(call: Call, tmp_path: Path) -> None:
-    (tmp_path / "private").mkdir()
-    (own,) = written_own_data(tmp_path / "private")["vectors"]
-    line = ["data=vectors", own, *SHORT, f"hydra.run.dir={tmp_path}/private/run"]
-    assert call(cli.train, *line)[0] == 0
-    with Path("private/run/.hydra/overrides.yaml").open("a") as file:  # as a resume leaves them
-        file.write(f"- ++resume='{tmp_path}/private/run'\n- data.path='{tmp_path}/private/v.npz'\n")
-    status, out, _ = call(cli.export, "private/run", "format=weights", "out=shared")
-    assert status == 0
-    assert "no page: checkpoint: a page shows images" in out
+def test_nothing_tells_of_the_author_s_machine(run_dir: Path, call: Call, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+
+    def at_home(contents: dict[str, Any]) -> None:
+        contents[KEY]["machine"] = "private"
+        contents[KEY]["config"]["data"]["path"] = f"{private}/y.npz"
+        contents[KEY]["config"] |= {"resume": f"{private}/run", "allow": ["private"]}
+        contents[KEY]["config"]["callbacks"]["mine"] = {"file": "~/private/log", "to": ["/private"]}
+
+    shutil.copytree(run_dir, private / "run")
+    altered(run_dir, at_home).rename(private / "run/checkpoints/best.ckpt")
+    started = [f"data.path='{private}/y.npz'", "network.width=64", f"++resume={private}/run"]
+    started += [f"hydra.run.dir={private}", "allow=[private]", f"+callbacks.mine.file={private}/a"]
+    (private / "run/.hydra/overrides.yaml").write_text(yaml.safe_dump(started))
+    assert call(cli.export, "private/run", "format=weights", "out=shared")[0] == 0
     for file in Path("shared").iterdir():
         text = file.read_bytes().decode(errors="replace")
-        assert "private" not in text
-        assert str(tmp_path) not in text
-        assert socket.gethostname() not in text or len(socket.gethostname()) < 4
+        assert "private" not in text, file
+        assert str(tmp_path) not in text, file
+        assert f"{socket.gethostname()}." not in text, file
     command = json.loads(Path("shared/config.json").read_text())["command"]
-    assert command.startswith("cvae-train data=vectors data.path=FILE.npz network.width=16 ")
-    assert "resume" not in command
-    card = Path("shared/README.md").read_text()
-    assert "a class: f, m" in card
+    assert command == "cvae-train data.path=FILE.npz network.width=64 +callbacks.mine.file=FILE"
     told = "data.path: 'shared' does not say where its data are; give data.path=FILE"
     assert told in call(cli.encode, "shared")[2]
-    assert call(cli.encode, "shared", own)[0] == 0
 
 
 def test_a_stranger_s_settings_run_nothing_and_take_no_memory(published: Path) -> None:
