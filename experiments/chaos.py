@@ -32,7 +32,7 @@ import torch
 
 from cvae.commands import main as commands
 from cvae.evaluation import judge
-from cvae.runs.run_folder import RunFolder
+from cvae.store.run_folder import RunFolder
 from same_bits import differing, metrics, outcome
 
 OPTIONS = [

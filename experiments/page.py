@@ -20,7 +20,7 @@ import yaml
 
 from cvae.config.compose import find
 from cvae.evaluation.nats import JUDGE
-from cvae.runs.results import VALIDATION
+from cvae.store.results import VALIDATION
 from page_anchors import in_few_words, resolved, tables_of_anchors
 from page_data import line, tables_of_data
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cvae.runs.checkpoint import read
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import read
+from cvae.store.run_folder import RunFolder
 
 
 def outcome(folder: Path) -> dict[str, Any]:

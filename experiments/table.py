@@ -21,7 +21,7 @@ from cvae.errors import InputError
 from cvae.evaluation.figures import latent_planes, png
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.panels import latent_plane
-from cvae.runs.checkpoint import read
+from cvae.store.checkpoint import read
 
 HERE = Path(__file__).parent
 PLANES = {"creatis_learned_prior": "p(z|x) learned", "creatis_standard_prior": "p(z|x) = N(0, I)"}

@@ -31,7 +31,7 @@ from cvae.config.compose import resolved
 from cvae.evaluation.diagnostics.examine import examine
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.verdict import illnesses, sentences
-from cvae.runs.checkpoint import read
+from cvae.store.checkpoint import read
 from cvae.training.fit import fit
 from cvae.training.prepare import prepare
 from page_data import confusion

@@ -21,7 +21,7 @@ COMBINATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """The Python and the other versions of each combination; the rest is the newest."""
 FAST = (
-    *("tests/commands", "tests/conditions", "tests/data", "tests/model", "tests/runs"),
+    *("tests/commands", "tests/conditions", "tests/data", "tests/model", "tests/store"),
     *("tests/sweeps", "tests/training/test_resume.py", "tests/test_catalogue.py"),
 )
 

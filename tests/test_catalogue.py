@@ -18,7 +18,7 @@ from cvae.config.building import build_model
 from cvae.data.mnist import MNIST
 from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
-from cvae.runs.checkpoint import KEY, POSITION
+from cvae.store.checkpoint import KEY, POSITION
 
 SWEEP = "cvae-train: a sweep, "
 SHARED = ["prior.network.width: prior.network is the network", "+network@prior.network=NAME"]

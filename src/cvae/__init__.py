@@ -1,28 +1,30 @@
 """Conditional variational autoencoders: p(y|x) with a latent variable z.
 
 `train(data)` trains a model and returns its `Run`. `load(path)` gives the trained model of a run,
-`datamodule(path)` the data it was trained on, and `Run(path)` its figures and curves.
+`datamodule(path)` the data it was trained on, `Run(path)` its figures and curves, and
+`runs(folder)` all runs of a folder.
 """
 
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvae.api.run import Run
+    from cvae.api.run import Run, runs
     from cvae.api.train import train
     from cvae.errors import InputError
     from cvae.model.cvae import CVAE
-    from cvae.runs.checkpoint import datamodule, load
+    from cvae.store.checkpoint import datamodule, load
 
 __version__ = "0.1.0"
-__all__ = ["CVAE", "InputError", "Run", "datamodule", "load", "train"]
+__all__ = ["CVAE", "InputError", "Run", "datamodule", "load", "runs", "train"]
 
 _HOMES = {
     "CVAE": "model.cvae",
     "InputError": "errors",
     "Run": "api.run",
-    "datamodule": "runs.checkpoint",
-    "load": "runs.checkpoint",
+    "datamodule": "store.checkpoint",
+    "load": "store.checkpoint",
+    "runs": "api.run",
     "train": "api.train",
 }
 

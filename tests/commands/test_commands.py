@@ -24,8 +24,8 @@ from cvae.data.digits import Digits
 from cvae.errors import InputError
 from cvae.evaluation.panels import draw
 from cvae.evaluation.pictures import pictures_of
-from cvae.runs.checkpoint import KEY, read
-from cvae.runs.events import curve
+from cvae.store.checkpoint import KEY, read
+from cvae.store.events import curve
 from cvae.training import fit, testing
 from cvae.training.checkpointing import BEST_VALUE
 from cvae.training.module import TrainingModule, build_training_module
@@ -370,7 +370,7 @@ def test_a_traversal_passes_through_the_prior_s_mean_in_every_row(run_dir: Path)
 
 EVIL = [
     {"_target_": "os.system"},
-    {"_target_": "cvae.runs.checkpoint.torch.load"},
+    {"_target_": "cvae.store.checkpoint.torch.load"},
     {"_target_": "torch.nn.functional.relu"},
     {"_target_": ["os.system"]},
     ({"_target_": "os.system"},),

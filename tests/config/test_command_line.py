@@ -10,8 +10,8 @@ from cvae.commands.main import _of_a_run_or_sweep, _path_first
 from cvae.config.command_line import ordered, require_usable, short
 from cvae.config.compose import given_value
 from cvae.errors import InputError
-from cvae.runs.resume_arguments import command_to_resume
-from cvae.runs.run_folder import RunFolder
+from cvae.store.resume_arguments import command_to_resume
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.resume_arguments import command_to_resume as command_to_resume_sweep
 from cvae.sweeps.resume_arguments import with_sweep_arguments
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cvae.commands import main as cli
-from cvae.runs.checkpoint import read
+from cvae.store.checkpoint import read
 
 NET = """
 import torch

@@ -45,7 +45,7 @@ from cvae.model.importance import Estimate
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
 from cvae.model.posteriors.gaussian import GaussianPosterior
 from cvae.model.priors.standard import StandardPrior
-from cvae.runs.checkpoint import read
+from cvae.store.checkpoint import read
 from cvae.training.module import TrainingModule, build_training_module
 from linear_gaussian import LinearGaussian, Map
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cvae.commands import main as cli
-from cvae.runs import unfinished_evaluation
-from cvae.runs.unfinished_evaluation import UnfinishedEvaluation
+from cvae.store import unfinished_evaluation
+from cvae.store.unfinished_evaluation import UnfinishedEvaluation
 from cvae.training.module import TrainingModule
 
 LINE = ("checkpoint=run", "samples=4", "images=0", "data.batch_size=100")

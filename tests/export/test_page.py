@@ -17,7 +17,7 @@ from cvae.export.page import page as html
 from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
-from cvae.runs import checkpoint
+from cvae.store import checkpoint
 
 Page = Any  # playwright's, which is imported only where a browser is started
 Browser = Any

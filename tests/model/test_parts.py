@@ -19,9 +19,9 @@ from cvae.errors import InputError
 from cvae.model.distributions import moments
 from cvae.model.priors.mixture import MixturePrior
 from cvae.model.priors.standard import StandardPrior
-from cvae.runs.checkpoint import KEY, read
-from cvae.runs.events import curve
-from cvae.runs.resume_arguments import with_run_arguments
+from cvae.store.checkpoint import KEY, read
+from cvae.store.events import curve
+from cvae.store.resume_arguments import with_run_arguments
 from cvae.training.prepare import prepare
 
 TOGETHER = [

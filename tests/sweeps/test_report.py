@@ -19,9 +19,9 @@ from torch.utils.tensorboard import SummaryWriter
 from conftest import SHORT, composed
 from cvae.commands import main as cli
 from cvae.evaluation.verdict import ILLNESSES
-from cvae.runs.events import curve
-from cvae.runs.results import Run, Value, differing, find_runs, grouped_by_kind, over_seeds
-from cvae.runs.settings import settings_by_name
+from cvae.store.events import curve
+from cvae.store.results import Run, Value, differing, find_runs, grouped_by_kind, over_seeds
+from cvae.store.settings import settings_by_name
 from cvae.sweeps import charts, report, tables, words
 
 MASS = {"nats_of": "mass", "data": "Digits", "data.binarize": "dynamic", "y_size": 64}

@@ -22,8 +22,8 @@ from cvae.config.compose import composing
 from cvae.errors import InputError
 from cvae.files import write_whole
 from cvae.left import duration
-from cvae.runs.results import find_runs
-from cvae.runs.run_folder import RunFolder
+from cvae.store.results import find_runs
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.job import _device
 from cvae.sweeps.launch import Job, _launch

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from conftest import composed, train
-from cvae.runs.events import curve, forget_events
+from cvae.store.events import curve, forget_events
 from cvae.training import loggers
 
 TINY = ["network.width=16", "~callbacks.progress", "data.batch_size=256", "latent_dim=2"]

@@ -15,9 +15,9 @@ import chaos
 from conftest import composed, cut_off, train
 from cvae.commands import main as cli
 from cvae.data.base import ShuffledBatches
-from cvae.runs.checkpoint import KEY, read
-from cvae.runs.events import curve
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import KEY, read
+from cvae.store.events import curve
+from cvae.store.run_folder import RunFolder
 from cvae.training.module import TrainingModule
 from forked import Forked
 from same_bits import differing, outcome

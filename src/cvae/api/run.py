@@ -10,10 +10,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from cvae.model.cvae import CVAE
-from cvae.runs.checkpoint import load
-from cvae.runs.events import curve
-from cvae.runs.results import VALIDATION, differing, find_runs
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import load
+from cvae.store.events import curve
+from cvae.store.results import VALIDATION, differing, find_runs
+from cvae.store.run_folder import RunFolder
 
 
 class Table(list[dict[str, Any]]):

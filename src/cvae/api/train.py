@@ -21,7 +21,7 @@ from cvae.config.natural_names import meant
 from cvae.config.options import root, settings_of
 from cvae.errors import InputError
 from cvae.files import hold_for_run, let_go, write_whole
-from cvae.runs.run_folder import RunFolder
+from cvae.store.run_folder import RunFolder
 from cvae.training.fit import fit
 from cvae.training.prepare import prepare
 from cvae.training.quiet import without_lightning_s_talk

@@ -9,8 +9,8 @@ from cvae.errors import InputError
 from cvae.evaluation.draws_file import FORMATS
 from cvae.evaluation.posterior_file import Encoded, contents, encode
 from cvae.files import output_file, write_whole
-from cvae.runs.checkpoint import Stored, read
-from cvae.runs.resume_arguments import require_same_data, was_trained_on
+from cvae.store.checkpoint import Stored, read
+from cvae.store.resume_arguments import require_same_data, was_trained_on
 
 
 def task(config: Config) -> None:

@@ -19,13 +19,13 @@ from cvae.evaluation.tables import show
 from cvae.evaluation.verdict import metrics_of, sentences
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
-from cvae.runs.add_evaluation import Verdict, add_evaluation
-from cvae.runs.checkpoint import Stored, read
-from cvae.runs.plain_files import read_list
-from cvae.runs.published import is_published
-from cvae.runs.resume_arguments import require_same_data, was_trained_on
-from cvae.runs.run_folder import RunFolder
-from cvae.runs.unfinished_evaluation import UnfinishedEvaluation, checksum
+from cvae.store.add_evaluation import Verdict, add_evaluation
+from cvae.store.checkpoint import Stored, read
+from cvae.store.plain_files import read_list
+from cvae.store.published import is_published
+from cvae.store.resume_arguments import require_same_data, was_trained_on
+from cvae.store.run_folder import RunFolder
+from cvae.store.unfinished_evaluation import UnfinishedEvaluation, checksum
 from cvae.training.module import build_training_module
 from cvae.training.testing import bounds, in_scored_pixels
 from cvae.training.trainer_options import (

@@ -21,8 +21,8 @@ from cvae.files import output_file, write_whole
 from cvae.kinds import Image
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
-from cvae.runs.checkpoint import Stored, read
-from cvae.runs.publish import publish, require_publishable
+from cvae.store.checkpoint import Stored, read
+from cvae.store.publish import publish, require_publishable
 
 _PARTS = {
     "trained on": "data",

@@ -171,7 +171,7 @@ def errors_in_one_line(command: str) -> Iterator[None]:
 def _of_a_run_or_sweep(arguments: list[str]) -> list[str]:
     """Put the arguments of what is resumed before the new ones; let a named sweep be a sweep."""
     if any("resume=" in argument for argument in arguments):  # else without importing torch
-        of_a_run = resolve_name("cvae.runs.resume_arguments:with_run_arguments")
+        of_a_run = resolve_name("cvae.store.resume_arguments:with_run_arguments")
         of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
         arguments = of_a_sweep(of_a_run(arguments))
     said = "--multirun" in arguments or given_value(arguments, "hydra.mode")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cvae.config.compose import Config
 from cvae.files import output_file, write_whole
-from cvae.runs.results import find_runs
+from cvae.store.results import find_runs
 from cvae.sweeps.report import page
 from cvae.sweeps.tables import as_csv, as_markdown, summary
 

@@ -14,7 +14,7 @@ from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, draw
 from cvae.evaluation.pictures import Pictures, pictures_of
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
-from cvae.runs.checkpoint import Stored, read
+from cvae.store.checkpoint import Stored, read
 
 _GRID = "grid"
 _PLOTS = (_GRID, *PLOTS)

@@ -14,8 +14,8 @@ from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.tables import show
 from cvae.files import LOCK, hold, hold_for_run
-from cvae.runs.resume_arguments import command_to_resume, shown
-from cvae.runs.run_folder import RunFolder
+from cvae.store.resume_arguments import command_to_resume, shown
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import fit
 from cvae.training.prepare import Prepared, prepare

@@ -17,8 +17,8 @@ from cvae.config.compose import Config
 from cvae.config.explain_errors import explain
 from cvae.errors import InputError
 from cvae.files import write_whole
-from cvae.runs.newest import newest
-from cvae.runs.run_folder import RunFolder
+from cvae.store.newest import newest
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.search import pruning
 
 _WAIT = 0.5

@@ -16,9 +16,9 @@ from cvae.config.command_line import short
 from cvae.config.compose import plain
 from cvae.errors import InputError
 from cvae.files import hold, write_whole
-from cvae.runs.plain_files import first_line
-from cvae.runs.resume_arguments import shown
-from cvae.runs.run_folder import RunFolder
+from cvae.store.plain_files import first_line
+from cvae.store.resume_arguments import shown
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
 from cvae.sweeps.plan import Check, Job, Planner
 from cvae.sweeps.progress import Progress, count

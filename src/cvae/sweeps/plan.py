@@ -12,8 +12,8 @@ from omegaconf import DictConfig, open_dict
 from cvae.config.command_line import require_own_settings
 from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.errors import InputError
-from cvae.runs.run_folder import RunFolder
-from cvae.runs.settings import OF_THE_MACHINE, first_difference
+from cvae.store.run_folder import RunFolder
+from cvae.store.settings import OF_THE_MACHINE, first_difference
 from cvae.sweeps.resume_arguments import FREE
 
 Check = Callable[[Config], object]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from cvae.config.command_line import short
 from cvae.left import duration
-from cvae.runs.results import read_run, score
-from cvae.runs.run_folder import RunFolder
+from cvae.store.results import read_run, score
+from cvae.store.run_folder import RunFolder
 from cvae.training.progress import number as in_words
 from cvae.training.progress import wrapped
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cvae.runs.events import curve
-from cvae.runs.results import VALIDATION, Run, Value, score
-from cvae.runs.run_folder import RunFolder
+from cvae.store.events import curve
+from cvae.store.results import VALIDATION, Run, Value, score
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.charts import Scale, heat_map, scale, thinned, window
 from cvae.sweeps.tables import METRICS, summary, table, titled
 from cvae.sweeps.words import swept, swept_values, whole_command, word

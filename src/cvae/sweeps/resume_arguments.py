@@ -10,8 +10,8 @@ from cvae.config.command_line import separated, short
 from cvae.config.compose import PLACES, given_value, parsed_overrides, quoted
 from cvae.errors import InputError
 from cvae.files import LOCK, require_own
-from cvae.runs.plain_files import read_yaml
-from cvae.runs.resume_arguments import (
+from cvae.store.plain_files import read_yaml
+from cvae.store.resume_arguments import (
     command_line,
     flags_of,
     is_safe,

@@ -17,7 +17,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from cvae.config.compose import Config, instantiate
 from cvae.errors import InputError, require_at_least
-from cvae.runs.run_folder import RunFolder
+from cvae.store.run_folder import RunFolder
 from cvae.sweeps.combinations import fitting, options_of, values_of
 from cvae.sweeps.resume_arguments import JOURNAL
 from cvae.training.module import MONITOR

@@ -10,7 +10,7 @@ from typing import Any
 
 from cvae.evaluation.nats import COMPARE, JUDGE, TITLES
 from cvae.evaluation.verdict import mark
-from cvae.runs.results import (
+from cvae.store.results import (
     SEED,
     VALIDATION,
     Group,

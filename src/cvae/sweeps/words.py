@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from cvae.config.compose import find
-from cvae.runs.results import SEED, Run, Value, differing
+from cvae.store.results import SEED, Run, Value, differing
 
 _LONGEST = 60
 """Characters of a word that is shown."""

@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import Logger
 from cvae.config.building import instantiated, naming
 from cvae.config.compose import Config
 from cvae.errors import InputError, did_you_mean
-from cvae.runs.plain_files import read_json
-from cvae.runs.run_folder import RunFolder
+from cvae.store.plain_files import read_json
+from cvae.store.run_folder import RunFolder
 from cvae.training.checkpointing import BestCheckpoint, LastCheckpoint
 from cvae.training.module import TrainingModule
 

@@ -19,8 +19,8 @@ from cvae.config.compose import Config
 from cvae.errors import ArgumentError, did_you_mean, require_at_least
 from cvae.files import whole_file
 from cvae.kinds import Sizes
-from cvae.runs.checkpoint import KEY, SECONDS
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import KEY, SECONDS
+from cvae.store.run_folder import RunFolder
 from cvae.training.module import MONITOR
 
 _OF_A_RESUME = ("callbacks", "optimizer_states", "lr_schedulers", "loops", "current_model_state")

@@ -7,7 +7,7 @@ from lightning.pytorch import callbacks
 
 from cvae.data.base import PairData
 from cvae.random import seed_of, seed_torch, speed_up_training
-from cvae.runs.checkpoint import KEY, POSITION
+from cvae.store.checkpoint import KEY, POSITION
 
 _OF_VALIDATION = (0, 0, 1)
 """The place of the noise of every validation; that of a batch ends in 0."""

@@ -25,11 +25,11 @@ from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
-from cvae.runs.checkpoint import Stored, read
-from cvae.runs.events import forget_events, put_events_in_order
-from cvae.runs.plain_files import read_list, read_yaml
-from cvae.runs.run_folder import RunFolder
-from cvae.runs.settings import CHECKSUM, TEST_CHECKSUM, settings_by_name
+from cvae.store.checkpoint import Stored, read
+from cvae.store.events import forget_events, put_events_in_order
+from cvae.store.plain_files import read_list, read_yaml
+from cvae.store.run_folder import RunFolder
+from cvae.store.settings import CHECKSUM, TEST_CHECKSUM, settings_by_name
 from cvae.training.attachments import build_loggers
 from cvae.training.checkpointing import (
     BEST_VALUE,

@@ -19,8 +19,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from cvae.files import write_whole
-from cvae.runs.events import in_markdown, tagged
-from cvae.runs.run_folder import RunFolder
+from cvae.store.events import in_markdown, tagged
+from cvae.store.run_folder import RunFolder
 
 _CURVES = (
     "test/elbo",

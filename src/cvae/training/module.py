@@ -28,7 +28,7 @@ from cvae.model.generator import Generator
 from cvae.model.importance import Estimate
 from cvae.model.objectives import ELBO, Objective, Terms
 from cvae.random import seed_of, seed_torch
-from cvae.runs.checkpoint import read
+from cvae.store.checkpoint import read
 
 MONITOR = "val/elbo"
 """What the best checkpoint, early stopping and searches go by."""

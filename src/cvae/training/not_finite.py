@@ -11,8 +11,8 @@ from lightning import Callback, LightningModule, Trainer
 from cvae.errors import diverged
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
-from cvae.runs.resume_arguments import command_to_resume
-from cvae.runs.run_folder import RunFolder
+from cvae.store.resume_arguments import command_to_resume
+from cvae.store.run_folder import RunFolder
 from cvae.training.module import TrainingModule
 
 

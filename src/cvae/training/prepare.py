@@ -19,11 +19,11 @@ from cvae.config.building import (
 from cvae.config.compose import Config, with_absolute_paths
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_at_least, require_between, require_seed
-from cvae.runs.allowed import require_buildable
-from cvae.runs.checkpoint import PARTS, SECONDS, Stored
-from cvae.runs.newest import newest
-from cvae.runs.resume_arguments import require_same_data, require_same_settings
-from cvae.runs.run_folder import RunFolder
+from cvae.store.allowed import require_buildable
+from cvae.store.checkpoint import PARTS, SECONDS, Stored
+from cvae.store.newest import newest
+from cvae.store.resume_arguments import require_same_data, require_same_settings
+from cvae.store.run_folder import RunFolder
 from cvae.training.attachments import build_callbacks, build_loggers, require_monitors
 from cvae.training.dry_pass import dry_pass
 from cvae.training.memory import require_memory, weights_memory

@@ -24,8 +24,8 @@ from cvae.left import Left
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.random import drawing_from
-from cvae.runs.checkpoint import KEY, read
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import KEY, read
+from cvae.store.run_folder import RunFolder
 from cvae.training.checkpointing import WholeCheckpoints
 from cvae.training.trainer_options import single_device_trainer
 

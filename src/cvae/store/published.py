@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cvae.errors import InputError
-from cvae.runs.bounds import require_bounded
-from cvae.runs.plain_files import read_json
+from cvae.store.bounds import require_bounded
+from cvae.store.plain_files import read_json
 
 WEIGHTS, SETTINGS, CARD = "model.safetensors", "config.json", "README.md"
 """The files of such a folder, by the names that the Hugging Face hub knows."""

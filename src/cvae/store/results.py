@@ -12,9 +12,9 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from cvae.errors import InputError
-from cvae.runs.plain_files import first_line, read_list, read_yaml
-from cvae.runs.run_folder import RunFolder, says_finished
-from cvae.runs.settings import CHECKSUM, NOT_COMPARED, TEST_CHECKSUM
+from cvae.store.plain_files import first_line, read_list, read_yaml
+from cvae.store.run_folder import RunFolder, says_finished
+from cvae.store.settings import CHECKSUM, NOT_COMPARED, TEST_CHECKSUM
 
 _KIND = ("nats_of", "data", "data.binarize", "y_size", TEST_CHECKSUM)
 """Settings that have to agree for the nats of two runs to be comparable."""

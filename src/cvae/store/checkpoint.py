@@ -23,10 +23,10 @@ from cvae.errors import InputError
 from cvae.files import require_own
 from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
-from cvae.runs.allowed import require_buildable
-from cvae.runs.bounds import no_larger_than, plain_size, require_bounded, require_modest
-from cvae.runs.published import HUB, SETTINGS, WEIGHTS, from_hub, is_published, read_published
-from cvae.runs.run_folder import RunFolder
+from cvae.store.allowed import require_buildable
+from cvae.store.bounds import no_larger_than, plain_size, require_bounded, require_modest
+from cvae.store.published import HUB, SETTINGS, WEIGHTS, from_hub, is_published, read_published
+from cvae.store.run_folder import RunFolder
 
 _MISFITS = (
     *(KeyError, AttributeError, ImportError, TypeError, ValueError, RuntimeError),

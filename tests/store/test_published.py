@@ -20,9 +20,9 @@ from cvae.commands import export
 from cvae.commands import main as cli
 from cvae.errors import InputError
 from cvae.export import page
-from cvae.runs.checkpoint import KEY, Stored, read
-from cvae.runs.publish import publish
-from cvae.runs.published import HUB
+from cvae.store.checkpoint import KEY, Stored, read
+from cvae.store.publish import publish
+from cvae.store.published import HUB
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -89,7 +89,7 @@ def model_card(
         else None
     )
     templates = Environment(
-        loader=PackageLoader("cvae.runs", ""), undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("cvae.store", ""), undefined=StrictUndefined, trim_blocks=True
     )
     templates.filters |= {"words": words, "shell": _quoted}
     return templates.get_template("model_card.md.jinja").render(

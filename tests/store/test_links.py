@@ -14,9 +14,9 @@ from conftest import altered, composed
 from cvae.commands import main as cli
 from cvae.errors import InputError
 from cvae.files import remove_parts, write_whole
-from cvae.runs.checkpoint import KEY
-from cvae.runs.resume_arguments import with_run_arguments
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import KEY
+from cvae.store.resume_arguments import with_run_arguments
+from cvae.store.run_folder import RunFolder
 
 Call = Callable[..., tuple[int, str, str]]
 SECRET = "key: of the user\n"

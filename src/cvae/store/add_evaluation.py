@@ -21,8 +21,8 @@ from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
-from cvae.runs.events import in_markdown
-from cvae.runs.run_folder import RunFolder
+from cvae.store.events import in_markdown
+from cvae.store.run_folder import RunFolder
 
 _SHOWN = 2000
 """Test targets in the pictures of the latent space."""

@@ -1,4 +1,4 @@
-"""Writes a model's folder as the Hugging Face hub takes it; `cvae.runs.published` reads it."""
+"""Writes a model's folder as the Hugging Face hub takes it; `cvae.store.published` reads it."""
 
 import json
 import math
@@ -17,13 +17,13 @@ from cvae.evaluation.panels import draw
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import require_own, write_whole
 from cvae.model.cvae import CVAE
-from cvae.runs.checkpoint import KEY, Stored
-from cvae.runs.model_card import Shown, model_card
-from cvae.runs.plain_files import read_list
-from cvae.runs.published import CARD, SETTINGS, WEIGHTS, safetensors
-from cvae.runs.resume_arguments import shown
-from cvae.runs.run_folder import RunFolder
-from cvae.runs.settings import OF_THE_MACHINE
+from cvae.store.checkpoint import KEY, Stored
+from cvae.store.model_card import Shown, model_card
+from cvae.store.plain_files import read_list
+from cvae.store.published import CARD, SETTINGS, WEIGHTS, safetensors
+from cvae.store.resume_arguments import shown
+from cvae.store.run_folder import RunFolder
+from cvae.store.settings import OF_THE_MACHINE
 
 PAGE = "index.html"
 _OF_THE_AUTHOR = (*OF_THE_MACHINE, "resume", "logger", "allow")

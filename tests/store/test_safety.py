@@ -27,9 +27,9 @@ from cvae.conditions import GivenCondition
 from cvae.data.arrays import Arrays
 from cvae.errors import InputError
 from cvae.files import write_whole
-from cvae.runs.add_evaluation import add_evaluation
-from cvae.runs.checkpoint import KEY, read
-from cvae.runs.run_folder import RunFolder
+from cvae.store.add_evaluation import add_evaluation
+from cvae.store.checkpoint import KEY, read
+from cvae.store.run_folder import RunFolder
 from cvae.training.module import TrainingModule
 from forked import Forked
 from same_bits import differing, outcome
@@ -82,7 +82,7 @@ BORROWED = [
     "subprocess.Popen",
     "builtins.eval",
     "hydra.utils.get_method",
-    "cvae.runs.allowed.resolve_name",
+    "cvae.store.allowed.resolve_name",
     "cvae.files.os.mkdir",
     "cvae.sweeps.job.sleep",
     "cvae.config.building.instantiate",

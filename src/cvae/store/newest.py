@@ -2,8 +2,8 @@
 
 from cvae import __version__
 from cvae.errors import InputError
-from cvae.runs.checkpoint import POSITION, SECONDS, Stored, read
-from cvae.runs.run_folder import RunFolder
+from cvae.store.checkpoint import POSITION, SECONDS, Stored, read
+from cvae.store.run_folder import RunFolder
 
 _TO_RESUME = {"epoch", "global_step", "callbacks", "optimizer_states", "loops"}
 """What a checkpoint holds that a run can resume from."""

@@ -11,12 +11,12 @@ from cvae.config.command_line import separated, short
 from cvae.config.compose import PLACES, Config, find, given_value, quoted
 from cvae.data.base import PairData
 from cvae.errors import InputError
-from cvae.runs.allowed import is_allowed
-from cvae.runs.checkpoint import Stored
-from cvae.runs.newest import newest
-from cvae.runs.plain_files import read_list, read_yaml
-from cvae.runs.run_folder import RunFolder
-from cvae.runs.settings import OF_THE_MACHINE, first_difference
+from cvae.store.allowed import is_allowed
+from cvae.store.checkpoint import Stored
+from cvae.store.newest import newest
+from cvae.store.plain_files import read_list, read_yaml
+from cvae.store.run_folder import RunFolder
+from cvae.store.settings import OF_THE_MACHINE, first_difference
 
 _PATIENCE = "callbacks.early_stopping.patience"
 _FREE = (

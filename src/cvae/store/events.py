@@ -19,7 +19,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from cvae.errors import InputError
 from cvae.files import whole_file
-from cvae.runs.run_folder import RunFolder
+from cvae.store.run_folder import RunFolder
 
 _FILES = "events.out.tfevents.*"
 _SETTINGS = ("beta", "lr")

@@ -8,7 +8,7 @@ from typing import Any
 
 from cvae.errors import InputError
 from cvae.files import LOCK, remove_parts, require_own, write_whole
-from cvae.runs.plain_files import read_json
+from cvae.store.plain_files import read_json
 
 _OF_ITS_END = frozenset(("epochs", "seconds"))
 """Metrics that only the end of a training writes; an evaluation knows neither."""

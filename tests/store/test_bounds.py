@@ -19,8 +19,8 @@ from cvae.conditions import GivenCondition
 from cvae.data.arrays import Arrays
 from cvae.data.folder import Folder
 from cvae.errors import InputError
-from cvae.runs.checkpoint import KEY
-from cvae.runs.events import curve
+from cvae.store.checkpoint import KEY
+from cvae.store.events import curve
 
 SECONDS, KILOBYTES = 5, 2**18
 Contents = dict[str, Any]
