@@ -94,7 +94,9 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
     assert histogram.num == 8
     assert histogram.max > 0
     picture = log.Images("pictures/reconstructions")[-1].encoded_image_string
-    binary, mean = np.split(np.asarray(Image.open(BytesIO(picture)).convert("L"))[12:-12, -500:], 2)
+    binary, mean = np.split(
+        np.asarray(Image.open(BytesIO(picture)).convert("L"))[-128:-12, -500:], 2
+    )
     assert len(np.unique(binary)) <= 3 < 20 < len(np.unique(mean))  # ink, paper and gap, or greys
     final = in_charts["test_mass"].Scalars("elbo/elbo")
     assert [point.value for point in final] == pytest.approx([metrics["test/elbo"]])
@@ -337,7 +339,8 @@ def test_the_same_call_gives_the_same_bytes(plot: str, call, run_dir: Path) -> N
 def test_the_picture_is_ink_on_paper_under_the_digits_names(call, run_dir: Path) -> None:
     call(cli.sample, f"checkpoint={run_dir}", "digits=01", "n=2", "out=a.png")
     picture = np.asarray(Image.open("a.png").convert("L"))
-    assert picture.shape == (2 * 60 - 4 + 42, 2 * 60 - 4 + 24)
+    # Two images of 56 pixels with a gap of 4, below the title, "columns: x" and the digits.
+    assert picture.shape[0] == 2 * 60 - 4 + 42 + 40
     assert np.median(picture) > 128
 
 
@@ -597,3 +600,35 @@ def test_onnx_files_are_written_next_to_each_other(call, run_dir: Path) -> None:
     assert files == ["two_generator.onnx", "two_prior.onnx"]
     assert all(float(said) < 1e-4 for said in re.findall(r"differ by (\S+)", out))
     assert len(re.findall("differ by", out)) == 2
+
+
+def test_a_reconstruction_is_of_items_of_the_test_split(call, run_dir: Path) -> None:
+    for name in ("a.png", "a.svg"):
+        status, _, err = call(cli.sample, str(run_dir), "plot=reconstruction", "n=3", f"out={name}")
+        assert status == 0, err
+    assert b"reconstruction" in Path("a.svg").read_bytes()
+    status, _, err = call(cli.sample, str(run_dir), "plot=reconstruction", "x=7")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "x: plot=reconstruction takes pairs of the test split" in err
+
+
+def test_a_run_says_what_it_is_and_why_it_ended_within_eighty_columns(call) -> None:
+    status, out, _ = call(
+        cli.train, *SHORT[:2], "hydra.run.dir=run", "callbacks.progress.seconds=0"
+    )
+    assert status == 0
+    said, _, _ = out.partition("The posterior has")  # which a terminal may break
+    assert max(map(len, said.splitlines())) <= 80
+    assert out.startswith("cvae-train: data=digits prior=gaussian")
+    log = Path("run/run.log").read_text()
+    for words in (
+        *("run: run", "data: 1,293 to train, 144 to validate, 360 to test; x 10, y 1×8×8"),
+        *("21 steps of 64 an epoch", "epoch 1 of 1", "best: epoch 1 of 1, val/elbo −"),
+        "ended as all 1 epochs were done",
+    ):
+        assert words in log
+        assert words in out
+    assert "next: cvae-evaluate run\n      cvae-sample run " in out
+    status, out, _ = call(cli.train, "resume=run", "trainer.max_epochs=2")
+    assert status == 0
+    assert Path("run/run.log").read_text().startswith(log)  # a resumed run adds to it

@@ -2,20 +2,36 @@
 
 import math
 from functools import partial
+from io import BytesIO
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from matplotlib.text import Text
+from PIL import Image
 from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
 
 from cvae.batch import Items
 from cvae.conditions import LabelCondition, NoCondition
 from cvae.errors import InputError
-from cvae.evaluation.figures import Plane, bars, latent_planes
-from cvae.evaluation.panels import latent_plane
+from cvae.evaluation.figures import (
+    PICTURES,
+    Plane,
+    Words,
+    bars,
+    drawn_as,
+    image_grid,
+    latent_planes,
+)
+from cvae.evaluation.panels import PLOTS, latent_plane
+from cvae.evaluation.pictures import Drawn, Panel
+from cvae.evaluation.pictures.clouds import VectorPictures
+from cvae.evaluation.pictures.grids import ImagePictures
 from cvae.kinds import Image as ImageKind
 from cvae.kinds import Sizes
+from cvae.kinds.real import Vector
 from cvae.model.cvae import CVAE
 from cvae.model.generator import Generator
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
@@ -107,3 +123,66 @@ def test_bars_are_sorted_and_labelled_by_their_index() -> None:
     (axes,) = bars(torch.tensor([0.5, 3.0, 1.0]), "KL").axes
     assert [bar.get_height() for bar in axes.patches] == [3.0, 1.0, 0.5]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "0"]
+
+
+# -- words, formats and polarity ---------------------------------------------------------------
+
+
+def texts(figure: Figure) -> list[str]:
+    return list(dict.fromkeys(t.get_text() for t in figure.findobj(Text) if t.get_text()))
+
+
+@pytest.mark.parametrize(
+    ("plot", "said"),
+    [
+        (
+            "interpolation",
+            ["from one draw of z to another", "columns: share of the way", "rows: x"],
+        ),
+        ("traversal", ["one dimension of z at a time, x = 7", "rows: dimension"]),
+        ("manifold", ["the plane of z, x = 7", "columns: z0, quantile of p(z|x)"]),
+    ],
+)
+def test_a_plot_names_its_columns_and_rows(plot: str, said: list[str]) -> None:
+    model = made(2)
+    with torch.no_grad():
+        panel = PLOTS[plot](model, [7], 3, torch.Generator().manual_seed(0))
+    found = texts(ImagePictures(ImageKind(Y)).cells(panel))
+    for words in said:
+        assert any(text.startswith(words) for text in found), found
+
+
+def test_a_reconstruction_is_below_its_target_and_below_x_where_x_is_an_image() -> None:
+    y = torch.rand(3, *Y)
+    drawn = Drawn(1 - y.unsqueeze(0), ["a", "b", "c"], torch.zeros(3, 3, 8, 8), y)
+    figure = ImagePictures(ImageKind(Y)).reconstructions(drawn)
+    known = ("x", "y", "reconstruction", "a", "b", "c")
+    assert [t for t in texts(figure) if t in known] == ["a", "b", "c", "x", "y", "reconstruction"]
+    shown = figure.axes[0].images[0].get_array()
+    # The corner of the first image of each row, of 56 pixels with a gap of 4.
+    x, below, last = (shown[60 * row + 5, 5] for row in range(3))
+    assert (x == 0).all()  # a colour stays as it is; of one channel 1 is black
+    assert below.tolist() == pytest.approx([1 - y[0, 0, 0, 0].item()] * 3, abs=1e-6)
+    assert last.tolist() == pytest.approx([y[0, 0, 0, 0].item()] * 3, abs=1e-6)
+
+
+def test_numbers_of_a_walk_have_a_panel_and_a_scale_each() -> None:
+    values = torch.stack((torch.linspace(0, 1, 5), torch.linspace(0, 1000, 5)), -1)
+    panel = Panel(values.expand(2, 5, 2), [*"abcde"], ["low", "high"], Words("walk", "share", "x"))
+    figure = VectorPictures(Vector((2,))).cells(panel)
+    limits = [axes.get_ylim()[1] for axes in figure.axes]
+    assert limits == pytest.approx([1.05, 1050])
+    assert {"walk", "share", "x", "low", "high"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_a_picture_is_of_its_format_and_the_same_bytes_again(suffix: str) -> None:
+    def drawn(scale: float = 1) -> bytes:
+        return drawn_as(suffix, image_grid(torch.ones(1, 1, 1, 8, 8), ["a"]), scale)
+
+    starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    assert drawn().startswith(starts[suffix])
+    assert drawn() == drawn()
+    if suffix == ".png":
+        small, large = (Image.open(BytesIO(drawn(scale))).size for scale in (1, 3))
+        assert large == tuple(3 * side for side in small)

@@ -1,23 +1,25 @@
 """`cvae-sample`: draw from a trained model and look into its latent space."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from cvae.conditions import Wanted
 from cvae.config.compose import Config, changes
-from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.errors import InputError, did_you_mean, require_at_least, require_between, require_seed
 from cvae.evaluation.draws_file import FORMATS, contents
-from cvae.evaluation.figures import png
+from cvae.evaluation.figures import PICTURES, drawn_as
 from cvae.evaluation.image_metrics import examples
-from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, draw
+from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, draw, reconstructions
 from cvae.evaluation.pictures import Pictures, pictures_of
 from cvae.files import output_file, write_whole
 from cvae.model.cvae import CVAE
 from cvae.store.checkpoint import Stored, read
 
 _GRID = "grid"
-_PLOTS = (_GRID, *PLOTS)
+_RECONSTRUCTION = "reconstruction"
+_PLOTS = (_GRID, _RECONSTRUCTION, *PLOTS)
 
 
 def task(config: Config) -> None:
@@ -25,7 +27,7 @@ def task(config: Config) -> None:
     _require_sound(config)
     stored = read(config["checkpoint"])
     model = stored.model(config["allow"])
-    out = output_file(config["out"], (".png", *FORMATS))
+    out = output_file(config["out"], (*PICTURES, *FORMATS))
     rng = torch.Generator().manual_seed(config["seed"])
     write_whole(out, _contents(config, stored, model, out, rng))
     print(out)
@@ -34,6 +36,7 @@ def task(config: Config) -> None:
 def _require_sound(config: Config) -> None:
     require_at_least("n", config["n"], 1)
     require_seed("seed", config["seed"])
+    require_between("scale", config["scale"], 0.1, 20)
     plot = config["plot"]
     if plot not in _PLOTS:
         raise InputError(
@@ -41,6 +44,8 @@ def _require_sound(config: Config) -> None:
         )
     if plot != _GRID and config["mean"] is False:
         raise InputError("mean: only plot=grid draws y itself; leave mean=false out")
+    if plot == _RECONSTRUCTION and config["x"] is not None:
+        raise InputError("x: plot=reconstruction takes pairs of the test split; leave x out")
 
 
 def _contents(
@@ -52,6 +57,14 @@ def _contents(
         InputError: If x or the kind of plot cannot be used.
     """
     n, plot, pictures = config["n"], config["plot"], pictures_of(stored.sizes)
+    picture = partial(drawn_as, out.suffix, scale=config["scale"])
+    if plot == _RECONSTRUCTION and out.suffix in PICTURES:
+        data = stored.datamodule(config["allow"], **changes(config["data"]))
+        if pictures.conditions <= UNCONDITIONAL_COLUMNS:  # else they are points, as many as usual
+            pictures.require_drawable(3, n)
+            pictures.conditions = n
+        batch = examples(data, pictures.conditions)
+        return picture(pictures.reconstructions(reconstructions(model, batch)))
     wanted = wanted_of(config, stored, model, pictures)
     if out.suffix in FORMATS:
         if plot != _GRID:
@@ -62,8 +75,8 @@ def _contents(
     pictures.require_drawable(*_size(plot, n, model, wanted))
     if plot == _GRID:
         mean = pictures.mean if config["mean"] is None else config["mean"]
-        return png(pictures.samples(draw(model, wanted, n, rng, mean)))
-    return png(pictures.cells(PLOTS[plot](model, wanted, n, rng)))
+        return picture(pictures.samples(draw(model, wanted, n, rng, mean)))
+    return picture(pictures.cells(PLOTS[plot](model, wanted, n, rng)))
 
 
 def wanted_of(config: Config, stored: Stored, model: CVAE, pictures: Pictures) -> Wanted:

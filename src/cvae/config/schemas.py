@@ -70,6 +70,7 @@ class SampleSchema:
     seed: int = MISSING
     plot: str = MISSING
     mean: bool | None = None
+    scale: float = MISSING
     out: str = MISSING
     data: DataChanges = MISSING
 

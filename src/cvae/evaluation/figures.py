@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import NamedTuple
 
 import torch
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -27,11 +27,20 @@ _LONGEST, _LARGEST = 65_000, 2**27
 """Pixels of a picture's side, by matplotlib, and of all of it, by memory."""
 
 
+class Words(NamedTuple):
+    """What a picture says of itself: its title, and what its columns and rows are."""
+
+    title: str = ""
+    across: str = ""
+    down: str = ""
+
+
 def image_grid(
     images: Tensor,
     columns: Sequence[str] = (),
     rows: Sequence[str] = (),
     legend: Mapping[str, str] | None = None,
+    words: Words = Words(),  # noqa: B008, as it cannot change
 ) -> Figure:
     """Return a figure of images in rows and columns, each with its name.
 
@@ -40,6 +49,7 @@ def image_grid(
         columns: A name for each of the C columns, or none.
         rows: A name for each of the R rows, or none.
         legend: What colours mean, each by its name; or None.
+        words: The title, and what columns and rows are.
     """
     # Whole-number enlargement keeps the pixels of an 8x8 scan square and sharp.
     scale = max(1, round(_CELL / images.shape[-1]))
@@ -55,9 +65,11 @@ def image_grid(
             top, left = r * (height + _GAP), c * (width + _GAP)
             canvas[:, top : top + height, left : left + width] = tiles[r, c]
 
-    margin_left = 12 + 9 * max((len(name) for name in rows), default=0)
-    margin_top = 12 + (18 if columns else 0)
+    margin_left = 12 + 9 * max((len(name) for name in rows), default=0) + 20 * bool(words.down)
+    margin_top = 12 + (18 if columns else 0) + 20 * bool(words.title) + 20 * bool(words.across)
     total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
+    total_w = max(total_w, _LETTER * max(len(words.title), len(words.across) + len("columns: ")))
+    total_h = max(total_h, _LETTER * (len(words.down) + len("rows: ")) + 12 if words.down else 0)
     if legend:
         total_w += 40 + 9 * max(map(len, legend))
         total_h = max(total_h, 20 * len(legend) + 24)
@@ -83,13 +95,36 @@ def image_grid(
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=10)
     most = max(2, width // _LETTER)
+    columns = [_rounded(name) for name in columns]
     short = [name if len(name) <= most else f"{name[: most - 1]}…" for name in columns]
     axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], short)
     axes.set_yticks([r * (height + _GAP) + height / 2 for r in range(len(rows))], rows)
+    _say(figure, words, (total_w, total_h))
     if legend:
         patches = [Patch(fc=c, ec="0.7", label=name) for name, c in legend.items()]
         figure.legend(handles=patches, loc="center right", frameon=False)
     return figure
+
+
+def _say(figure: Figure, words: Words, size: tuple[int, int]) -> None:
+    """Write the title and what columns are above the images, and what rows are on their left."""
+    width, height = size
+    lines = [(words.title, 11), (words.across and f"columns: {words.across}", 10)]
+    for place, (text, points) in enumerate((t, p) for t, p in lines if t):
+        top = 1 - (6 + 20 * place) / height
+        figure.text(6 / width, top, text, fontsize=points, va="top", ha="left")
+    if words.down:
+        figure.text(
+            4 / width, 8 / height, f"rows: {words.down}", fontsize=10, rotation=90, va="bottom"
+        )
+
+
+def _rounded(name: str) -> str:
+    """Return a number in three digits, and any other name as it is."""
+    try:
+        return f"{float(name):.3g}" if len(name) > len("0.123") else name
+    except ValueError:
+        return name
 
 
 def require_drawable(rows: int, columns: int, height: int, width: int) -> None:
@@ -193,8 +228,27 @@ def colours_of(count: int) -> list[str]:
     return [to_hex(colormaps["hsv"](index / count)) for index in range(count)]
 
 
+PICTURES = (".png", ".svg", ".pdf")
+"""How the names of pictures end."""
+_SAME = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""What keeps the time out of a file, so that the same figure gives the same bytes."""
+
+
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG file's bytes."""
+    return drawn_as(".png", figure)
+
+
+def drawn_as(suffix: str, figure: Figure, scale: float = 1) -> bytes:
+    """Return the bytes of a file with the figure.
+
+    Args:
+        suffix: One of `PICTURES`.
+        figure: The figure.
+        scale: How many times as many pixels as at 100 per inch; SVG and PDF have lines and letters
+            without pixels, and take no other size from it.
+    """
     buffer = BytesIO()
-    figure.savefig(buffer, format="png")
+    with rc_context({"svg.hashsalt": "cvae"}):
+        figure.savefig(buffer, format=suffix[1:], dpi=DPI * scale, metadata=_SAME[suffix])
     return buffer.getvalue()

@@ -14,7 +14,7 @@ from torch.distributions import Normal
 from cvae.batch import Batch
 from cvae.conditions import Wanted
 from cvae.errors import InputError
-from cvae.evaluation.figures import Plane
+from cvae.evaluation.figures import Plane, Words
 from cvae.evaluation.pictures import Drawn, Panel, Pictures
 from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
@@ -47,9 +47,27 @@ def draw(
     x = model.conditions_of(wanted)
     if model.condition.x_shape == (0,) and wanted is None:
         draws = model.sample(x, n * UNCONDITIONAL_COLUMNS, rng, mean)
-        return Drawn(draws.unflatten(0, (n, UNCONDITIONAL_COLUMNS)).squeeze(2), [])
+        draws = draws.unflatten(0, (n, UNCONDITIONAL_COLUMNS)).squeeze(2)
+        return Drawn(draws, [], words=Words("y drawn from the model"))
     draws = model.sample(x, n, rng, mean)
-    return Drawn(draws, model.condition.names(x), model.condition.shown(x), truth)
+    names, shown = model.condition.names(x), model.condition.shown(x)
+    what = "mean of y given z" if mean else "y"
+    words = Words(f"{what}, for z drawn from p(z|x)", "x" if names else "", "draws")
+    return Drawn(draws, names, shown, truth, words)
+
+
+def reconstructions(model: CVAE, batch: Batch) -> Drawn:
+    """Return pairs of the data with the mean of y at the posterior's mean of z.
+
+    Args:
+        model: A trained model.
+        batch: Pairs of the data.
+    """
+    x, y = batch
+    found = model.reconstruct(x, y).unsqueeze(0)
+    names, shown = model.condition.names(x), model.condition.shown(x)
+    words = Words("y and its reconstruction from z", "x" if names else "")
+    return Drawn(found, names, shown, model.condition.whole(x, y), words)
 
 
 def samples(model: CVAE, pictures: Pictures, batch: Batch, rng: torch.Generator) -> Figure:
@@ -76,7 +94,9 @@ def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> 
     steps = torch.linspace(0, 1, n, device=x.device)
     values = model.decode(x, torch.lerp(start, end, steps.view(n, 1, 1)))
     columns = [f"{step:.2f}" for step in steps.tolist()]
-    return Panel(values.transpose(0, 1), columns, model.condition.names(x))
+    names = model.condition.names(x)
+    words = Words("from one draw of z to another", "share of the way", "x" if names else "")
+    return Panel(values.transpose(0, 1), columns, names, words)
 
 
 def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
@@ -94,7 +114,12 @@ def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Pane
     offsets = torch.eye(mean.shape[-1], device=x.device).unsqueeze(1) * steps.view(n, 1)
     values = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
     rows = [f"z{i}" for i in range(len(values))]
-    return Panel(values, [f"{step:+.1f}σ" for step in steps.tolist()], rows)
+    words = Words(
+        f"one dimension of z at a time{_given(model, x)}",
+        "deviations of p(z|x) from its mean",
+        "dimension",
+    )
+    return Panel(values, [f"{step:+.1f}σ" for step in steps.tolist()], rows, words)
 
 
 def manifold(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
@@ -116,7 +141,8 @@ def manifold(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel
     plane = torch.cartesian_prod(steps, steps).view(n, n, 2).flip(0, -1)
     values = model.decode(x, (mean + stddev * plane).unsqueeze(-2)).squeeze(2)
     names = [f"{quantile:.0%}" for quantile in quantiles.tolist()]
-    return Panel(values, names, names[::-1])
+    words = Words(f"the plane of z{_given(model, x)}", "z0, quantile of p(z|x)", "z1, quantile")
+    return Panel(values, names, names[::-1], words)
 
 
 PLOTS: dict[str, Callable[[CVAE, Wanted, int, torch.Generator], Panel]] = {
@@ -171,6 +197,11 @@ def latent_plane(model: CVAE, x: Tensor, y: Tensor, classes: Tensor, sizes: Size
         (centres - origin) @ directions.T,
         directions @ covariances @ directions.T,
     )
+
+
+def _given(model: CVAE, x: Tensor) -> str:
+    names = model.condition.names(x)
+    return f", x = {names[0]}" if names else ""
 
 
 def _one(model: CVAE, wanted: Wanted) -> Tensor:

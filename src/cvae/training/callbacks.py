@@ -16,7 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from cvae.batch import Batch, Items
 from cvae.errors import ArgumentError, require_at_least
-from cvae.evaluation.panels import samples
+from cvae.evaluation.panels import reconstructions, samples
 from cvae.evaluation.pictures import pictures_of
 from cvae.model.cvae import CVAE
 from cvae.model.objectives import kl_per_dimension
@@ -62,7 +62,7 @@ class Snapshots(Callback):
         q, p = pl_module.posterior(x, y), pl_module.prior(x)
         pictures = pictures_of(condition.sizes)
         drawn = samples(pl_module, pictures, Batch(x, y), torch.Generator().manual_seed(0))
-        whole = pictures.reconstructions(condition.whole(x, y), pl_module.reconstruct(x, y))
+        whole = pictures.reconstructions(reconstructions(pl_module, Batch(x, y)))
         kl = kl_per_dimension(q, p)
         step = trainer.global_step - 1  # of the curves' points
         for logger in trainer.loggers:

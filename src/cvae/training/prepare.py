@@ -146,7 +146,14 @@ def _outlined(config: Config, data: PairData) -> TrainingModule:
             "memory: the weights would be more than torch can count; expected smaller latent_dim, "
             "network.* and prior.*"
         ) from error
-    outline.generator.likelihood.require(data.support)
+    likelihood, binarize = outline.generator.likelihood, getattr(data, "binarize", "none")
+    likelihood.require(data.support)
+    if binarize != "none" and likelihood.nats_of == "density":
+        raise InputError(
+            f"data.binarize: {binarize} makes images black and white, and "
+            f"{type(likelihood).__name__} is a density over grey ones; leave it out, or add "
+            "likelihood=bernoulli"
+        )
     return outline
 
 

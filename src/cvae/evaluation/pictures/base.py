@@ -6,7 +6,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cvae.evaluation.figures import require_drawable
+from cvae.evaluation.figures import Words, require_drawable
 from cvae.kinds import Target
 
 
@@ -16,6 +16,7 @@ class Panel(NamedTuple):
     values: Tensor
     columns: list[str]
     rows: list[str]
+    words: Words = Words()
 
 
 class Drawn(NamedTuple):
@@ -26,12 +27,14 @@ class Drawn(NamedTuple):
         names: A name for each condition, or none.
         shown: The conditions as images, (B, C, H, W), or None.
         truth: The y of the data for the same conditions, (B, *y_shape), or None.
+        words: The title, and what columns and rows are.
     """
 
     draws: Tensor
     names: list[str]
     shown: Tensor | None = None
     truth: Tensor | None = None
+    words: Words = Words()
 
 
 class Pictures(ABC):
@@ -63,9 +66,9 @@ class Pictures(ABC):
     def cells(self, panel: Panel) -> Figure:
         """Return a picture of each y in a cell of its own."""
 
-    def reconstructions(self, y: Tensor, found: Tensor) -> Figure:
-        """Return a picture of targets and their reconstructions, (B, *y_shape) each."""
-        return self.samples(Drawn(found.unsqueeze(0), [], None, y))
+    def reconstructions(self, drawn: Drawn) -> Figure:
+        """Return a picture of targets, `truth`, and of one reconstruction of each, `draws`."""
+        return self.samples(drawn)
 
     def sprites(self, y: Tensor) -> Tensor | None:
         """Return small images of targets, (N, C, H, W), or None where they are no images."""

@@ -1,5 +1,6 @@
 """Pictures of vectors: many draws against many y of the data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from cvae.evaluation.figures import DPI, colours_of
 from cvae.evaluation.pictures.base import Drawn, Panel, Pictures
-from cvae.evaluation.pictures.lines import in_cells
+from cvae.evaluation.pictures.lines import said
 from cvae.kinds.table import Column, Table
 
 _SHOWN = 5
@@ -21,6 +22,8 @@ _PANELS, _ACROSS = 12, 4
 """Columns of a table that are shown, the first ones, and how many beside each other."""
 _VALUES, _LETTERS, _TURNED = 20, 14, 5
 """Values of a category that are shown, the letters of each, and how many fit side by side."""
+_OVERLAID, _LISTED = 3, 12
+"""Histograms that can be read over each other, and lines that a legend names."""
 _DATA, _DRAWN = "0.65", "tab:blue"
 
 
@@ -66,12 +69,61 @@ class VectorPictures(Pictures):
         figure.legend(
             handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
         )
+        figure.suptitle(drawn.words.title or None, fontsize=10)
         return figure
 
     def cells(self, panel: Panel) -> Figure:
-        return in_cells(panel, lambda axes, y: axes.plot(y, marker=".", lw=0.8))
+        """Return a panel for each number of y, with a line over the columns for each row.
+
+        The numbers have units of their own, and cannot share a scale.
+        """
+        figure, panels = _panels(self._names)
+        colours, values = colours_of(len(panel.values)), panel.values.cpu().numpy()
+        for index, axes in enumerate(panels):
+            for row, colour in zip(values, colours, strict=True):
+                axes.plot(row[:, index], color=colour, lw=1.2, **self._mark(axes, index))
+            ticks = list(range(0, len(panel.columns), max(1, len(panel.columns) // 4)))
+            axes.set_xticks(ticks, [panel.columns[tick] for tick in ticks])
+        words = panel.words
+        handles = [Patch(color=c, label=r) for r, c in zip(panel.rows, colours, strict=False)]
+        if handles:
+            figure.legend(
+                handles=handles[:_LISTED],
+                loc="outside right upper",
+                frameon=False,
+                fontsize=8,
+                title=words.down or None,
+            )
+        said(figure, words._replace(down=""))
+        return figure
+
+    def reconstructions(self, drawn: Drawn) -> Figure:
+        """Return a panel for each number of y: reconstructions over targets."""
+        assert drawn.truth is not None
+        y, found = drawn.truth.cpu().numpy(), drawn.draws[0].cpu().numpy()
+        figure, panels = _panels(self._names)
+        for index, axes in enumerate(panels):
+            known = np.isfinite(y[:, index]) & np.isfinite(found[:, index])
+            pairs = y[known, index], found[known, index]
+            axes.scatter(*pairs, s=8, lw=0, alpha=0.5, color=_DRAWN)
+            if len(pairs[0]):
+                ends = [min(map(np.min, pairs)), max(map(np.max, pairs))]
+                axes.plot(ends, ends, color=_DATA, lw=1)
+        said(figure, drawn.words._replace(across="y", down="reconstruction"))
+        return figure
+
+    @property
+    def _names(self) -> list[str]:
+        return self.target.columns()[:_PANELS]
+
+    def _mark(self, axes: Axes, index: int) -> dict[str, Any]:
+        """Return how a number is drawn along a walk."""
+        return {"marker": ".", "ls": "-"}
 
     def _histogram(self, axes: Axes, columns: list[tuple[Any, str]]) -> None:
+        if len(columns) > _OVERLAID:
+            _ranges(axes, columns)
+            return
         joined = np.concatenate([column for column, _ in columns])
         joined = joined[np.isfinite(joined)]
         bins = self._bins(joined)
@@ -126,10 +178,28 @@ class TablePictures(VectorPictures):
         figure.legend(
             handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
         )
+        figure.suptitle(drawn.words.title or None, fontsize=10)
         return figure
+
+    @property
+    def _names(self) -> list[str]:
+        return [column.name for column in self.target.described[:_PANELS]]
+
+    def _mark(self, axes: Axes, index: int) -> dict[str, Any]:
+        column = self.target.described[index]
+        if column.kind not in ("category", "binary"):
+            return super()._mark(axes, index)
+        names = (column.values or ("0", "1"))[:_VALUES]
+        axes.set_yticks(range(len(names)), [name[:_LETTERS] for name in names])
+        axes.set_ylim(-0.2, len(names) - 0.8)
+        # The mean of a binary column is a probability; that of a category is the likeliest one.
+        return {"marker": "o", "ls": "-" if column.kind == "binary" else "", "alpha": 0.6}
 
     def _bars(self, axes: Axes, column: Column, parts: list[tuple[Any, str]]) -> None:
         names = (column.values or ("0", "1"))[:_VALUES]
+        if len(parts) > _OVERLAID:
+            _shares(axes, names, parts)
+            return
         width = 0.8 / len(parts)
         for place, (numbers, colour) in enumerate(parts):
             known = numbers[np.isfinite(numbers)].round().astype(int)
@@ -140,6 +210,47 @@ class TablePictures(VectorPictures):
         axes.set_xticks(range(len(names)), [name[:_LETTERS] for name in names])
         if len(names) > _TURNED:
             axes.tick_params("x", rotation=90)
+
+
+def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
+    """Return a figure and a panel of it for each name."""
+    across = min(len(names), _ACROSS)
+    rows = -(-len(names) // across)
+    figure = Figure((2.9 * across + 1.6, 2.2 * rows + 0.6), dpi=DPI, layout="constrained")
+    grid = list(figure.subplots(rows, across, squeeze=False).flatten())
+    for axes, name in zip(grid, names, strict=False):
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    return figure, grid[: len(names)]
+
+
+def _ranges(axes: Axes, columns: list[tuple[Any, str]]) -> None:
+    """Draw a row for each condition: from 5 to 95 %, thick from 25 to 75 %, and the median."""
+    for place, (column, colour) in enumerate(columns):
+        shown = column[np.isfinite(column)]
+        if not len(shown):
+            continue
+        low, quarter, middle, three, high = np.quantile(shown, [0.05, 0.25, 0.5, 0.75, 0.95])
+        axes.hlines(-place, low, high, color=colour, lw=1)
+        axes.hlines(-place, quarter, three, color=colour, lw=4)
+        axes.plot(middle, -place, marker="|", ms=8, color="black")
+    axes.set_yticks([])
+
+
+def _shares(axes: Axes, names: Sequence[str], parts: list[tuple[Any, str]]) -> None:
+    """Draw a row for each condition, of a dot for each value, as large as its share."""
+    for place, (numbers, colour) in enumerate(parts):
+        known = numbers[np.isfinite(numbers)].round().astype(int)
+        shares = np.bincount(known, minlength=len(names))[: len(names)] / max(1, len(known))
+        axes.scatter(range(len(names)), [-place] * len(names), s=90 * shares, color=colour, lw=0)
+    axes.set_yticks([])
+    axes.set_xticks(range(len(names)), [name[:_LETTERS] for name in names])
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    if len(names) > _TURNED:
+        axes.tick_params("x", rotation=90)
 
 
 def _clouds(drawn: Drawn) -> list[tuple[Any, str, str]]:

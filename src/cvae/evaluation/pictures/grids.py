@@ -20,24 +20,37 @@ class ImagePictures(Pictures):
     """A column for each condition, with the condition above it where that is an image."""
 
     def samples(self, drawn: Drawn) -> Figure:
-        if drawn.shown is None:
-            return self.cells(Panel(drawn.draws, drawn.names, []))
-        images = self.coloured(drawn.draws)
-        channels = max(drawn.shown.shape[-3], images.shape[-3])
-        # x may be of another size than y, and ink is dark where there is one channel.
-        shown = interpolate(drawn.shown.float(), images.shape[-2:]).unsqueeze(0)
-        if channels == 3 and shown.shape[-3] == 1:
-            shown = 1 - shown
-        parts = [part.expand(-1, -1, channels, -1, -1) for part in (shown, images)]
-        rows = ["x", *[""] * len(drawn.draws)]
-        return image_grid(torch.cat(parts), drawn.names, rows, self.legend)
+        return self._rows(drawn, [""] * len(drawn.draws))
+
+    def reconstructions(self, drawn: Drawn) -> Figure:
+        count = self.conditions
+        few = [None if part is None else part[:count] for part in (drawn.shown, drawn.truth)]
+        names = drawn.names[:count]
+        return self._rows(
+            Drawn(drawn.draws[:, :count], names, *few, drawn.words), ["reconstruction"]
+        )
 
     def cells(self, panel: Panel) -> Figure:
-        return image_grid(self.coloured(panel.values), panel.columns, panel.rows, self.legend)
+        images = self.coloured(panel.values)
+        return image_grid(images, panel.columns, panel.rows, self.legend, panel.words)
 
-    def reconstructions(self, y: Tensor, found: Tensor) -> Figure:
-        pair = torch.stack((y, found))[:, : self.conditions]
-        return self.cells(Panel(pair, [], ["y", "reconstruction"]))
+    def _rows(self, drawn: Drawn, names: list[str]) -> Figure:
+        """Return a picture with the draws below x, where it is an image, and below the true y."""
+        parts = [self.coloured(drawn.draws)]
+        if drawn.truth is not None:
+            parts.insert(0, self.coloured(drawn.truth.unsqueeze(0)))
+            names = ["y", *names]
+        if drawn.shown is not None:
+            # x may be of another size than y, and ink is dark where there is one channel.
+            shown = interpolate(drawn.shown.float(), parts[0].shape[-2:]).unsqueeze(0)
+            parts.insert(0, shown)
+            names = ["x", *names]
+        channels = max(part.shape[-3] for part in parts)
+        parts = [1 - part if part.shape[-3] < channels == 3 else part for part in parts]
+        images = torch.cat([part.cpu().expand(-1, -1, channels, -1, -1) for part in parts])
+        return image_grid(
+            images, drawn.names, names if any(names) else [], self.legend, drawn.words
+        )
 
     def coloured(self, values: Tensor) -> Tensor:
         """Return values of y, (..., *y_shape), as images (..., 1 or 3, H, W).

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cvae.evaluation.figures import DPI, colours_of
+from cvae.evaluation.figures import DPI, Words, colours_of
 from cvae.evaluation.pictures.base import Drawn, Panel, Pictures
 
 _COLUMNS, _FEATURES = 5, 4
@@ -47,8 +47,10 @@ class SequencePictures(Pictures):
                 axes.set_aspect("equal", adjustable="box")
         figure.supxlabel(self._axes[0], fontsize=9)
         figure.supylabel(self._axes[1], fontsize=9)
+        title = drawn.words.title
         if truth is not None:
-            figure.suptitle(f"black: the data; colours: {len(draws)} draws each", fontsize=9)
+            title += f"{'; ' if title else ''}black: the data; colours: {len(draws)} each"
+        figure.suptitle(title or None, fontsize=9)
         return figure
 
     def cells(self, panel: Panel) -> Figure:
@@ -91,7 +93,17 @@ def in_cells(panel: Panel, draw: Callable[[Axes, Tensor], object]) -> Figure:
             draw(grid[r, c], panel.values[r, c].cpu())
             grid[r, c].tick_params(labelsize=6)
     _name(grid, panel.columns, panel.rows)
+    said(figure, panel.words)
     return figure
+
+
+def said(figure: Figure, words: Words) -> None:
+    """Write the title and what columns and rows are about a figure."""
+    figure.suptitle(words.title or None, fontsize=10)
+    if words.across:
+        figure.supxlabel(words.across, fontsize=9)
+    if words.down:
+        figure.supylabel(words.down, fontsize=9)
 
 
 def _name(grid: Any, columns: list[str], rows: list[str]) -> None:
