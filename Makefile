@@ -39,13 +39,13 @@ experiments: setup ## Train, evaluate and tabulate every experiment, nine to ten
 	  test -f $$run/metrics.json || \
 	    $(BIN)/cvae-train $${begun:-experiment=$$name hydra.run.dir=$$run $(ARGS)} || exit; \
 	  how=$$(sed -n 's/^# Evaluated with: //p' $$file); \
-	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate checkpoint=$$run $$how || exit; \
+	  grep -q test/nll $$run/metrics.json || $(BIN)/cvae-evaluate $$run $$how || exit; \
 	done
 	@$(BIN)/python experiments/table.py outputs/experiments/*
 
 priors: setup ## Train five priors for five minutes each, and report, forty minutes; ARGS="data.root=DIR"
 	@$(BIN)/cvae-train sweeps=priors hydra.sweep.dir=outputs/priors $(ARGS)
-	@for run in outputs/priors/*/; do $(BIN)/cvae-evaluate checkpoint=$$run || exit; done
+	@for run in outputs/priors/*/; do $(BIN)/cvae-evaluate $$run || exit; done
 	@$(BIN)/cvae-report outputs/priors out=experiments/priors.html
 	@$(BIN)/python experiments/table.py
 

@@ -232,7 +232,7 @@ def section(name: str, record: Plain, references: Plain, chosen: str) -> str:
             f"**How its settings were chosen:** {chosen}\n",
             "```sh",
             record["command"],
-            shlex.join(["cvae-evaluate", "checkpoint=RUN_DIR", *options]),
+            shlex.join(["cvae-evaluate", "RUN_DIR", *options]),
             "```\n",
             *figures(metrics),
             *compared(metrics, references),

@@ -49,7 +49,7 @@ def record(run_dir: Path) -> str:
     if not names or "test/nll" not in metrics:
         raise InputError(
             f"'{run_dir}' is not an evaluated run of an experiment; "
-            f"run cvae-train experiment=NAME, then cvae-evaluate checkpoint={run_dir}"
+            f"run cvae-train experiment=NAME, then cvae-evaluate {run_dir}"
         )
     stored = read(run_dir)
     config, model, sizes = stored.config, stored.model(), stored.sizes
@@ -115,7 +115,7 @@ def main(run_dirs: list[Path]) -> None:
     for name in runs.keys() & LATENT_SHOWN:
         picture = runs[name] / "latent.png"
         if not picture.is_file():
-            raise InputError(f"'{picture}' is missing; run cvae-evaluate checkpoint={runs[name]}")
+            raise InputError(f"'{picture}' is missing; run cvae-evaluate {runs[name]}")
         (HERE / "figures" / f"{name}_latent.png").write_bytes(picture.read_bytes())
     page.write()
 

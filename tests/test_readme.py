@@ -13,8 +13,10 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from conftest import GROUPS, SHORT, composed, options, train
+from cvae.commands.main import _path_first
 from cvae.config.command_line import ordered
-from cvae.config.compose import composing
+from cvae.config.compose import composing, parsed_overrides
+from cvae.config.own_parts import with_own_settings
 from cvae.training.prepare import prepare
 from forked import Forked
 
@@ -149,9 +151,11 @@ def test_the_table_of_options_names_every_one(group: str) -> None:
 @pytest.mark.parametrize("line", dict.fromkeys(COMMANDS))
 def test_their_commands_have_such_options(line: str) -> None:
     command, *arguments = shlex.split(line, comments=True)
-    if command == "cvae-report":
-        arguments[0] = f"dir={arguments[0]}"
-    given = ordered([argument for argument in arguments if argument != "-m"])
+    name = command.removeprefix("cvae-")
+    given = ordered([argument for argument in arguments if argument != "-m"], name)
+    if name != "train":
+        given = _path_first(name, "dir" if name == "report" else "checkpoint")(given)
+    given = with_own_settings(given, parsed_overrides(given))
     one_job = [
         override.input_line
         if not override.is_sweep_override()
@@ -160,7 +164,7 @@ def test_their_commands_have_such_options(line: str) -> None:
         if not override.is_interval_sweep()
     ]
     with composing():
-        compose(command.removeprefix("cvae-"), one_job)
+        compose(name, one_job)
 
 
 @pytest.mark.parametrize("place", READMES)

@@ -36,7 +36,7 @@ def _beside_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_network_beside_the_current_folder_takes_the_place_of_the_node(call) -> None:
-    status, _, err = call(cli.train, *LINE, "+network.units=5", "data.batch_size=256")
+    status, _, err = call(cli.train, *LINE, "network.units=5", "data.batch_size=256")
     assert status == 0, err
     config = read(Path("run")).config
     assert config["network"] == {"_target_": "mynet.Net", "_partial_": True, "units": 5}

@@ -31,7 +31,7 @@ from cvae.config.completion import completion
 from cvae.config.compose import Config, check_root, given_value, parsed_overrides, plain, quoted
 from cvae.config.compose import main as hydra_main
 from cvae.config.help import help_text
-from cvae.config.own_parts import let_be_found
+from cvae.config.own_parts import let_be_found, with_own_settings
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
 from cvae.training.quiet import without_lightning_s_talk
@@ -76,7 +76,8 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
             if (answer := _answer(name, *separated(sys.argv[1:]))) is not None:
                 print(answer, flush=True)
                 return
-            sys.argv[1:] = arguments(sys.argv[1:])
+            overrides = parsed_overrides(sys.argv[1:])
+            sys.argv[1:] = arguments(with_own_settings(sys.argv[1:], overrides))
             require_usable(sys.argv[1:], name)
             let_be_found(parsed_overrides(sys.argv[1:]))
             try:

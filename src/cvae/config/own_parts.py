@@ -34,6 +34,30 @@ def _names_a_class(override: Override) -> bool:
     return override.key_or_group.endswith(_TARGET) or override.key_or_group == "allow"
 
 
+def with_own_settings(arguments: list[str], overrides: Sequence[Override]) -> list[str]:
+    """Return a command line whose settings of the user's own classes need no +.
+
+    Hydra would hold them against the settings of the option that the class replaces.
+
+    Args:
+        arguments: The command line, ordered.
+        overrides: Its overrides, parsed.
+    """
+    own = tuple(f"{path}." for path in _own_targets(overrides))
+
+    def is_of_one(word: str) -> bool:
+        return word.startswith(own) and _TARGET not in word.partition("=")[0]
+
+    return [f"++{word}" if own and is_of_one(word) else word for word in arguments]
+
+
+def _own_targets(overrides: Sequence[Override]) -> dict[str, str]:
+    """Return the user's own classes that are typed, by the path of the node that they replace."""
+    typed = [o for o in overrides if o.key_or_group.endswith(_TARGET) and not o.is_sweep_override()]
+    named = {o.key_or_group.removesuffix(_TARGET): str(o.value()) for o in typed}
+    return {path: name for path, name in named.items() if name.partition(".")[0] not in _OURS}
+
+
 def put_in_place(config: DictConfig, overrides: Sequence[Override]) -> None:
     """Let each class of the user's own replace its node's settings, but for those typed as well.
 
@@ -43,12 +67,7 @@ def put_in_place(config: DictConfig, overrides: Sequence[Override]) -> None:
         config: A composed configuration of `cvae-train`.
         overrides: Those that it was composed with.
     """
-    typed = {o.key_or_group: o.value() for o in overrides if not o.is_sweep_override()}
-    own = {
-        key.removesuffix(_TARGET): str(value)
-        for key, value in typed.items()
-        if key.endswith(_TARGET) and str(value).partition(".")[0] not in _OURS
-    }
+    typed, own = [o.key_or_group for o in overrides], _own_targets(overrides)
     if not own:
         return
     with open_dict(config):
