@@ -452,7 +452,7 @@ def real(count: int = 2000) -> Split:
 def fake(sample, condition=LabelCondition) -> SimpleNamespace:
     return SimpleNamespace(
         condition=condition(Sizes(ImageKind(SHAPE), 10)),
-        encode=condition(Sizes(ImageKind(SHAPE), 10)).encode,
+        conditions_of=condition(Sizes(ImageKind(SHAPE), 10)).encode,
         device=torch.device("cpu"),
         sample=sample,
     )
