@@ -1,10 +1,22 @@
 """What is left of work that takes long."""
 
 import sys
+from contextlib import suppress
+from textwrap import fill
 from time import monotonic
 
 _SILENCE = 10.0
 """Seconds of work before the first line; the next ones come after twice as long each."""
+
+
+def say_first(text: str) -> None:
+    """Print what a command is going to do before torch is loaded; nothing where it is already.
+
+    Loading torch and Lightning takes seconds, in which a user would see nothing.
+    """
+    if "torch" not in sys.modules:
+        with suppress(BrokenPipeError):  # nobody reads it, and the work is whole
+            print(fill(text, 79, subsequent_indent="  "), flush=True)
 
 
 def duration(seconds: float) -> str:

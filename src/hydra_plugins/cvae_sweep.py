@@ -1,7 +1,6 @@
 """Hydra finds sweepers in this namespace alone; what this one does is in `cvae.sweeps`."""
 
 from pkgutil import resolve_name
-from textwrap import fill
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -38,8 +37,9 @@ class Sweep(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep of these overrides."""
         words = " ".join([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
-        first = fill(f"cvae-train: a sweep, {words}", 79, subsequent_indent="  ")
-        print(first, flush=True)  # before what takes seconds to load
+        from cvae.left import say_first
+
+        say_first(f"cvae-train: a sweep, {words}")
         from cvae.sweeps.launch import run_sweep  # Hydra reads this file whenever it starts
         from cvae.sweeps.launchers import require_launcher
 

@@ -619,7 +619,6 @@ def test_a_run_says_what_it_is_and_why_it_ended_within_eighty_columns(call) -> N
     assert status == 0
     said, _, _ = out.partition("The posterior has")  # which a terminal may break
     assert max(map(len, said.splitlines())) <= 80
-    assert out.startswith("cvae-train: data=digits prior=gaussian")
     log = Path("run/run.log").read_text()
     for words in (
         *("run: run", "data: 1,293 to train, 144 to validate, 360 to test; x 10, y 1×8×8"),

@@ -113,3 +113,20 @@ def test_help_and_completion_do_not_import_torch(arguments: list[str], tmp_path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "gaussian" in done.stdout
+
+
+@pytest.mark.parametrize("line", [["-m", "latent_dim=2,3"], ["latent_dim=2"]])
+def test_the_first_line_comes_before_torch_is_loaded(line: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom cvae import left\n"
+        "def stop(text): print(text, 'torch' in sys.modules); sys.exit(3)\n"
+        "left.say_first = stop\nfrom cvae.commands import main\n"
+        "main.say_first = stop\nmain.train()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *line], capture_output=True, text=True, check=False
+    )
+    said = "a sweep, latent_dim=2,3" if "-m" in line else "data=digits prior=gaussian"
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith(f"cvae-train: {said}")
+    assert done.stdout.endswith("False\n")

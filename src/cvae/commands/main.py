@@ -11,11 +11,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
-from textwrap import fill
 from typing import Any
 from unicodedata import combining, normalize
 
@@ -34,6 +33,7 @@ from cvae.config.help import help_text
 from cvae.config.own_parts import let_be_found, with_own_settings
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
+from cvae.left import say_first
 from cvae.training.quiet import without_lightning_s_talk
 
 _TOLD = ("data", "prior", "likelihood", "network")
@@ -135,11 +135,8 @@ class CheckFirst(Callback):
         try:
             with errors_in_one_line(self.command):
                 require_own_settings(config)
-                if self.command == "train":  # torch and Lightning take seconds to load
-                    choices = config.hydra.runtime.choices
-                    words = " ".join(f"{key}={choices[key]}" for key in _TOLD)
-                    with suppress(BrokenPipeError):
-                        print(fill(f"cvae-train: {words}", 79, subsequent_indent="  "), flush=True)
+                choices = config.hydra.runtime.choices
+                say_first(f"cvae-train: {' '.join(f'{key}={choices[key]}' for key in _TOLD)}")
                 settings = plain(config)
                 check_root(settings, self.command)
                 resolve_name(self.check)(settings, Path(config.hydra.run.dir))

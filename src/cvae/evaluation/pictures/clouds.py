@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from cvae.evaluation.figures import DPI, colours_of
+from cvae.evaluation.figures import DPI, Words, colours_of
 from cvae.evaluation.pictures.base import Drawn, Panel, Pictures
 from cvae.evaluation.pictures.lines import said
 from cvae.kinds.table import Column, Table
@@ -69,7 +69,7 @@ class VectorPictures(Pictures):
         figure.legend(
             handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
         )
-        figure.suptitle(drawn.words.title or None, fontsize=10)
+        said(figure, Words(drawn.words.title))
         return figure
 
     def cells(self, panel: Panel) -> Figure:
@@ -178,7 +178,7 @@ class TablePictures(VectorPictures):
         figure.legend(
             handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
         )
-        figure.suptitle(drawn.words.title or None, fontsize=10)
+        said(figure, Words(drawn.words.title))
         return figure
 
     @property

@@ -24,11 +24,9 @@ class ImagePictures(Pictures):
 
     def reconstructions(self, drawn: Drawn) -> Figure:
         count = self.conditions
-        few = [None if part is None else part[:count] for part in (drawn.shown, drawn.truth)]
-        names = drawn.names[:count]
-        return self._rows(
-            Drawn(drawn.draws[:, :count], names, *few, drawn.words), ["reconstruction"]
-        )
+        shown, truth = (None if p is None else p[:count] for p in (drawn.shown, drawn.truth))
+        few = Drawn(drawn.draws[:, :count], drawn.names[:count], shown, truth, drawn.words)
+        return self._rows(few, ["reconstruction"])
 
     def cells(self, panel: Panel) -> Figure:
         images = self.coloured(panel.values)

@@ -50,7 +50,8 @@ class SequencePictures(Pictures):
         title = drawn.words.title
         if truth is not None:
             title += f"{'; ' if title else ''}black: the data; colours: {len(draws)} each"
-        figure.suptitle(title or None, fontsize=9)
+        if title:
+            figure.suptitle(title, fontsize=9)
         return figure
 
     def cells(self, panel: Panel) -> Figure:
@@ -99,7 +100,8 @@ def in_cells(panel: Panel, draw: Callable[[Axes, Tensor], object]) -> Figure:
 
 def said(figure: Figure, words: Words) -> None:
     """Write the title and what columns and rows are about a figure."""
-    figure.suptitle(words.title or None, fontsize=10)
+    if words.title:
+        figure.suptitle(words.title, fontsize=10)
     if words.across:
         figure.supxlabel(words.across, fontsize=9)
     if words.down:
