@@ -13,7 +13,8 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-_OURS = ("cvae", "torch", "lightning", "hydra_plugins", "optuna")
+_OTHERS = {"cvae", "torch", "lightning", "hydra_plugins", "optuna", *sys.stdlib_module_names}
+"""Packages whose classes are not the user's own."""
 _TARGET = "._target_"
 
 
@@ -55,7 +56,7 @@ def _own_targets(overrides: Sequence[Override]) -> dict[str, str]:
     """Return the user's own classes that are typed, by the path of the node that they replace."""
     typed = [o for o in overrides if o.key_or_group.endswith(_TARGET) and not o.is_sweep_override()]
     named = {o.key_or_group.removesuffix(_TARGET): str(o.value()) for o in typed}
-    return {path: name for path, name in named.items() if name.partition(".")[0] not in _OURS}
+    return {path: name for path, name in named.items() if name.partition(".")[0] not in _OTHERS}
 
 
 def put_in_place(config: DictConfig, overrides: Sequence[Override]) -> None:
