@@ -63,7 +63,7 @@ def verdict_tables(found: dict[str, Any]) -> dict[str, str]:
     models, cured, truth = found["models"], found["cures"], found["truth"]
     wide = [of for of in models.values() if "width" in of]
     rows = [["model", "what it has", "advice", "said before", "said after", "NLL before", "after"]]
-    for of in cured.values():
+    for _, of in sorted(cured.items()):
         said = [", ".join(of[f"found_{when}"]) or "nothing" for when in ("before", "after")]
         nll = [f"{of[f'nll_{when}']:.2f}" for when in ("before", "after")]
         rows.append([of["process"], of["state"], f"`{of['command']}`", *said, *nll])

@@ -282,7 +282,9 @@ def cures(found: dict[str, Any]) -> None:
             "found_after": result["found"],
             "nll_before": before["nll"],
             "nll_after": result["nll"],
-            "cured": before["state"] not in result["found"] and result["nll"] < before["nll"],
+            "cured": before["said"] not in result["found"]
+            and set(result["found"]) <= set(before["found"])
+            and result["nll"] < before["nll"],
             "figures_after": result["figures"],
         }
         save(found)

@@ -12,7 +12,8 @@ from scipy import stats
 from scipy.special import gamma
 from torch import Tensor
 
-from conftest import built
+from conftest import built, composed
+from cvae.evaluation.cures import CURES, Cure, command
 from cvae.evaluation.diagnostics import examine as examining
 from cvae.evaluation.diagnostics import latent_use
 from cvae.evaluation.diagnostics.calibration import (
@@ -29,7 +30,7 @@ from cvae.evaluation.diagnostics.latent_use import Look, look
 from cvae.evaluation.diagnostics.pairs import draw_pairs
 from cvae.evaluation.diagnostics.scores import best_of, crps, energy_score
 from cvae.evaluation.diagnostics.two_sample import told_apart
-from cvae.evaluation.verdict import illnesses, mark, metrics_of, sentences
+from cvae.evaluation.verdict import ILLNESSES, illnesses, mark, metrics_of, sentences
 from verdict_models import drawn_from, exact
 
 N, K = 2000, 32
@@ -298,3 +299,24 @@ def test_chunks_that_are_done_come_back_as_they_were(monkeypatch) -> None:
     assert calls[3:] == ["pairs 30"]
     assert torch.equal(whole.draws, again.draws)
     assert torch.equal(whole.scores["energy"], again.scores["energy"])
+
+
+@pytest.mark.parametrize("found", CURES, ids=lambda found: " ".join(found.change))
+def test_every_cure_is_of_an_illness_and_of_options_that_exist(found: Cure) -> None:
+    assert set(found.of) <= {illness.name for illness in ILLNESSES}
+    line = composed("data=vectors", "data.path=a.npz", *found.change)
+    # A run that is so already is not told to do it.
+    assert found.of[0] != "collapsed" or not found.applies(line) or found.resumes
+
+
+def test_a_cure_s_command_replaces_what_it_changes() -> None:
+    beta, fixed, resumed = (
+        next(found for found in CURES if found.change[0].startswith(start))
+        for start in ("objective.beta", "objective=", "refit")
+    )
+    started = ["data=vectors", "objective.beta=30", "~callbacks.progress", "hydra.run.dir=a b"]
+    assert command(beta, "a b", started) == (
+        "cvae-train data=vectors '~callbacks.progress' objective.beta=1"
+    )
+    assert "objective.beta" not in command(fixed, "a b", started)
+    assert command(resumed, "a b", started) == "cvae-train 'resume=a b' refit=mixture"

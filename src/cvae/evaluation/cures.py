@@ -52,15 +52,24 @@ def _hardly_trained(settings: Settings) -> bool:
     return isinstance(epochs, int) and 0 < epochs < _FEW_EPOCHS
 
 
+_REFIT = Cure(
+    ("leaks_x", "holes", "prior_wide", "prior_narrow"),
+    lambda settings: not settings.get("refit"),
+    ("refit=mixture",),
+    True,
+    "a prior fitted to the posteriors draws only z that the generator was trained on",
+    "Hoffman & Johnson 2016, ELBO Surgery; Dai & Wipf 2019, Two-stage VAE",
+)
 CURES = (
     Cure(
         ("collapsed", "ignores_x", "too_wide", "too_narrow", "shape", "by_x"),
         _hardly_trained,
         (f"trainer.max_epochs={10 * _FEW_EPOCHS}",),
-        True,
+        False,
         "a training of so few epochs has hardly begun",
         "He et al. 2019, Lagging Inference Networks and Posterior Collapse",
     ),
+    _REFIT,
     Cure(
         ("collapsed", "too_wide", "too_narrow", "shape", "holes", "prior_narrow"),
         lambda settings: _beta(settings) != 1,
@@ -85,14 +94,7 @@ CURES = (
         "the first nats of each dimension cost nothing then",
         "Kingma et al. 2016, Improved Variational Inference with Inverse Autoregressive Flow",
     ),
-    Cure(
-        ("leaks_x", "holes", "prior_wide", "prior_narrow", "shape", "by_x"),
-        lambda settings: not settings.get("refit"),
-        ("refit=mixture",),
-        True,
-        "a prior fitted to the posteriors draws only z that the generator was trained on",
-        "Hoffman & Johnson 2016, ELBO Surgery; Dai & Wipf 2019, Two-stage VAE",
-    ),
+    _REFIT._replace(of=("shape", "by_x")),
     Cure(
         ("ignores_x",),
         lambda settings: _class(settings, "prior") == "StandardPrior",
