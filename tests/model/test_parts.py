@@ -105,7 +105,7 @@ def test_flows_without_zuko_say_how_to_get_it(change: str, monkeypatch: pytest.M
         monkeypatch.delitem(sys.modules, name, raising=False)
         package, _, attribute = name.rpartition(".")
         monkeypatch.delattr(f"{package}.{attribute}", raising=False)
-    with pytest.raises(InputError, match=r"flows need zuko; pip install 'cvae\[flows\]'"):
+    with pytest.raises(InputError, match=r"flows need zuko; pip install 'lightning-cvae\[flows\]'"):
         prepare(composed(change))
 
 

@@ -62,9 +62,9 @@ def task(config: Config) -> None:
     files = (folder.refitted, folder.best, folder.last, folder.metrics, folder.samples)
     names = [str(file.relative_to(run_dir)) for file in files if file.is_file()]
     print(wrapped(f"{place} has {', '.join(names)}"))
-    print(f"curves: tensorboard --logdir {place}")
     print(f"next: cvae-evaluate {place}")
     print(f"      cvae-sample {place} out=drawn.png")
+    print(f"curves: tensorboard --logdir {place}")
 
 
 @contextmanager
