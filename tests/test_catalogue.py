@@ -117,8 +117,8 @@ SHORT = "trainer.max_epochs=1"
 ONE_CYCLE = ["scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "~scheduler.factor"]
 LATE = [  # what would be met after a training, or in its middle
     (["+logger.tensorboard.name=mine"], ["logger.tensorboard", "name"]),
-    (["logger=wandb"], ["logger.wandb: ", "pip install 'cvae[wandb]'"]),
-    (["logger=[csv,mlflow]"], ["logger.mlflow: ", "pip install 'cvae[mlflow]'"]),
+    (["logger=wandb"], ["logger.wandb: ", "pip install 'lightning-cvae[wandb]'"]),
+    (["logger=[csv,mlflow]"], ["logger.mlflow: ", "pip install 'lightning-cvae[mlflow]'"]),
     (["+logger.mine=3"], ["logger.mine: expected a logger of Lightning", "_target_=CLASS, got 3"]),
     (["+logger.mine._target_=torch.nn.ReLU"], ["logger.mine: expected a logger", "a ReLU"]),
     (["+trainer.limit_train_batches=0"], ["limit_train_batches", "none of 21; got 0"]),

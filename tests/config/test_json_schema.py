@@ -65,7 +65,7 @@ def test_settings_say_what_they_mean(schema: dict[str, Any]) -> None:
     assert "pairs" in said["prior"]["components"]  # of a comment, for one option
     assert "Gaussians" in said["prior"]["components"]  # and for another
     assert "data" in said["data"]["val_fraction"] or "set" in said["data"]["val_fraction"]
-    assert said["data"]["test_images"] == "Number of images to test on."  # of a docstring
+    assert said["data"]["test_images"] == "images to test on, likewise"
     assert "Trainer" not in said["trainer"]["max_epochs"] != ""  # of Lightning's own
     assert dict(described(schema["definitions"]["root"]))["latent_dim"].startswith(
         "dimensions of z"

@@ -248,5 +248,5 @@ def test_what_is_missing_is_named_with_its_extra(
     module: str, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(InputError, match=r"pip install 'cvae\[hub\]'"):
+    with pytest.raises(InputError, match=r"pip install 'lightning-cvae\[hub\]'"):
         cvae.load(published if module == "safetensors.torch" else f"{HUB}someone/digits")

@@ -196,6 +196,8 @@ class Target(ABC):
         Raises:
             InputError: If they are no numbers, or a column is missing or unknown.
         """
+        if isinstance(given, Tensor):
+            return given
         if isinstance(given, Mapping):
             known = self.columns()
             for name in (*given, *known):
