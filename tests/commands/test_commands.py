@@ -46,7 +46,7 @@ def test_help_shows_how_to_call_it_and_every_setting(name: str, call) -> None:
     assert status == 0
     assert f"cvae-{name}: " in out
     assert f"cvae-{name} RUN_DIR" in out or "GROUP=NAME" in out
-    assert "seed=0" in out
+    assert "allow=[]" in out
     assert "_target_" not in out
 
 
