@@ -104,6 +104,7 @@ def test_its_lines_for_each_kind_of_y_are_ready_to_train(
     assert len(found.data.train_set) > 0
 
 
+@pytest.mark.slow
 def test_the_parts_it_adds_keep_the_contract_and_no_test_needs_editing(tmp_path: Path) -> None:
     for folder in (*FOLDERS, "tests", ".github"):
         pictures = shutil.ignore_patterns("*.png", "*.html")

@@ -1,6 +1,7 @@
 """One contract test takes every option of every group; a misspelling is reported in one line."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,15 @@ def test_an_error_of_a_constructor_says_its_reason(told: str) -> None:
 
 
 PARTS = [group for group in GROUPS if group not in ("launcher", "search")]  # of a run
-SLOW = {("trainer", "ddp"): pytest.mark.slow}  # tests/training/test_devices.py trains with it
+MARKS = {
+    ("trainer", "ddp"): pytest.mark.slow,  # tests/training/test_devices.py trains with it
+    **{
+        ("logger", name): pytest.mark.skipif(find_spec(name) is None, reason=f"without {name}")
+        for name in ("mlflow", "wandb")
+    },
+}
 EVERY_OPTION = [
-    pytest.param(group, name, marks=SLOW.get((group, name), ()), id=f"{group}={name}")
+    pytest.param(group, name, marks=MARKS.get((group, name), ()), id=f"{group}={name}")
     for group in PARTS
     if group != "experiment"
     for name in options(group)
