@@ -27,11 +27,12 @@ nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 
 default_role = "code"
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 autodoc_typehints = "description"
 autodoc_default_options = {"members": True, "show-inheritance": True}
-suppress_warnings = ["myst.xref_missing", "image.not_readable"]
+suppress_warnings = ["myst.xref_missing", "image.not_readable", "ref.python"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -17,6 +17,7 @@
 
 # %%
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from IPython.display import Image
 import cvae
 
 os.chdir(tempfile.mkdtemp())
+# Where the commands are, also in a kernel outside the environment's terminal.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 # %%
 # !cvae-train -m prior=standard,gaussian objective.beta=1,20 latent_dim=4 trainer.max_epochs=20 hydra.sweep.dir=sweep
