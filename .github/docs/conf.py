@@ -43,10 +43,12 @@ def setup(app: Sphinx) -> None:
     def escaped(
         app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
     ) -> None:
+        if what in ("data", "attribute"):
+            lines.insert(0, "")  # else what comes before a colon is taken for a type
         for place, line in enumerate(lines):
             parts = re.split("(`[^`]*`)", line)
             lines[place] = "".join(
-                p if p[:1] == "`" else re.sub(r"([*|_])(?=\w)", r"\\\1", p) for p in parts
+                p if p[:1] == "`" else re.sub(r"(?<!\\)([*|_])(?=\w)", r"\\\1", p) for p in parts
             )
 
-    app.connect("autodoc-process-docstring", escaped)
+    app.connect("autodoc-process-docstring", escaped, priority=400)  # before napoleon

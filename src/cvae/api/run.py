@@ -97,7 +97,12 @@ def runs(folder: str | Path) -> Table:
     found = [run for run in find_runs(Path(folder)) if run.metrics]
     names = differing(found)
     rows = [
-        {"run": run.name, **{name: run.settings.get(name) for name in names}, **run.metrics}
+        {
+            "run": run.name,
+            **{name: run.settings.get(name) for name in names},
+            **{name: run.metrics[name] for name in (VALIDATION,) if name in run.metrics},
+            **run.metrics,
+        }
         for run in found
     ]
     return Table(sorted(rows, key=_rank))
