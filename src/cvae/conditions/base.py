@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from cvae.batch import Batch, Items, Shape
 from cvae.errors import InputError, did_you_mean
 from cvae.kinds import Image, PartsEncoder, Sizes, Target
 
-Wanted = int | float | str | Sequence[Any] | Mapping[str, Any] | Tensor | None
+Wanted = int | float | str | Sequence[Any] | np.ndarray | Mapping[str, Any] | Tensor | None
 """A user's request: a class or its name, numbers, a value for each part of x, several of these, a
 tensor of conditions, or None for every class once."""
 
