@@ -69,7 +69,7 @@ tensorboard: setup ## Look at the curves of all runs and sweeps
 	@$(BIN)/tensorboard --logdir .tensorboard $(ARGS)
 
 test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-slow: setup ## Sweeps that are killed, and sweeps on a Slurm and a Ray cluster of this machine
 	@if command -v uv >/dev/null; then \

@@ -154,6 +154,7 @@ def test_data_that_cannot_be_used(data: Any, x: tuple[str], words: str, tmp_path
         options_of(data, x, (), None, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_in_a_thread_and_in_a_process_without_a_guard(tmp_path: Path) -> None:
     script = (
         "import threading, cvae, numpy\n"

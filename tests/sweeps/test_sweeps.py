@@ -336,6 +336,7 @@ def searched(sweep: Path) -> dict[int, list[str]]:
 SPACE = ["latent_dim=2,8", "optimizer.lr=tag(log,interval(1e-4,1e-1))"]
 
 
+@pytest.mark.slow
 def test_a_search_cut_off_proposes_what_it_would_have(
     call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
