@@ -14,6 +14,7 @@ from hydra import compose
 
 from conftest import SHORT
 from cvae.commands import main as cli
+from cvae.commands.interruptions import held_back, stopping
 from cvae.config.compose import composing
 from cvae.files import LOCK
 from cvae.training.module import TrainingModule
@@ -107,3 +108,19 @@ def test_a_run_holds_its_folder_from_before_anything_is_written_until_it_ends(
     assert (folder / LOCK).stat().st_mtime_ns <= made.st_mtime_ns
     with FileLock(folder / LOCK, timeout=0):
         pass
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_waits_until_what_it_must_not_break_is_done(number: int, status: int) -> None:
+    done = []
+
+    def work() -> None:
+        with stopping():
+            with held_back():
+                os.kill(os.getpid(), number)
+                done.append("traced")
+            done.append("went on")
+
+    with pytest.raises(SystemExit) as stopped:
+        work()
+    assert (stopped.value.code, done) == (status, ["traced"])

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from cvae.commands.interruptions import held_back
 from cvae.config.compose import Config, changes
 from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
 from cvae.evaluation.image_metrics import class_consistency, examples
@@ -131,7 +132,8 @@ def _page(config: Config, stored: Stored, model: CVAE) -> str:
     images = isinstance(stored.sizes.y, Image)
     for most in _LEVELS if images else [LARGEST]:
         rng = torch.Generator().manual_seed(config["seed"])
-        made = carried(model, config["weights"], rng, most, x)
+        with held_back():
+            made = carried(model, config["weights"], rng, most, x)
         difference = largest_difference(made, model, rng)
         if difference < _CLOSE:
             break
@@ -159,7 +161,8 @@ def _write_page(config: Config, stored: Stored, model: CVAE) -> None:
 
 
 def _write_onnx(config: Config, stored: Stored, model: CVAE) -> None:
-    files = onnx(model, torch.Generator().manual_seed(config["seed"]))
+    with held_back():
+        files = onnx(model, torch.Generator().manual_seed(config["seed"]))
     out = output_file(config["out"], (".onnx",))
     for name, (contents, difference) in files.items():
         path = out.with_stem(f"{out.stem}_{name}")

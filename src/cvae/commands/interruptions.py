@@ -67,6 +67,26 @@ def stopping() -> Iterator[None]:
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """Let signals wait until a block is done.
+
+    torch aborts the process where an exception comes out of the middle of its tracing.
+    """
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = {n: h for n, h in handlers.items() if h not in (signal.SIG_IGN, None)}
+    for number in heard:
+        signal.signal(number, lambda caught, _: came.append(caught))
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+        if came:
+            os.kill(os.getpid(), came[0])
+
+
+@contextmanager
 def errors_of_threads() -> Iterator[None]:
     """Raise the system's error of a thread, such as a full disk's, in the end of what is entered.
 

@@ -87,9 +87,18 @@ def _ignores_x(f: Figures) -> bool:
 
 
 def _another_shape(f: Figures) -> bool:
+    return bool(_signs_of_another_shape(f))
+
+
+def _signs_of_another_shape(f: Figures) -> str:
+    """Return which of the tests tell draws from data, in words; empty where none does."""
     covered = ("coverage", "ranks", "log_p")
-    off = any(significant(f, name) and f[name] > COVERAGE for name in covered)
-    return off or (significant(f, "told_apart") and f["told_apart"] > TOLD)
+    off = [f[name] for name in covered if significant(f, name) and f[name] > COVERAGE]
+    signs = [f"a coverage is off by {max(off):.0%}"] if off else []
+    if significant(f, "told_apart") and f["told_apart"] > TOLD:
+        share = f"{f['told_apart']:.0%}"
+        signs.append(f"a classifier tells the real y of a pair in {share} of cases (50% is chance)")
+    return ", and ".join(signs)
 
 
 ILLNESSES = (
@@ -158,8 +167,7 @@ ILLNESSES = (
         "shape",
         "another shape",
         _another_shape,
-        "The draws are of another shape than the data: a classifier tells the real y of a pair in "
-        "{told_apart:.0%} of cases (50% is chance), and a coverage is off by {worst:.0%}.",
+        "The draws are of another shape than the data: {signs}.",
     ),
 )
 """All illnesses, what causes others first."""
@@ -209,7 +217,10 @@ def sentences(
     if not figures:
         return ["There are too few test pairs for a verdict."]
     found = illnesses(figures)
-    derived = {"worst": _worst(figures), "worth": max(0.0, figures.get("gain_by_z", 0.0))}
+    derived = {
+        "signs": _signs_of_another_shape(figures),
+        "worth": max(0.0, figures.get("gain_by_z", 0.0)),
+    }
     said = [illness.said.format(**figures, **derived) for illness in found]
     if _has_z(figures) and not any(illness.name in _OF_Z for illness in found):
         said.insert(0, _used(figures))
