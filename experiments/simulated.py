@@ -8,6 +8,11 @@ KL(true || model) = E[log p(y|x) - log q(y|x)] is the mean over held-out pairs, 
 log q(y|x) by importance sampling; its standard error is that of the mean. A share is that of the
 draws that are of a mode, over 20,000 x, against that of the process for the same x.
 
+The energy score and the CRPS are of 64 draws for each held-out x, of the model, of the process for
+the same x, and of p(y), the y of other pairs. They are in the numbers that the verdict compares: in
+deviations, logarithms of counts, a 1 for each category. No p(y|x) has a lower expectation than the
+process.
+
 Label maps S of the model are held against label maps Y of the process, 16 each for every held-out
 x: GED^2 = 2 E d(S, Y) - E d(S, S') - E d(Y, Y'), where d is the mean of 1 - IoU over the labels but
 the background, and 0 where neither map has the label. As in Kohl et al. 2018, a draw is paired with
@@ -27,6 +32,7 @@ import torch
 
 import cvae
 from cvae.config.compose import resolved
+from cvae.evaluation.diagnostics.scores import crps, energy_score
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.training.fit import fit
 from cvae.training.prepare import prepare
@@ -34,7 +40,7 @@ from simulated_processes import KINDS, SIMULATIONS, Arrays
 
 HERE = Path(__file__).parent
 TRAIN, TEST, DRAWN = 40_000, 2_000, 20_000
-MASKS = 16
+MASKS, SCORED = 16, 64
 OPTIONS = (
     *("latent_dim=4", "prior=mixture", "prior.components=8", "network.width=128"),
     *("objective=iwae", "objective.samples=8", "scheduler=cosine", "optimizer.lr=0.002"),
@@ -68,13 +74,16 @@ def learn(name: str, folder: Path) -> dict[str, float]:
     shares = [np.bincount(simulation.mode(asked, one), minlength=4) for one in (asked["y"], drawn)]
     kl = truth - found
     distances = {}
-    if simulation.again is not None:
+    if simulation.word == "label_maps":
         masks = [simulation.again(held, MASKS, rng) for _ in range(2)]
         own = model.sample(x, MASKS, torch.Generator().manual_seed(1)).numpy()
         distances = {
             "ged": energy_distance(own, masks[0]),
             "ged_of_process": energy_distance(masks[1], masks[0]),
         }
+    numbers = model.condition.target.numbers
+    process = torch.from_numpy(simulation.again(held, SCORED, rng)).to(y.dtype)
+    draws = model.sample(x, SCORED, torch.Generator().manual_seed(2))
     return {
         "kl": float(kl.mean()),
         "kl_standard_error": float(kl.std() / math.sqrt(TEST)),
@@ -85,6 +94,24 @@ def learn(name: str, folder: Path) -> dict[str, float]:
         "minutes": seconds / 60,
         "modes": int(mode.max()) + 1,
         **distances,
+        **scores(numbers(y), numbers(draws), numbers(process)),
+    }
+
+
+def scores(y: torch.Tensor, draws: torch.Tensor, process: torch.Tensor) -> dict[str, float]:
+    """Return the proper scores of a model's draws, of the process's, and of p(y).
+
+    Args:
+        y: Targets in numbers, (N, F).
+        draws: The model's draws for their x, (K, N, F).
+        process: Those of the process, (K, N, F).
+    """
+    others = torch.stack([y.roll(place, 0) for place in range(1, len(draws) + 1)])
+    whose = {"": draws, "_of_process": process, "_of_data": others}
+    return {
+        f"{name}{of}": float(score(drawn, y).mean())
+        for name, score in (("energy", energy_score), ("crps", crps))
+        for of, drawn in whose.items()
     }
 
 

@@ -17,24 +17,34 @@ class Simulation(NamedTuple):
     Attributes:
         about: What it draws.
         word: How its kind of y is asked for.
-        draw: Draws x, its y, and the mode of each y, (N,).
+        conditions: Draws N of x.
+        targets: Draws a y for each x, and returns them and the mode of each, (N,).
         log_prob: log p(y|x) of pairs, (N,).
         mode: The mode that each y is of, (N,).
         dimensions: Numbers in a y.
         options: Settings of the training.
         samples: Draws of z for each log q(y|x); fewer where they are slow.
-        again: Draws so many further y for each x, (n, N, ...), where they are masks.
     """
 
     about: str
     word: str
-    draw: Callable[[int, Rng], tuple[Arrays, np.ndarray]]
+    conditions: Callable[[int, Rng], Arrays]
+    targets: Callable[[Arrays, Rng], tuple[np.ndarray, np.ndarray]]
     log_prob: Callable[[Arrays, np.ndarray], np.ndarray]
     mode: Callable[[Arrays, np.ndarray], np.ndarray]
     dimensions: int
     options: tuple[str, ...] = ()
     samples: int = 2_000
-    again: Callable[[Arrays, int, Rng], np.ndarray] | None = None
+
+    def draw(self, count: int, rng: Rng) -> tuple[Arrays, np.ndarray]:
+        """Draw pairs, and return them and the mode of each y, (N,)."""
+        arrays = self.conditions(count, rng)
+        y, mode = self.targets(arrays, rng)
+        return {**arrays, "y": y}, mode
+
+    def again(self, arrays: Arrays, draws: int, rng: Rng) -> np.ndarray:
+        """Draw so many y for each x, (draws, N, ...)."""
+        return np.stack([self.targets(arrays, rng)[0] for _ in range(draws)])
 
 
 def gaussians(size: int, modes: int, deviation: float) -> Simulation:
@@ -50,11 +60,10 @@ def gaussians(size: int, modes: int, deviation: float) -> Simulation:
         w = np.exp(x @ tilts.T)
         return w / w.sum(1, keepdims=True)
 
-    def draw(count: int, rng: Rng) -> tuple[Arrays, np.ndarray]:
-        x = rng.uniform(-1, 1, (count, 2))
+    def targets(arrays: Arrays, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        x, count = arrays["x"], len(arrays["x"])
         mode = (rng.random((count, 1)) > weights(x).cumsum(1)).sum(1)
-        y = centres(x)[np.arange(count), mode] + rng.normal(0, deviation, (count, size))
-        return {"x": x, "y": y}, mode
+        return centres(x)[np.arange(count), mode] + rng.normal(0, deviation, (count, size)), mode
 
     def each(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         parts = stats.norm.logpdf(y[:, None], centres(x), deviation).sum(-1)
@@ -63,7 +72,8 @@ def gaussians(size: int, modes: int, deviation: float) -> Simulation:
     return Simulation(
         f"{modes} Gaussians in {size} dimensions, which move with x, two numbers; weights too",
         "vectors",
-        draw,
+        lambda count, rng: {"x": rng.uniform(-1, 1, (count, 2))},
+        targets,
         lambda a, y: logsumexp(each(a["x"], y), axis=1),
         lambda a, y: each(a["x"], y).argmax(1),
         size,
@@ -78,11 +88,11 @@ def paths(steps: int = 16, deviation: float = 0.05) -> Simulation:
         high = side[:, None] * (0.5 + x) * np.sin(np.pi * t)
         return np.stack([np.broadcast_to(t, high.shape), high], -1)
 
-    def draw(count: int, rng: Rng) -> tuple[Arrays, np.ndarray]:
-        x = rng.uniform(0.2, 0.8, (count, 1))
+    def targets(arrays: Arrays, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        x, count = arrays["x"], len(arrays["x"])
         left = rng.random(count) < x[:, 0]
         y = middle(x, np.where(left, -1, 1)) + rng.normal(0, deviation, (count, steps, 2))
-        return {"x": x, "y": y}, left.astype(int)
+        return y, left.astype(int)
 
     def each(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         sides = [np.full(len(x), side) for side in (1, -1)]
@@ -92,7 +102,8 @@ def paths(steps: int = 16, deviation: float = 0.05) -> Simulation:
     return Simulation(
         f"{steps} steps in the plane, on either side of an obstacle; x says how wide, how often",
         "sequences",
-        draw,
+        lambda count, rng: {"x": rng.uniform(0.2, 0.8, (count, 1))},
+        targets,
         lambda a, y: logsumexp(each(a["x"], y), axis=1),
         lambda a, y: each(a["x"], y).argmax(1),
         2 * steps,
@@ -115,18 +126,16 @@ def annotators(size: int = 12) -> Simulation:
         ]
         return np.stack(drawn, 1)
 
-    def draw(count: int, rng: Rng) -> tuple[Arrays, np.ndarray]:
+    def conditions(count: int, rng: Rng) -> Arrays:
         centre = rng.integers(4, size - 3, (count, 2)) / size  # x shows it beyond doubt
         away = np.hypot(rows - centre[:, :1, None], columns - centre[:, 1:, None])
         x = 0.5 * (away < 0.3) + rng.uniform(0, 0.4, (count, size, size))
-        mode = rng.choice(4, count, p=SHARES)
-        y = maps(centre)[np.arange(count), mode]
-        return {"x": x.astype("f4"), "y": y, "centre": centre}, mode
+        return {"x": x.astype("f4"), "centre": centre}
 
-    def again(arrays: Arrays, draws: int, rng: Rng) -> np.ndarray:
-        drawn = maps(arrays["centre"])
-        mode = rng.choice(4, (draws, len(drawn)), p=SHARES)
-        return drawn[np.arange(len(drawn)), mode]
+    def targets(arrays: Arrays, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        count = len(arrays["centre"])
+        mode = rng.choice(4, count, p=SHARES)
+        return maps(arrays["centre"])[np.arange(count), mode], mode
 
     def distance(arrays: Arrays, y: np.ndarray) -> np.ndarray:
         return (maps(arrays["centre"]) != y[:, None]).sum((2, 3))
@@ -134,7 +143,8 @@ def annotators(size: int = 12) -> Simulation:
     return Simulation(
         f"{size}x{size} noisy cells, and their body and nucleus as four annotators draw them",
         "label_maps",
-        draw,
+        conditions,
+        targets,
         lambda a, y: np.log(SHARES)[distance(a, y).argmin(1)],
         lambda a, y: distance(a, y).argmin(1),
         size * size,
@@ -145,7 +155,6 @@ def annotators(size: int = 12) -> Simulation:
             "prior.network={_target_:cvae.model.networks.MLP,_partial_:true,width:64,depth:1}",
         ),
         200,
-        again,
     )
 
 
@@ -159,10 +168,10 @@ def shops() -> Simulation:
     def good(x: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-x[:, 0]))
 
-    def draw(count: int, rng: Rng) -> tuple[Arrays, np.ndarray]:
-        x = rng.normal(size=(count, 1))
+    def targets(arrays: Arrays, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        x, count = arrays["x"], len(arrays["x"])
         mode = (rng.random(count) < good(x)).astype(int)
-        return {"x": x, "y": rng.poisson(rates(x)[np.arange(count), mode])}, mode
+        return rng.poisson(rates(x)[np.arange(count), mode]), mode
 
     def each(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         mean = rates(x)
@@ -172,7 +181,8 @@ def shops() -> Simulation:
     return Simulation(
         "visitors of six places, on a day of one of two kinds; x is the temperature",
         "counts",
-        draw,
+        lambda count, rng: {"x": rng.normal(size=(count, 1))},
+        targets,
         lambda a, y: logsumexp(each(a["x"], y), axis=1),
         lambda a, y: each(a["x"], y).argmax(1),
         6,
@@ -192,13 +202,13 @@ def people() -> Simulation:
     def second(x: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-2 * x))
 
-    def draw(count: int, rng: Rng) -> tuple[Arrays, np.ndarray]:
-        x = rng.uniform(-1, 1, count)
+    def targets(arrays: Arrays, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        x, count = arrays["x"], len(arrays["x"])
         group = (rng.random(count) < second(x)).astype(int)
         real = mean[group] + x + rng.normal(size=count) * deviation[group]
         category = (rng.random((count, 1)) > kind[group].cumsum(1)).sum(1)
         numbers = [real, rng.poisson(rate[group]), category, rng.random(count) < yes[group]]
-        return {"x": x, "y": np.stack([n.astype(float) for n in numbers], 1)}, group
+        return np.stack([n.astype(float) for n in numbers], 1), group
 
     def each(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         groups = []
@@ -212,7 +222,8 @@ def people() -> Simulation:
     return Simulation(
         "a real, a count, a category and a binary column, which a hidden group relates",
         "table",
-        draw,
+        lambda count, rng: {"x": rng.uniform(-1, 1, count)},
+        targets,
         lambda a, y: logsumexp(each(a["x"], y), axis=1),
         lambda a, y: each(a["x"], y).argmax(1),
         4,

@@ -16,7 +16,7 @@ from real_data_rivals import (
     learn,
 )
 from real_data_tables import measures
-from simulated import energy_distance
+from simulated import energy_distance, scores
 from simulated_processes import SHARES, SIMULATIONS
 
 
@@ -34,7 +34,6 @@ def test_the_energy_distance_of_a_process_is_an_eighth_of_its_spread() -> None:
     cells = SIMULATIONS["label_maps"]
     arrays, _ = cells.draw(400, rng)
     again = cells.again
-    assert again is not None
     spread = []
     for place in range(40):
         one = {"centre": np.repeat(arrays["centre"][place : place + 1], 400, 0)}
@@ -46,6 +45,21 @@ def test_the_energy_distance_of_a_process_is_an_eighth_of_its_spread() -> None:
     assert own == pytest.approx(np.mean(spread) / 8, rel=0.08)
     one_sided = np.repeat(again(arrays, 1, rng), 16, 0)
     assert energy_distance(one_sided, again(arrays, 16, rng)) > 3 * own
+
+
+def test_the_scores_of_gaussians_are_their_closed_forms() -> None:
+    """A Gaussian of deviation s scores s / sqrt(pi) at its own draws (Gneiting & Raftery 2007)."""
+    rng = torch.Generator().manual_seed(0)
+    x, s = torch.randn(20_000, 1, generator=rng), 0.5
+    again = [x + s * torch.randn(64, 20_000, 1, generator=rng) for _ in range(2)]
+    found = scores(again[0][0], again[1] + 0.3, again[1])
+    for name in ("energy", "crps"):
+        root = np.sqrt(np.pi)
+        assert found[f"{name}_of_process"] == pytest.approx(s / root, rel=0.02)
+        assert found[f"{name}_of_data"] == pytest.approx(np.sqrt(1 + s**2) / root, rel=0.02)
+        shifted = stats.norm(0.3, s * np.sqrt(2)), stats.norm(0, s * np.sqrt(2))
+        to_y, within = (p.expect(abs) for p in shifted)
+        assert found[name] == pytest.approx(to_y - within / 2, rel=0.02)
 
 
 def test_a_linear_gaussian_is_that_of_least_squares() -> None:
