@@ -8,7 +8,7 @@ import yaml
 
 from cvae.commands.main import _of_a_run_or_sweep, _path_first
 from cvae.config.command_line import ordered, require_usable, short
-from cvae.config.compose import given_value
+from cvae.config.compose import given_value, main
 from cvae.errors import InputError
 from cvae.store.resume_arguments import command_to_resume
 from cvae.store.run_folder import RunFolder
@@ -33,6 +33,17 @@ def test_a_folder_may_have_any_name(name: str) -> None:
         found = given_value(ordered([word]), "resume")
         assert found is not None
         assert Path(found).absolute() == Path(name).absolute()
+
+
+def test_a_folder_that_hydra_would_look_up_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra resolves the names of the current folder and of the run's: any `${` in them."""
+    folder = Path("a${b}/run")
+    folder.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"'a\$\{b\}/run': Hydra takes .* rename the folder"):
+        ordered([f"resume={folder}"])
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match=r"a\$\{b\}/run': Hydra takes .* rename the folder"):
+        main("train", lambda config: None)
 
 
 @pytest.mark.parametrize(

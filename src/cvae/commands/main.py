@@ -27,7 +27,15 @@ import cvae
 from cvae.commands.interruptions import errors_of_threads, stopping
 from cvae.config.command_line import ordered, require_own_settings, require_usable, separated
 from cvae.config.completion import completion
-from cvae.config.compose import Config, check_root, given_value, parsed_overrides, plain, quoted
+from cvae.config.compose import (
+    Config,
+    check_root,
+    given_value,
+    parsed_overrides,
+    plain,
+    quoted,
+    require_plain_name,
+)
 from cvae.config.compose import main as hydra_main
 from cvae.config.help import help_text
 from cvae.config.own_parts import let_be_found, with_own_settings
@@ -191,6 +199,7 @@ def _path_first(name: str, setting: str) -> Callable[[list[str]], list[str]]:
                 continue
             if given_value(arguments, setting) is not None:
                 raise InputError(f"{setting}: given twice, and once as '{word}'")
+            require_plain_name(Path(word))
             overrides[place] = f"{setting}={quoted(word)}"
             break
         return [*overrides, *flags]

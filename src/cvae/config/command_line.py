@@ -22,6 +22,7 @@ from cvae.config.compose import (
     given_value,
     parsed_overrides,
     quoted,
+    require_plain_name,
 )
 from cvae.config.natural_names import meant, meant_by_word, places
 from cvae.config.schemas import SCHEMAS
@@ -83,7 +84,8 @@ def ordered(arguments: Sequence[str], command: str = "train") -> list[str]:
         command: Name of the command.
 
     Raises:
-        InputError: If there is no such flag, or it lacks its value.
+        InputError: If there is no such flag, or it lacks its value, or a path is one that Hydra
+            cannot work in.
     """
     parser = _Flags()
     _require_flags(arguments, parser, command)
@@ -135,6 +137,8 @@ def short(path: Path) -> str:
 def _with_quoted_path(override: str) -> str:
     key, equals, value = override.partition("=")
     name = key.lstrip("+")
+    if name in _AS_IT_STANDS and "${" in value and Path(value).exists():
+        require_plain_name(Path(value))
     if not equals or name not in _AS_IT_STANDS or _is_of_the_grammar(name, value):
         return override
     return f"{key}={quoted(value)}"

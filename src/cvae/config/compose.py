@@ -98,7 +98,11 @@ def main(name: str, task: Callable[[DictConfig], None]) -> None:
     Args:
         name: Name of the command.
         task: Takes the composed configuration.
+
+    Raises:
+        InputError: If Hydra cannot work in the current folder, for its name.
     """
+    require_plain_name(Path.cwd())
     own: dict[str, Any] = {"execution_whitelist": ["cvae.*", "hydra_plugins.*"]}
     options = {"version_base": "1.3"} if _IS_1_3 else own
     hydra.main(config_path=str(find("conf")), config_name=name, **options)(task)()
@@ -212,6 +216,18 @@ def quoted(value: object) -> str:
     # A backslash means itself, unless a quote comes after it.
     escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), str(value))
     return f"'{escaped}'"
+
+
+def require_plain_name(folder: Path) -> None:
+    """Refuse a folder that Hydra cannot work in: it would look a part of its name up as a setting.
+
+    Raises:
+        InputError: If the name contains `${`.
+    """
+    if "${" in str(folder):
+        raise InputError(
+            f"'{folder}': Hydra takes '${{' in a folder's name for a setting; rename the folder"
+        )
 
 
 PLACES = ("root", "path")
