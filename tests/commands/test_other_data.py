@@ -29,7 +29,10 @@ def test_other_data_are_evaluated_whole_and_leave_the_run_as_it_is(of_vectors: P
     run, new = of_vectors / "run", of_vectors / "new.npz"
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     line = [f"checkpoint={run}", f"data.path={new}", "data.split=all", "samples=10", "seed=1"]
-    assert call(cli.evaluate, *line, "out=new.json")[0] == 0
+    status, printed, _ = call(cli.evaluate, *line, "out=new.json")
+    assert status == 0
+    assert "all of the data" in printed
+    assert "test split" not in printed
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     with np.load(new) as arrays:
         x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])

@@ -77,7 +77,7 @@ def task(config: Config) -> None:
     found = examine(model, x, y, config["seed"], kept)
     metrics |= metrics_of(found.figures)
     said = sentences(found.figures, stored.config, *_started(config))
-    show(metrics, model, said)
+    show(metrics, model, said, "all of the data" if whole else "test split")
     if out is not None:
         write_whole(out, json.dumps(metrics, indent=2) + "\n")
         print(out)

@@ -1,4 +1,4 @@
-"""The metrics of a test split as a person reads them."""
+"""The metrics of an evaluation as a person reads them."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -12,20 +12,25 @@ from cvae.evaluation.verdict import PREFIX
 from cvae.model.cvae import CVAE
 
 
-def show(metrics: Mapping[str, float], model: CVAE, said: Sequence[str] = ()) -> None:
-    """Print the metrics of a model's test split as a table, with the remarks that they need.
+def show(
+    metrics: Mapping[str, float],
+    model: CVAE,
+    said: Sequence[str] = (),
+    title: str = "test split",
+) -> None:
+    """Print a model's metrics as a table, with the remarks that they need.
 
     Args:
         metrics: The metrics by name.
         model: The model.
         said: The verdict, a sentence each, which comes first and replaces the remark on z.
+        title: What was evaluated.
     """
     for sentence in said:
         print(sentence)
     nats_of = model.generator.likelihood.nats_of
-    table = Table(
-        "metric", "value", title="test split", caption=f"nats per target, {COMPARE[nats_of]}"
-    )
+    caption = f"nats per target, {COMPARE[nats_of]}"
+    table = Table("metric", "value", title=title, caption=caption)
     table.columns[1].justify = "right"
     part = "test"
     kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
