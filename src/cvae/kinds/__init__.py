@@ -4,8 +4,9 @@ A kind says which arrays are of it, how networks see its values, and what a like
 of them. `Sizes` describes a whole data set.
 """
 
-from cvae.kinds.base import LARGEST, Standard, Target, Targets, plain
+from cvae.kinds.base import Target, Targets, plain
 from cvae.kinds.image import Image
+from cvae.kinds.numbers import LARGEST, Standard
 from cvae.kinds.parts import Part, PartsEncoder
 from cvae.kinds.sizes import Sizes
 

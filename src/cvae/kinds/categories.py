@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
-from cvae.kinds.base import Target, one_hot, whole_numbers
+from cvae.kinds.base import Target
+from cvae.kinds.numbers import one_hot, whole_numbers
 
 _MOST = 65_536
 """Categories beyond which numbers are not likely to be of categories."""

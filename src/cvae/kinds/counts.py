@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
-from cvae.kinds.base import (
+from cvae.kinds.base import Target
+from cvae.kinds.numbers import (
     LARGEST,
     Standard,
     Standardise,
-    Target,
     require_standard,
     whole_numbers,
 )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cvae.batch import Shape
 from cvae.errors import InputError, did_you_mean
-from cvae.kinds.base import Standard, one_hot, remarks_on, require_standard
+from cvae.kinds.numbers import Standard, one_hot, remarks_on, require_standard
 
 _BYTE = 255
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from cvae.batch import Shape, Support
 from cvae.errors import InputError, did_you_mean
-from cvae.kinds.base import LARGEST, Standard, Target, one_hot, remarks_on, require_standard
+from cvae.kinds.base import Target
+from cvae.kinds.numbers import LARGEST, Standard, one_hot, remarks_on, require_standard
 
 Kind = Literal["real", "count", "category", "binary"]
 COLUMN_KINDS: tuple[Kind, ...] = ("real", "count", "category", "binary")
