@@ -34,7 +34,8 @@ def tables_of_data() -> dict[str, str]:
 def simulated(found: dict[str, Any]) -> str:
     """Return the table of what was learned of simulated data."""
     columns = ("data", "y", "true NLL", "KL(true ‖ model)", "for 10 dimensions")
-    rows = [[*columns, "largest error of a mode's share", "minutes", "draws"]]
+    scores = ("energy score: model, process, p(y)", "CRPS: model, process, p(y)")
+    rows = [[*columns, "largest error of a mode's share", *scores, "minutes", "draws"]]
     for name, simulation in SIMULATIONS.items():
         of = found[name]
         rows.append(
@@ -45,6 +46,12 @@ def simulated(found: dict[str, Any]) -> str:
                 f"{of['kl']:.3f} ± {of['kl_standard_error']:.3f}",
                 f"{of['kl_per_10_dimensions']:.3f}",
                 f"{of['largest_error_of_a_share']:.1%}",
+                *(
+                    ", ".join(
+                        f"{of[score + whose]:.4f}" for whose in ("", "_of_process", "_of_data")
+                    )
+                    for score in ("energy", "crps")
+                ),
                 f"{of['minutes']:.1f}",
                 f'<img src="figures/simulated_{name}.png" width="240" alt="Draws for {name}">',
             ]
