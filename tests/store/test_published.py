@@ -45,6 +45,18 @@ def published(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def evaluation(published: Path) -> dict[str, float]:
+    """What an evaluation says of the published model."""
+    file = published.with_name("e.json")
+    line = [str(published), "samples=1", "images=0", f"out={file}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["cvae-evaluate", *line])
+        cli.evaluate()
+    found: dict[str, float] = json.loads(file.read_text())
+    return found
+
+
 def changed(published: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     """The folder with other settings, in the working folder."""
     shutil.copytree(published, "changed")
@@ -109,11 +121,32 @@ def test_the_hub_reads_its_card_and_the_card_s_code_runs(published: Path, call: 
     assert lines[2][1] == "network.width=64 trainer.max_epochs=2 '~callbacks.progress'"
 
 
+def test_the_card_says_the_verdict_of_an_evaluation_and_how_to_get_one(
+    published: Path, run_dir: Path, evaluation: dict[str, float], call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert "None yet: `cvae-evaluate RUN_DIR`" in (published / "README.md").read_text()
+    monkeypatch.setattr(export, "_page", lambda *_: "")
+    shutil.copytree(run_dir, "run")
+    Path("run/metrics.json").write_text(json.dumps(evaluation))
+    shutil.copy("run/samples.png", "run/calibration.png")
+    assert call(cli.export, "run", "format=weights", "out=judged")[0] == 0
+    part = Path("judged/README.md").read_text().partition("## Verdict")[2].partition("##")[0]
+    assert re.findall(r"^- (z is|The draws|The prior|p\(y\\\|x\) is) .*\.$", part, re.MULTILINE)
+    assert "](calibration.png)" in part
+    assert "Try:" not in part  # which may name a place of the author's
+    assert call(cli.export, "judged", "format=weights", "out=again")[0] == 0
+    assert Path("again/README.md").read_text() == Path("judged/README.md").read_text()
+    assert call(cli.export, str(run_dir), "format=weights", "out=again")[0] == 0
+    assert not Path("again/calibration.png").exists()  # that of the model before
+
+
 def test_commands_take_the_folder_as_they_take_a_run(
     published: Path,
     run_dir: Path,
     call: Call,
     metrics: dict[str, float],
+    evaluation: dict[str, float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = sorted(path.name for path in published.iterdir())
@@ -122,9 +155,7 @@ def test_commands_take_the_folder_as_they_take_a_run(
         assert call(cli.encode, str(folder), f"out={name}.csv")[0] == 0
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
-    assert call(cli.evaluate, str(published), "samples=1", "images=0", "out=e.json")[0] == 0
-    found = json.loads(Path("e.json").read_text())
-    assert found["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
+    assert evaluation["test/kl"] == pytest.approx(metrics["test/kl"], rel=1e-5)
     text = (published / "index.html").read_text()
     monkeypatch.setattr(export, "_page", lambda *_: text)  # which takes a second
     assert call(cli.export, str(published), "format=weights", "out=again")[0] == 0

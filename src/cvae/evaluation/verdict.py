@@ -190,6 +190,19 @@ def metrics_of(figures: Figures) -> dict[str, float]:
     return {**flags, **{f"{PREFIX}{name}": value for name, value in finite.items()}}
 
 
+def sentences_of(metrics: Figures) -> list[str]:
+    """Return the verdict of a run from its metrics, without a cure; none where it has none."""
+    figures = {
+        name.removeprefix(PREFIX): value
+        for name, value in metrics.items()
+        if name.startswith(PREFIX)
+    }
+    try:
+        return sentences(figures) if "samples" in metrics else []
+    except KeyError:  # an evaluation of before there were all of today's figures
+        return []
+
+
 def mark(metrics: Figures) -> str:
     """Return the verdict in a few words, from a run's metrics; empty where there is none."""
     flags = {illness.mark: metrics.get(f"{PREFIX}is/{illness.name}") for illness in ILLNESSES}

@@ -16,6 +16,7 @@ from cvae.data.user_data import OwnData
 from cvae.evaluation.metrics.latent import latent_verdict
 from cvae.evaluation.nats import COMPARE
 from cvae.evaluation.tables import formatted
+from cvae.evaluation.verdict import sentences_of
 from cvae.kinds import Image, Part, Target
 from cvae.kinds.categories import LabelMap, Tokens
 from cvae.kinds.counts import Counts
@@ -63,6 +64,7 @@ def model_card(
     about: Mapping[str, str],
     metrics: Mapping[str, float],
     pictures: Sequence[Shown],
+    calibration: Shown | None,
     page: str | None,
     command: str | None,
     version: str,
@@ -75,19 +77,18 @@ def model_card(
         about: Facts about it, by name.
         metrics: The run's metrics.
         pictures: Its pictures, in files next to the card.
+        calibration: That of its calibration, which goes with the verdict; or None.
         page: The name of the page that shows it in a browser, or None.
         command: The command that trained it, without places of the author's machine; or None.
         version: The version of the program that trained it.
     """
     condition, source = model.condition, resolve_name(config["data"]["_target_"])
     own, y = issubclass(source, OwnData), condition.sizes.y
-    verdict = (
-        latent_verdict(
+    verdict, collapse = sentences_of(metrics), None
+    if not verdict and {"test/kl", "test/active_units"} <= metrics.keys():
+        collapse = latent_verdict(
             metrics["test/kl"], int(metrics["test/active_units"]), model.generator.latent_dim
         )
-        if {"test/kl", "test/active_units"} <= metrics.keys()
-        else None
-    )
     templates = Environment(
         loader=PackageLoader("cvae.store", ""), undefined=StrictUndefined, trim_blocks=True
     )
@@ -105,12 +106,14 @@ def model_card(
         rows=[(n, formatted(n, metrics[n]), m) for n, m in _MEANS.items() if n in metrics],
         nats=COMPARE[model.generator.likelihood.nats_of],
         pictures=pictures,
+        calibration=calibration,
         page=page,
         command=command,
         python=_asked(condition, in_python=True),
         shell=_asked(condition, in_python=False),
         whole=", ".join(map(str, y.shape)),
         verdict=verdict,
+        collapse=collapse,
         unfinished=bool(metrics) and "epochs" not in metrics,
         own=own,
         place=next((said for name, said in _ASKED.items() if name in config["data"]), None),

@@ -30,8 +30,15 @@ _OF_THE_AUTHOR = (*OF_THE_MACHINE, "resume", "logger", "allow")
 """Settings that say where and how the author ran it."""
 _PLACES = tuple(f"data.{place}" for place in PLACES)
 _QUOTES = "'\""
-_SAMPLES = "Draws from the model"
-_PLANE = "Posterior means of test targets, and the prior at two standard deviations"
+_HERE = RunFolder(Path())
+_PICTURES = {
+    _HERE.samples.name: "Draws from the model",
+    _HERE.latent_plane.name: "Posterior means of test targets, and the prior at two standard "
+    "deviations",
+    _HERE.calibration.name: "Calibration on the test split: of a true model, coverage is the "
+    "diagonal and ranks are flat",
+}
+"""What each picture of a run shows, by the name of its file."""
 
 
 def require_publishable(folder: Path) -> None:
@@ -69,6 +76,8 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS).unlink(missing_ok=True)  # what is half written is no model
     pictures = _pictures(stored, model, rng)
+    listed = {name: Shown(name, caption) for name, (caption, _) in pictures.items()}
+    calibration = listed.pop(_HERE.calibration.name, None)
     command = _command(stored)
     settings = _settings(stored) | ({"command": command} if command else {})
     card = model_card(
@@ -76,7 +85,8 @@ def publish(
         stored.config,
         about,
         stored.metrics,
-        [Shown(name, caption) for name, (caption, _) in pictures.items()],
+        list(listed.values()),
+        calibration,
         None if page is None else PAGE,
         command,
         stored.writer.removeprefix("cvae "),
@@ -89,6 +99,8 @@ def publish(
         CARD: card,
         SETTINGS: json.dumps(settings, indent=1, allow_nan=False) + "\n",
     }
+    for name in {PAGE, *_PICTURES} - files.keys():
+        (folder / name).unlink(missing_ok=True)
     for name, contents in files.items():
         write_whole(folder / name, contents)
     return [folder / name for name in files]
@@ -146,17 +158,18 @@ def _command(stored: Stored) -> str | None:
 def _pictures(stored: Stored, model: CVAE, rng: torch.Generator) -> dict[str, tuple[str, bytes]]:
     """Return the caption and the contents of each picture, by the name of its file."""
     run = RunFolder(stored.path.parent.parent)
-    beside = RunFolder(stored.path.parent)  # of a published model
-    from_run = stored.path == run.best_to_use
-    source = run if from_run else beside
-    found = {}
-    if from_run:
-        require_own(run.path, run.samples, run.latent_plane)
-    for path, caption in ((source.samples, _SAMPLES), (source.latent_plane, _PLANE)):
-        if path.is_file():
-            found[path.name] = (caption, path.read_bytes())
-    if run.samples.name not in found and not model.condition.needs_examples:
+    source = stored.path.parent  # of a published model, which has them beside it
+    if stored.path == run.best_to_use:
+        source = run.path
+        require_own(source, *(source / name for name in _PICTURES))
+    found = {
+        name: (caption, (source / name).read_bytes())
+        for name, caption in _PICTURES.items()
+        if (source / name).is_file()
+    }
+    samples = run.samples.name
+    if samples not in found and not model.condition.needs_examples:
         pictures = pictures_of(stored.sizes)
         drawn = draw(model, None, pictures.draws, rng, pictures.mean)
-        found[run.samples.name] = (_SAMPLES, png(pictures.samples(drawn)))
+        found[samples] = (_PICTURES[samples], png(pictures.samples(drawn)))
     return found
