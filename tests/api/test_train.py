@@ -189,4 +189,8 @@ def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert names["draws"].shape == (100, 1, 1)
     assert names["z"].shape == (5, 2)
     assert names["log_p"].shape == (5,)
+    assert names["validated"][0]["val/elbo"] == pytest.approx(
+        names["run"].metrics["val/elbo"], abs=0.1
+    )
+    assert names["predicted"].shape == (400, 1)
     assert "given x, x" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from lightning import Trainer
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from torch.utils.data import DataLoader, TensorDataset
 
 import cvae
 from conftest import SHORT, composed, train
@@ -437,6 +438,17 @@ def test_a_trainer_validates_tests_and_predicts(
     drawn = torch.cat(trainer.predict(model, data))
     assert drawn.shape == (len(data.test_set), *model.condition.y_shape)
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    x, y = data.on_after_batch_transfer(data.test_set.some())
+    for own in (TensorDataset(x.double(), y.double()), TensorDataset(x), x):
+        drawn = torch.cat(trainer.predict(model, DataLoader(own, batch_size=200)))
+        assert drawn.shape == y.shape
+    own = DataLoader(TensorDataset(x.double(), y.double()), batch_size=200)
+    (validated,) = trainer.validate(model, own, verbose=False)
+    assert validated["val/elbo"] == pytest.approx(tested["test/elbo"], abs=0.3)
+    with pytest.raises(InputError, match=r"batch: expected pairs \(x, y\); give the trainer"):
+        trainer.validate(model, data.val_dataloader(), verbose=False)
+    how = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    Trainer(**how, max_epochs=1, limit_train_batches=1).fit(model, own, own)
 
 
 # -- cvae-evaluate -----------------------------------------------------------------------------

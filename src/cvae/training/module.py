@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from cvae.batch import Batch
+from cvae.batch import Batch, Items
 from cvae.conditions import Condition
 from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
@@ -42,6 +42,10 @@ differ by 0.05, and the best one is the luckiest. Of eight that are the same it 
 _SPLITS = ("train", "val", "test")
 _SUMS = "train_means"
 """Where a checkpoint holds the sums over an unfinished epoch."""
+_PAIRS = (
+    "batch: expected pairs (x, y); give the trainer the data module itself, datamodule=..., or a "
+    "DataLoader of pairs"
+)
 VALIDATED = "validation"
 """Where a checkpoint holds the metrics of the last validation."""
 
@@ -155,10 +159,10 @@ class TrainingModule(CVAE, LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
         self.beta = self.objective.beta_at(epoch)
-        return self._step("train", batch, self.beta).loss
+        return self._step("train", self._pair(batch), self.beta).loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("val", batch)
+        self._evaluate("val", self._pair(batch))
 
     def on_test_start(self) -> None:
         data: Any = getattr(self.trainer, "datamodule", None)
@@ -169,6 +173,7 @@ class TrainingModule(CVAE, LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         if self.seed is not None:
             seed_torch(seed_of(self.seed, batch_idx), self.device)
+        batch = self._pair(batch)
         self._evaluate("test", batch)
         x, y = batch
         if self.nll is None and self.left is not None:
@@ -200,8 +205,29 @@ class TrainingModule(CVAE, LightningModule):
         return parts
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return a plausible y for each x of a batch, (B, *y_shape), as `sample` draws it."""
-        return self.sample(batch.x)[0]
+        """Return a plausible y for each x of a batch, (B, *y_shape), as `sample` draws it.
+
+        A batch of a loader of one's own is x, or begins with it.
+
+        Raises:
+            InputError: If the model knows no such condition.
+        """
+        x = batch[0] if isinstance(batch, tuple | list) and not isinstance(batch, Items) else batch
+        if isinstance(x, Items):
+            raise InputError(_PAIRS)
+        return self.sample(x)[0]
+
+    def _pair(self, batch: Any) -> Batch:
+        """Return a batch of the data module, or of a loader of one's own that gives pairs (x, y).
+
+        Raises:
+            InputError: If it is no pair, or the model knows no such condition or target.
+        """
+        if isinstance(batch, Batch):
+            return batch
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise InputError(_PAIRS)
+        return Batch(*self._pairs(*batch))
 
     def _estimate(self, x: Tensor, y: Tensor, *how: Any) -> Estimate:
         found = super()._estimate(x, y, *how)

@@ -41,9 +41,11 @@ class MeanTerms(Metric):
     def update(self, loss: Tensor, log_likelihood: Tensor, kl: Tensor) -> None:
         """Add the mean loss of a batch, (), and its targets' terms, (B,) each."""
         count, log_likelihood, kl = len(kl), log_likelihood.sum(), kl.sum()
-        self.total += torch.stack((loss * count, log_likelihood - kl, log_likelihood, kl)).detach()
-        self.targets += count
-        self.sound += self.total.isfinite()  # a sum never becomes finite again
+        added = torch.stack((loss * count, log_likelihood - kl, log_likelihood, kl)).detach()
+        # Not in place: a trainer's `validate` leaves tensors that its `fit` may not write to.
+        self.total = self.total + added
+        self.targets = self.targets + count
+        self.sound = self.sound + self.total.isfinite()  # a sum never becomes finite again
 
     def compute(self) -> dict[str, Tensor]:
         """Return the means by name, () each."""
