@@ -30,6 +30,15 @@ def drawing_from(rng: torch.Generator | None) -> Iterator[None]:
 
     Args:
         rng: Source of randomness, which moves on by one number; None is torch's own.
+
+    Example:
+        >>> normal = torch.distributions.Normal(torch.zeros(3), 1.0)
+        >>> draws = []
+        >>> for _ in range(2):
+        ...     with drawing_from(torch.Generator().manual_seed(0)):
+        ...         draws.append(normal.sample())
+        >>> torch.equal(*draws)
+        True
     """
     if rng is None:
         yield
@@ -87,6 +96,10 @@ def draw_binary(probabilities: Tensor) -> Tensor:
     """Return a tensor of the same shape, each number 1 with its probability, else 0.
 
     `torch.bernoulli` takes three times as long on a CPU.
+
+    Example:
+        >>> draw_binary(torch.tensor([0.0, 1.0]))
+        tensor([0., 1.])
     """
     drawn = torch.rand_like(probabilities)
     return torch.lt(drawn, probabilities, out=drawn)

@@ -109,6 +109,35 @@ class PairData(LightningDataModule, ABC):
 
     Raises:
         InputError: If an argument is out of its range.
+
+    Example:
+        >>> from cvae.conditions import LabelCondition
+        >>> from cvae.data import Digits
+        >>> data = Digits(LabelCondition, batch_size=32)
+        >>> data.setup()
+        >>> x, y = data.on_after_batch_transfer(next(iter(data.val_dataloader())))
+        >>> x.shape, y.shape
+        (torch.Size([32, 10]), torch.Size([32, 1, 8, 8]))
+        >>> len(data.train_set), len(data.val_set), len(data.test_set)
+        (1293, 144, 360)
+        >>> data.condition.x_shape, data.image.shape, data.support.name
+        ((10,), (1, 8, 8), 'LEVELS')
+
+        The splits are made of what `read` returns, so:
+
+        >>> rows = data.read(train=True)
+        >>> kept, held_out = data.split(rows, data.val_fraction, data.split_seed)
+        >>> train = data.trained_on(rows.part(kept))
+        >>> val = data.judged_by(rows.part(held_out), "val")
+        >>> torch.equal(val.some().y, data.val_set.some().y)
+        True
+        >>> float(data.values(val.some().y).max())
+        1.0
+        >>> again, places = data.numbered("val")
+        >>> torch.equal(places, data.numbers(train=True)[held_out])
+        True
+        >>> data.checksum == data.test_checksum  # which tell data apart
+        False
     """
 
     sizes: Sizes

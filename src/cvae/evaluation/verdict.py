@@ -176,7 +176,13 @@ PREFIX = "verdict/"
 
 
 def illnesses(figures: Figures) -> list[Illness]:
-    """Return the illnesses that figures show, what causes others first."""
+    """Return the illnesses that figures show, what causes others first.
+
+    Example:
+        >>> figures = {"width": 0.5, "width_p_value": 0.001}
+        >>> [illness.name for illness in illnesses(figures)]
+        ['too_narrow']
+    """
     return [illness for illness in ILLNESSES if illness.found(figures)] if figures else []
 
 
@@ -191,7 +197,15 @@ def metrics_of(figures: Figures) -> dict[str, float]:
 
 
 def sentences_of(metrics: Figures) -> list[str]:
-    """Return the verdict of a run from its metrics, without a cure; none where it has none."""
+    """Return the verdict of a run from its metrics, without a cure; none where it has none.
+
+    Example:
+        >>> metrics = {"samples": 9, "verdict/width": 0.5, "verdict/width_p_value": 0.001}
+        >>> sentences_of(metrics)
+        ['The draws are too narrow: 0.50 times as wide as the data.']
+        >>> sentences_of({"test/elbo": -9.0})
+        []
+    """
     figures = {
         name.removeprefix(PREFIX): value
         for name, value in metrics.items()
@@ -204,7 +218,12 @@ def sentences_of(metrics: Figures) -> list[str]:
 
 
 def mark(metrics: Figures) -> str:
-    """Return the verdict in a few words, from a run's metrics; empty where there is none."""
+    """Return the verdict in a few words, from a run's metrics; empty where there is none.
+
+    Example:
+        >>> mark(metrics_of({"width": 0.5, "width_p_value": 0.001}))
+        'too narrow'
+    """
     flags = {illness.mark: metrics.get(f"{PREFIX}is/{illness.name}") for illness in ILLNESSES}
     if any(flag is None for flag in flags.values()):
         return ""
@@ -226,6 +245,10 @@ def sentences(
         settings: The run's resolved configuration; without it no cure is named.
         run: The run's folder.
         overrides: What the run was started with.
+
+    Example:
+        >>> sentences({"width": 2.0, "width_p_value": 0.001})
+        ['The draws are too wide: 2.00 times as wide as the data.']
     """
     if not figures:
         return ["There are too few test pairs for a verdict."]

@@ -20,6 +20,10 @@ def plain(given: Any) -> Any:
     """Return a data frame as its columns by name, and an array as a tensor or a list of words.
 
     Everything else is returned as it is.
+
+    Example:
+        >>> plain(np.array([1.5, 2.5])), plain(np.array(["a", "b"])), plain("a")
+        (tensor([1.5000, 2.5000], dtype=torch.float64), ['a', 'b'], 'a')
     """
     if hasattr(given, "columns"):
         return {str(name): given[name].to_numpy() for name in given.columns}

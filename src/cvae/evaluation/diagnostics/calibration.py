@@ -39,6 +39,12 @@ def ranks(values: Tensor, draws: Tensor, rng: torch.Generator) -> Tensor:
         values: A statistic of the targets, (B, ...).
         draws: The same of K draws for each, (K, B, ...).
         rng: Breaks ties, and fills the gap between neighbours.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> targets, draws = torch.zeros(4), torch.ones(9, 4)
+        >>> bool((ranks(targets, draws, rng) < 0.1).all())  # each is below all of its draws
+        True
     """
     below, equal = (draws < values).sum(0), (draws == values).sum(0)
     jitter = torch.rand(values.shape, generator=rng, dtype=torch.float64)
@@ -55,6 +61,11 @@ def references(y: Tensor, x: Tensor | None, rng: torch.Generator) -> Tensor:
         y: Targets, (B, F), whose range each reference is in.
         x: Conditions in numbers, (B, G); None if there are none.
         rng: Source of randomness.
+
+    Example:
+        >>> y, x = torch.eye(3), torch.ones(3, 1)
+        >>> references(y, x, torch.Generator()).shape
+        torch.Size([3, 3])
     """
     noise = torch.randn(y.shape, generator=rng)
     if x is not None and x.shape[1]:
@@ -69,6 +80,10 @@ def references(y: Tensor, x: Tensor | None, rng: torch.Generator) -> Tensor:
 def uniformity(places: Tensor) -> Test:
     """Return how far places, (B,), are from uniform: the largest distance of their distribution
     function from the diagonal, which is the largest error of a coverage (Kolmogorov & Smirnov).
+
+    Example:
+        >>> uniformity(torch.linspace(0, 0.5, 100)).effect  # never above one half
+        0.5
     """
     found = stats.kstest(places.numpy(), "uniform")
     return Test(float(found.statistic), float(found.pvalue))
@@ -85,7 +100,12 @@ def any_uniformity(places: Tensor) -> Test:
 
 
 def band(count: int, level: float = 0.95) -> float:
-    """Return by how much the coverage of `count` true pairs stays within, at all levels at once."""
+    """Return by how much the coverage of `count` true pairs stays within, at all levels at once.
+
+    Example:
+        >>> round(band(1000), 3)
+        0.043
+    """
     return float(stats.kstwo.ppf(level, count))
 
 
@@ -111,6 +131,12 @@ def width(values: Tensor, draws: Tensor, places: Tensor) -> Width:
         values: J statistics of the targets, (B, J).
         draws: The same of K draws for each, (K, B, J).
         places: Their ranks, (B, J).
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> y, draws = torch.randn(1000, 1, generator=rng), torch.randn(50, 1000, 1, generator=rng)
+        >>> round(width(y, draws / 2, ranks(y, draws / 2, rng)).ratio, 1)
+        0.5
     """
     mean, spread = draws.mean(0), draws.var(0).mean(0) * (1 + 1 / len(draws))
     error = (values - mean).square().mean(0)
@@ -133,6 +159,11 @@ def by_condition(places: Tensor, x: Tensor, rng: torch.Generator) -> Test:
         places: Ranks u of J statistics, (B, J).
         x: Conditions in numbers, (B, G).
         rng: Source of randomness.
+
+    Example:
+        >>> x = torch.linspace(0, 1, 100).unsqueeze(1)
+        >>> by_condition(places=x, x=x, rng=torch.Generator().manual_seed(0)).p_value
+        0.001
     """
     u = places - 0.5
     columns = standardised(torch.cat((u, u.square()), 1).double())

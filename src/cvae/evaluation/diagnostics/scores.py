@@ -21,6 +21,11 @@ def energy_score(draws: Tensor, y: Tensor) -> Tensor:
     Args:
         draws: K draws for each target, two at least, (K, B, F).
         y: The targets, (B, F).
+
+    Example:
+        >>> draws = torch.tensor([[[3.0, 4.0]], [[-3.0, 4.0]]])  # two draws for one target
+        >>> energy_score(draws, y=torch.zeros(1, 2))  # each is 5 from it, 6 from the other
+        tensor([2.])
     """
     draws, count = draws.transpose(0, 1), len(draws)
     to_y = torch.cdist(draws, y.unsqueeze(1)).mean((1, 2))
@@ -39,6 +44,10 @@ def crps(draws: Tensor, y: Tensor) -> Tensor:
     Args:
         draws: K draws for each target, two at least, (K, B, F).
         y: The targets, (B, F).
+
+    Example:
+        >>> crps(draws=torch.tensor([[[1.0]], [[2.0]]]), y=torch.zeros(1, 1))
+        tensor([[1.]])
     """
     count = len(draws)
     weights = 2 * torch.arange(count, device=draws.device, dtype=draws.dtype) - count + 1
@@ -56,6 +65,12 @@ def best_of(draws: Tensor, y: Tensor, counts: list[int]) -> Tensor:
         draws: Draws for each target, (K, B, F).
         y: The targets, (B, F).
         counts: Numbers of draws to choose among, K at most.
+
+    Example:
+        >>> draws = torch.tensor([[[3.0]], [[2.0]], [[4.0]]])
+        >>> best_of(draws, y=torch.zeros(1, 1), counts=[1, 3])
+        tensor([[3.],
+                [2.]])
     """
     errors = (draws - y).square().mean(-1).sqrt()
     return torch.stack([errors[:count].amin(0) for count in counts])

@@ -35,6 +35,12 @@ def told_apart(real: Tensor, drawn: Tensor, rng: torch.Generator) -> Test:
         real: Numbers of real pairs, (B, F): of x and y.
         drawn: The same with drawn y, in the same order, (B, F).
         rng: Source of randomness.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> real, drawn = torch.randn(40, 1, generator=rng), torch.full((40, 1), 9.0)
+        >>> told_apart(real, drawn, rng).effect
+        1.0
     """
     if len(real) < _FEWEST:
         return Test(0.5, 1.0)

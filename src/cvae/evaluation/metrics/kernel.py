@@ -21,6 +21,10 @@ def kernel_distance(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: Features f, (m, F), two at least.
         second: Features g, (n, F), two at least.
+
+    Example:
+        >>> kernel_distance(torch.zeros(2, 1), torch.ones(2, 1))  # 1 + (1 + 1)^3 - 2
+        tensor(7., dtype=torch.float64)
     """
     first, second = first.double(), second.double()
     across = _sum(first, second) / (len(first) * len(second))

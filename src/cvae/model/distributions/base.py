@@ -25,6 +25,10 @@ def moments(distribution: Distribution, seed: int = 0) -> tuple[Tensor, Tensor]:
 
     In closed form where torch has it, else from draws, as for a flow. The same seed gives the same
     draws; torch's own generator does not change.
+
+    Example:
+        >>> moments(torch.distributions.Normal(torch.zeros(2), torch.tensor([1.0, 2.0])))
+        (tensor([0., 0.]), tensor([1., 2.]))
     """
     try:
         return distribution.mean, distribution.stddev
@@ -38,5 +42,9 @@ def full_precision(parameters: Tensor) -> Tensor:
     """Return half-precision tensors as float32, others unchanged.
 
     Sums of hundreds of log-probabilities lose whole nats in bfloat16.
+
+    Example:
+        >>> full_precision(torch.zeros(2, dtype=torch.bfloat16)).dtype
+        torch.float32
     """
     return parameters.to(torch.promote_types(parameters.dtype, torch.float32))

@@ -50,7 +50,13 @@ class DiagonalGaussian(ConditionalDistribution):
 
 
 def diagonal_gaussian(mean: Tensor, log_variance: Tensor) -> Distribution:
-    """Return the axis-aligned Gaussian over the last dimension of mean and log variance."""
+    """Return the axis-aligned Gaussian over the last dimension of mean and log variance.
+
+    Example:
+        >>> q = diagonal_gaussian(torch.zeros(5, 2), torch.zeros(5, 2))
+        >>> q.batch_shape, q.event_shape
+        (torch.Size([5]), torch.Size([2]))
+    """
     mean, log_scale = full_precision(mean), 0.5 * full_precision(log_variance)
     return independent_normal(mean, log_scale.exp(), log_scale)
 
@@ -58,7 +64,13 @@ def diagonal_gaussian(mean: Tensor, log_variance: Tensor) -> Distribution:
 def independent_normal(
     mean: Tensor, scale: Tensor, log_scale: Tensor, event_dims: int = 1
 ) -> Distribution:
-    """Return the axis-aligned Gaussian over the last `event_dims` dimensions of `mean`."""
+    """Return the axis-aligned Gaussian over the last `event_dims` dimensions of `mean`.
+
+    Example:
+        >>> scale = torch.ones(2)
+        >>> independent_normal(torch.zeros(2), scale, scale.log()).log_prob(torch.zeros(2)).exp()
+        tensor(0.1592)
+    """
     return Independent(Gaussian(mean, scale, log_scale), event_dims, validate_args=False)
 
 
@@ -99,6 +111,11 @@ def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
 
     The numbers are the mean, the logarithm of the squared diagonal of the covariance's Cholesky
     factor, and its entries below the diagonal, row by row.
+
+    Example:
+        >>> full_gaussian(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.5]), 2).covariance_matrix
+        tensor([[1.0000, 0.5000],
+                [0.5000, 1.2500]])
     """
     sizes = [latent_dim, latent_dim, full_parameters(latent_dim) - 2 * latent_dim]
     mean, log_square, below = full_precision(parameters).split(sizes, -1)
@@ -113,7 +130,12 @@ def full_gaussian(parameters: Tensor, latent_dim: int) -> MultivariateNormal:
 
 
 def full_parameters(latent_dim: int) -> int:
-    """Return the number of parameters of a Gaussian of any covariance over L dimensions."""
+    """Return the number of parameters of a Gaussian of any covariance over L dimensions.
+
+    Example:
+        >>> full_parameters(3)  # a mean, a diagonal, and what is below it
+        9
+    """
     return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
 
 

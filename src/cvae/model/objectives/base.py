@@ -56,6 +56,14 @@ def kl_per_dimension(q: Distribution, p: Distribution, z: Tensor | None = None) 
 
     z, (B, L), is a draw from q; with None the function draws one, without a gradient. The result
     is None where q or p is not a product over dimensions, since there are no contributions then.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Normal
+        >>> one = torch.ones(1, 2)
+        >>> q, p = (Independent(Normal(mean * one, one), 1) for mean in (1.0, 0.0))
+        >>> kl_per_dimension(q, p)
+        tensor([[0.5000, 0.5000]])
     """
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         return None
@@ -66,6 +74,14 @@ def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
     """Return KL(q || p) in nats, (B,): in closed form if torch has one, else the estimate at z.
 
     z, (B, L), is a draw from q.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Normal
+        >>> one = torch.ones(1, 2)
+        >>> q, p = (Independent(Normal(mean * one, one), 1) for mean in (1.0, 0.0))
+        >>> kl_or_estimate(q, p, q.sample())
+        tensor([1.])
     """
     kl = closed_kl(q, p)
     return q.log_prob(z) - p.log_prob(z) if kl is None else kl
