@@ -1,6 +1,7 @@
 """Training from Python: the same runs as the command's, from data in memory."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import polars
 import pytest
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import cvae
@@ -23,6 +24,7 @@ from cvae.api.train import overrides_of
 from cvae.commands import main as cli
 from cvae.config.compose import find
 from cvae.errors import InputError
+from cvae.store.allowed import require_buildable
 
 SHORT: dict[str, Any] = {"max_epochs": 2, "width": 16}
 RNG = np.random.default_rng(0)
@@ -48,6 +50,7 @@ def test_a_run_from_python_is_the_command_s(call: Callable[..., tuple[int, str, 
     )
     assert {"train/elbo", "val/kl", "train/lr"} <= set(run.history.columns)
     assert len(run.plot().axes[0].lines) == 2
+    assert run.plot()._repr_png_()[:4] == b"\x89PNG"  # without pyplot
     assert repr(run).startswith("Run '")
     assert "test/elbo" in repr(run)
 
@@ -71,6 +74,54 @@ def test_settings_are_known_by_their_last_word() -> None:
     assert overrides_of(given) == [*expected, "prior.components=3", "prior='mixture'"]
     whole = {"data.root": "a b", "refit": None, "compile": True, "allow": ["m"]}
     assert overrides_of(whole) == ["data.root='a b'", "refit=null", "compile=true", "allow=['m']"]
+
+
+class Net(nn.Module):
+    """A network as a user writes one, without the settings of the option that it replaces."""
+
+    def __init__(self, in_shapes: list[Any], out_shape: tuple[int, ...], units: int = 4) -> None:
+        super().__init__()
+        self.out_shape, self.units = out_shape, units
+        self.map = nn.Linear(sum(size for (size,) in in_shapes), math.prod(out_shape))
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        leading = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        whole = torch.cat([part.expand(*leading, part.shape[-1]) for part in parts], -1)
+        return self.map(whole).unflatten(-1, self.out_shape)
+
+
+def test_a_class_of_ones_own_is_trained_and_loaded() -> None:
+    how = {"units": 3, "lr": np.float32(0.01), "max_epochs": 1}
+    run = cvae.train((X, Y), network=Net, folder="own", **how)
+    assert isinstance(run.model.prior.distribution.network, Net)
+    assert run.model.prior.distribution.network.units == 3
+    assert isinstance(cvae.load("own", allow=[Net.__module__]).prior.distribution.network, Net)
+    assert cvae.Run("own", allow=[Net.__module__]).model.sample(X[:2]).shape == (1, 2, 3)
+
+
+def test_what_is_no_setting_is_said_in_one_line() -> None:
+    class Local(nn.Module):
+        pass
+
+    for given, words in (
+        (Local, "network: Local is defined inside a function"),
+        (nn.Linear(2, 2), "network: expected the name of an option, or a class.*, Linear"),
+        (3, "network: expected the name of an option, or a class"),
+    ):
+        with pytest.raises(InputError, match=words):
+            overrides_of({"network": given})
+    with pytest.raises(InputError, match=r"latent_dim: expected a number, text.*got set"):
+        overrides_of({"latent_dim": {3}})
+    whole = {"network.activation": nn.ELU, "latent_dim": torch.tensor(2)}
+    target = "network.activation._target_=torch.nn.modules.activation.ELU"
+    assert overrides_of(whole) == [target, "latent_dim=2"]
+
+
+def test_a_class_of_another_script_is_said_to_be_there() -> None:
+    config = {"network": {"_target_": "__main__.NoSuchNet"}}
+    for allow in ((), ("__main__",)):
+        with pytest.raises(InputError, match="a class of the script or notebook that trained it"):
+            require_buildable(config, allow)
 
 
 class Module(LightningDataModule):

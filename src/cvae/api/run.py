@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from cvae.evaluation.figures import png
 from cvae.model.cvae import CVAE
 from cvae.store.checkpoint import load
 from cvae.store.events import curve
@@ -32,6 +33,11 @@ class Table(list[dict[str, Any]]):
         return (
             "<table><tr>" + "</tr><tr>".join([cells(self.columns, "th"), *rows]) + "</tr></table>"
         )
+
+
+class _Picture(Figure):
+    def _repr_png_(self) -> bytes:  # which a notebook asks for, with or without pyplot
+        return png(self)
 
 
 class Run:
@@ -71,7 +77,7 @@ class Run:
 
     def plot(self) -> Figure:
         """Return a picture of the ELBO of training and validation, which a notebook shows."""
-        figure = Figure(figsize=(6, 3.5), layout="constrained")
+        figure = _Picture(figsize=(6, 3.5), layout="constrained")
         axes = figure.subplots()
         for split in ("train", "val"):
             points = curve(self.folder, f"{split}/elbo")

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from inspect import signature
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
-from torch import nn
 
 from cvae.api.given_data import options_of
 from cvae.api.run import Run
@@ -92,7 +92,7 @@ def _composed(overrides: list[str]) -> Config:
         with _composing:
             return resolved("train", overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(explain(error)) from error
+        raise InputError(explain(error)) from None  # whose own words say it all
 
 
 def overrides_of(settings: Mapping[str, Any]) -> list[str]:
@@ -101,17 +101,41 @@ def overrides_of(settings: Mapping[str, Any]) -> list[str]:
     Raises:
         InputError: If a key is none of its settings, or may be several.
     """
-    found, allowed = [], []
+    found = []
     for name, value in settings.items():
-        key = _whole_name(name, settings)
-        if isinstance(value, type) and is_group(key):
-            allowed += [value.__module__] if issubclass(value, nn.Module) else []
-            found.append(f"{key}._target_={value.__module__}.{value.__qualname__}")
+        own = _of_own_class(name, settings)
+        if isinstance(value, type):
+            found.append(f"{name}._target_={_path_of(name, value)}")
+        elif is_group(name) and not isinstance(value, str | Sequence | None):
+            raise InputError(
+                f"{name}: expected the name of an option, or a class, which this program builds; "
+                f"got an object, {type(value).__name__}"
+            )
         else:
-            found.append(f"{key}={_written(value)}")
-    if allowed and "allow" not in settings:
-        found.append(f"allow=[{','.join(allowed)}]")
+            key = own or _whole_name(name, settings)
+            found.append(f"{'++' if own else ''}{key}={_written(name, value)}")
     return found
+
+
+def _path_of(name: str, cls: type) -> str:
+    if "<locals>" in cls.__qualname__:
+        raise InputError(
+            f"{name}: {cls.__name__} is defined inside a function; define it outside, where the "
+            "run's commands can find it"
+        )
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _of_own_class(name: str, settings: Mapping[str, Any]) -> str | None:
+    """Return the whole name of a setting that a class of the user's own, and no group, takes."""
+    if is_group(name):
+        return None
+    given = {group: one for group, one in settings.items() if isinstance(one, type)}
+    for group, cls in given.items():
+        takes = signature(cls).parameters
+        if is_group(group) and name.removeprefix(f"{group}.").partition(".")[0] in takes:
+            return f"{group}.{name.removeprefix(f'{group}.')}"
+    return None
 
 
 def _whole_name(name: str, settings: Mapping[str, Any]) -> str:
@@ -133,16 +157,24 @@ def _whole_name(name: str, settings: Mapping[str, Any]) -> str:
     raise InputError(f"{name}: no such setting{meant(name, '...', 'train')}")
 
 
-def _written(value: Any) -> str:
+def _written(name: str, value: Any) -> str:
     """Return a value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     if isinstance(value, str | Path):
         return quoted(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}: {_written(part)}" for key, part in value.items()) + "}"
+        parts = [f"{key}: {_written(name, part)}" for key, part in value.items()]
+        return "{" + ",".join(parts) + "}"
     if isinstance(value, Sequence):
-        return f"[{','.join(map(_written, value))}]"
+        return f"[{','.join(_written(name, part) for part in value)}]"
+    if getattr(value, "ndim", None) == 0:  # of numpy, or torch
+        value = value.item()
+    if not isinstance(value, int | float):
+        raise InputError(
+            f"{name}: expected a number, text, a list, a mapping or None, got "
+            f"{type(value).__name__}"
+        )
     return str(value)
 
 

@@ -111,7 +111,7 @@ def main(name: str, task: Callable[[DictConfig], None]) -> None:
 def resolved(name: str, overrides: list[str]) -> Config:
     """Return the configuration that a command and these overrides give, resolved, as plain data."""
     with composing():
-        return plain(compose(name, overrides))
+        return plain(compose(name, overrides), overrides)
 
 
 def composing() -> initialize_config_dir:
@@ -153,9 +153,15 @@ def _own_name(target: str) -> str:
     return f"{found.__module__}.{found.__qualname__}"
 
 
-def plain(config: DictConfig) -> Config:
-    """Return the configuration resolved, as dicts, lists, numbers and strings, without Hydra's."""
-    overrides = OmegaConf.select(config, "hydra.overrides.task") or []
+def plain(config: DictConfig, overrides: Sequence[str] | None = None) -> Config:
+    """Return the configuration resolved, as dicts, lists, numbers and strings, without Hydra's.
+
+    Args:
+        config: A composed configuration.
+        overrides: Those that it was composed with; None are those that Hydra has written in it.
+    """
+    if overrides is None:
+        overrides = OmegaConf.select(config, "hydra.overrides.task") or []
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if "allow" in config:
         put_in_place(config, parsed_overrides(overrides))

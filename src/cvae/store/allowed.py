@@ -1,5 +1,6 @@
 """What may be built because a file says so: plain data, and classes that are allowed."""
 
+import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
@@ -25,12 +26,24 @@ def require_buildable(config: Config, allow: Sequence[str] = ()) -> None:
     _require_plain(config)
     for place, node in nodes(config):
         target = node["_target_"]
+        if _is_elsewhere(target):
+            raise InputError(
+                f"{place}._target_: {target!r} is a class of the script or notebook that trained "
+                "it; define it here too and give allow=['__main__'], or train with a class in a "
+                "file, such as mine.py, which is found from its folder by allow=[mine]"
+            )
         if not isinstance(target, str) or not is_allowed(target, allow):
             raise InputError(
                 f"{place}._target_: {target!r} cannot be built from a checkpoint; only classes "
                 f"under {' and '.join(_ALLOWED)} are, and your own if you name them, or their "
                 f"package, in the call: allow=[{str(target).partition('.')[0]}]"
             )
+
+
+def _is_elsewhere(target: object) -> bool:
+    """Whether a name is that of a class in a script or a notebook other than this one."""
+    module, _, name = str(target).partition(".")
+    return module == "__main__" and not hasattr(sys.modules[module], name.partition(".")[0])
 
 
 def is_allowed(target: str, allow: Sequence[str] = ()) -> bool:
