@@ -1,5 +1,6 @@
 """Training from Python: the same runs as the command's, from data in memory."""
 
+import io
 import json
 import math
 import re
@@ -25,6 +26,7 @@ from cvae.commands import main as cli
 from cvae.config.compose import find
 from cvae.errors import InputError
 from cvae.store.allowed import require_buildable
+from cvae.training import progress
 
 SHORT: dict[str, Any] = {"max_epochs": 2, "width": 16}
 RNG = np.random.default_rng(0)
@@ -90,9 +92,16 @@ class Net(nn.Module):
         return self.map(whole).unflatten(-1, self.out_shape)
 
 
-def test_a_class_of_ones_own_is_trained_and_loaded() -> None:
+def test_a_class_of_ones_own_is_trained_and_loaded_and_a_notebook_shows_a_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stdout", cell)
+    monkeypatch.setattr(progress, "_REDRAWN", 0.0)
     how = {"units": 3, "lr": np.float32(0.01), "max_epochs": 1}
-    run = cvae.train((X, Y), network=Net, folder="own", **how)
+    run = cvae.train((X, Y), network=Net, folder="own", progress=True, **how)
+    assert "epoch 1 of 1" in cell.getvalue().rpartition("━")[2]
+    assert "\x1b" not in cell.getvalue()
     assert isinstance(run.model.prior.distribution.network, Net)
     assert run.model.prior.distribution.network.units == 3
     assert isinstance(cvae.load("own", allow=[Net.__module__]).prior.distribution.network, Net)

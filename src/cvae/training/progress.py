@@ -58,7 +58,7 @@ def wrapped(text: str) -> str:
 class Progress(ProgressBar):
     """One bar for the whole training, with the best epoch so far and what is left at most.
 
-    Outside a terminal it is a line a minute, which `run.log` has in any case.
+    Outside a terminal and a notebook it is a line a minute, which `run.log` has in any case.
 
     Args:
         seconds: Seconds between two lines.
@@ -102,7 +102,7 @@ class Progress(ProgressBar):
             line = f"{said}{left}"
             self.run_log.note(line) if _bar_is_seen(self.run_log) else self.run_log.say(line)
         if _bar_is_seen(self.run_log):
-            print(_ERASE + _bar(said, left, self._share(trainer)), end="", flush=True)
+            print(_erasing() + _bar(said, left, self._share(trainer)), end="", flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._erase()
@@ -114,7 +114,7 @@ class Progress(ProgressBar):
 
     def _erase(self) -> None:
         if self.run_log is not None and _bar_is_seen(self.run_log):
-            print(_ERASE, end="", flush=True)
+            print(_erasing(), end="", flush=True)
 
     def _of(self, trainer: Trainer) -> str:
         return f" of {trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
@@ -141,7 +141,16 @@ class Progress(ProgressBar):
 
 
 def _bar_is_seen(log: RunLog) -> bool:
-    return log.shown and sys.stdout.isatty()
+    return log.shown and (sys.stdout.isatty() or _in_notebook())
+
+
+def _in_notebook() -> bool:
+    """Whether the output is a notebook's, which knows a carriage return, and no way to erase."""
+    return type(sys.stdout).__module__.startswith("ipykernel.")
+
+
+def _erasing() -> str:
+    return f"\r{' ' * _WIDTH}\r" if _in_notebook() else _ERASE
 
 
 def _bar(said: str, left: str, share: float) -> str:
