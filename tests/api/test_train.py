@@ -116,12 +116,14 @@ def test_what_is_no_setting_is_said_in_one_line() -> None:
         (Local, "network: Local is defined inside a function"),
         (nn.Linear(2, 2), "network: expected the name of an option, or a class.*, Linear"),
         (3, "network: expected the name of an option, or a class"),
+        (None, "network: expected one of .*, mlp, .*; got None"),
     ):
         with pytest.raises(InputError, match=words):
             overrides_of({"network": given})
     with pytest.raises(InputError, match=r"latent_dim: expected a number, text.*got set"):
         overrides_of({"latent_dim": {3}})
     whole = {"network.activation": nn.ELU, "latent_dim": torch.tensor(2)}
+    assert overrides_of({"refit": None}) == ["refit=[]"]
     target = "network.activation._target_=torch.nn.modules.activation.ELU"
     assert overrides_of(whole) == [target, "latent_dim=2"]
 

@@ -14,11 +14,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cvae.api.given_data import options_of
 from cvae.api.run import Run
-from cvae.config.command_line import is_group
+from cvae.config.command_line import MAY_BE_NULL, is_group
 from cvae.config.compose import Config, quoted, resolved
 from cvae.config.explain_errors import explain
 from cvae.config.natural_names import meant
-from cvae.config.options import root, settings_of
+from cvae.config.options import options, root, settings_of
 from cvae.errors import InputError
 from cvae.files import hold_for_run, let_go, write_whole
 from cvae.store.run_folder import RunFolder
@@ -106,7 +106,11 @@ def overrides_of(settings: Mapping[str, Any]) -> list[str]:
         own = _of_own_class(name, settings)
         if isinstance(value, type):
             found.append(f"{name}._target_={_path_of(name, value)}")
-        elif is_group(name) and not isinstance(value, str | Sequence | None):
+        elif is_group(name) and value is None:
+            if name not in MAY_BE_NULL:
+                raise InputError(f"{name}: expected one of {', '.join(options(name))}; got None")
+            found.append(f"{name}=[]")  # as Hydra writes that there is none
+        elif is_group(name) and not isinstance(value, str | Sequence):
             raise InputError(
                 f"{name}: expected the name of an option, or a class, which this program builds; "
                 f"got an object, {type(value).__name__}"

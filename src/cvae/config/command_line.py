@@ -30,7 +30,7 @@ from cvae.errors import InputError
 
 _OF_A_SWEEP = ("sweeps", "sweep.resume")
 """Settings that make a command a sweep."""
-_MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
+MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
 """Groups that need no option."""
 _SWEPT_PATHS = tuple(f"data.{place}" for place in PLACES)
 """Paths of which a sweep may have several."""
@@ -161,7 +161,7 @@ def _is_of_the_grammar(name: str, value: str) -> bool:
 def _without_option(override: str) -> str:
     """Return an override whose group has no options where it said null, as Hydra writes none."""
     key, equals, value = override.partition("=")
-    if key not in _MAY_BE_NULL:
+    if key not in MAY_BE_NULL:
         return override
     return f"{key}{equals}{re.sub(r'(?i)(?<![^,( ])null(?![^,) ])', '[]', value)}"
 
