@@ -75,7 +75,7 @@ def test_settings_are_known_by_their_last_word() -> None:
     expected = ["trainer.max_epochs=5", "optimizer.lr=0.1", "network.width=8"]
     assert overrides_of(given) == [*expected, "prior.components=3", "prior='mixture'"]
     whole = {"data.root": "a b", "refit": None, "compile": True, "allow": ["m"]}
-    assert overrides_of(whole) == ["data.root='a b'", "refit=null", "compile=true", "allow=['m']"]
+    assert overrides_of(whole) == ["data.root='a b'", "refit=[]", "compile=true", "allow=['m']"]
 
 
 class Net(nn.Module):
@@ -93,7 +93,7 @@ class Net(nn.Module):
 
 
 def test_a_class_of_ones_own_is_trained_and_loaded_and_a_notebook_shows_a_bar(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, call: Callable[..., tuple[int, str, str]]
 ) -> None:
     cell = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
     monkeypatch.setattr(sys, "stdout", cell)
@@ -106,6 +106,11 @@ def test_a_class_of_ones_own_is_trained_and_loaded_and_a_notebook_shows_a_bar(
     assert run.model.prior.distribution.network.units == 3
     assert isinstance(cvae.load("own", allow=[Net.__module__]).prior.distribution.network, Net)
     assert cvae.Run("own", allow=[Net.__module__]).model.sample(X[:2]).shape == (1, 2, 3)
+    line = ["own", "format=weights", "out=shared", f"allow=[{Net.__module__}]"]
+    assert call(cli.export, *line)[0] == 0
+    assert f"allow=['{Net.__module__}.Net']" in Path("shared/README.md").read_text()
+    shared = cvae.load("shared", allow=[f"{Net.__module__}.Net"])
+    assert isinstance(shared.prior.distribution.network, Net)
 
 
 def test_what_is_no_setting_is_said_in_one_line() -> None:
@@ -123,7 +128,6 @@ def test_what_is_no_setting_is_said_in_one_line() -> None:
     with pytest.raises(InputError, match=r"latent_dim: expected a number, text.*got set"):
         overrides_of({"latent_dim": {3}})
     whole = {"network.activation": nn.ELU, "latent_dim": torch.tensor(2)}
-    assert overrides_of({"refit": None}) == ["refit=[]"]
     target = "network.activation._target_=torch.nn.modules.activation.ELU"
     assert overrides_of(whole) == [target, "latent_dim=2"]
 

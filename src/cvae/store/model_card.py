@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cvae.conditions import Condition
-from cvae.config.compose import PLACES, Config
+from cvae.config.compose import PLACES, Config, nodes
 from cvae.data.user_data import OwnData
 from cvae.evaluation.metrics.latent import latent_verdict
 from cvae.evaluation.nats import COMPARE
@@ -114,11 +114,17 @@ def model_card(
         whole=", ".join(map(str, y.shape)),
         verdict=verdict,
         collapse=collapse,
+        classes=_own_classes(config),
         unfinished=bool(metrics) and "epochs" not in metrics,
         own=own,
         place=next((said for name, said in _ASKED.items() if name in config["data"]), None),
         version=version,
     )
+
+
+def _own_classes(config: Config) -> list[str]:
+    targets = {str(node["_target_"]) for _, node in nodes(config)}
+    return sorted(one for one in targets if not one.startswith(("cvae.", "torch.", "lightning.")))
 
 
 def words(text: str) -> str:
