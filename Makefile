@@ -26,13 +26,13 @@ $(VENV)/.done: pyproject.toml constraints.txt
 
 setup: $(VENV)/.done ## Install the package and its tools into .venv
 
-train: setup ## Train on the embedded digits, a minute; ARGS="data=mnist latent_dim=32" for more
+train: setup ## Train on the embedded digits, a minute; ARGS="latent_dim=2"
 	@$(BIN)/cvae-train $(ARGS)
 
-sweep: setup ## Twelve runs: prior x likelihood x latent size; ARGS="launcher=joblib" for several at once
+sweep: setup ## Train twelve runs: prior x likelihood x latent size
 	@$(BIN)/cvae-train sweeps=prior_likelihood_latent $(ARGS)
 
-experiments: setup ## Train, evaluate and tabulate every experiment, nine to ten hours; ARGS="data.root=DIR"
+experiments: setup ## Train and evaluate all, nine hours; ARGS="data.root=DIR"
 	@for file in conf/experiment/*.yaml; do \
 	  name=$$(basename $$file .yaml); run=outputs/experiments/$$name; \
 	  begun=$$(test -d $$run/checkpoints && echo resume=$$run); \
@@ -43,23 +43,23 @@ experiments: setup ## Train, evaluate and tabulate every experiment, nine to ten
 	done
 	@$(BIN)/python experiments/table.py outputs/experiments/*
 
-priors: setup ## Train five priors for five minutes each, and report, forty minutes; ARGS="data.root=DIR"
+priors: setup ## Compare five priors, forty minutes; ARGS="data.root=DIR"
 	@$(BIN)/cvae-train sweeps=priors hydra.sweep.dir=outputs/priors $(ARGS)
 	@for run in outputs/priors/*/; do $(BIN)/cvae-evaluate $$run || exit; done
 	@$(BIN)/cvae-report outputs/priors out=experiments/priors.html
 	@$(BIN)/python experiments/table.py
 
-benchmark: setup ## Ratios to a bare loop and to the floor, half an hour; ARGS=DIR with MNIST
+benchmark: setup ## Measure against a bare loop, half an hour; ARGS=DIR of MNIST
 	@$(BIN)/python experiments/benchmarks/benchmark.py $(ARGS)
 
-chaos: setup ## Kill fifty commands, fill their disk, lock their folder, ten minutes; the same bits in the end
+chaos: setup ## Kill fifty commands, and compare the bits, ten minutes
 	@$(BIN)/python experiments/chaos.py $(ARGS)
 
-demo: ## Open a page that writes numbers by hand, in your browser
+demo: ## Open a page that draws digits, by a small model of MNIST
 	@$(PYTHON) -m webbrowser -t "file://$(CURDIR)/experiments/demo.html" >/dev/null; \
 	  echo "experiments/demo.html"
 
-demo-page: setup ## Make that page again, half an hour on one core; ARGS="data.root=DIR"
+demo-page: setup ## Train that model again, half an hour; ARGS="data.root=DIR"
 	@$(BIN)/cvae-train data=mnist data.val_fraction=0.05 latent_dim=24 prior=mixture network=gated_mlp network.width=512 \
 	    objective.warmup_epochs=3 scheduler=cosine callbacks=ema trainer.max_epochs=40 trainer.precision=bf16-mixed hydra.run.dir=outputs/demo $(ARGS)
 	@$(BIN)/cvae-export checkpoint=outputs/demo title='Handwritten numbers by a conditional VAE' out=experiments/demo.html
@@ -68,19 +68,19 @@ tensorboard: setup ## Look at the curves of all runs and sweeps
 	@mkdir -p outputs multirun .tensorboard && ln -sfn ../outputs .tensorboard/runs && ln -sfn ../multirun .tensorboard/sweeps
 	@$(BIN)/tensorboard --logdir .tensorboard $(ARGS)
 
-test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior" for some of them
+test: setup lint ## Lint, then run the tests, under ten minutes; ARGS="-k prior"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-slow: setup ## Sweeps that are killed, and sweeps on a Slurm and a Ray cluster of this machine
+test-slow: setup ## Test killed sweeps, and a Slurm and a Ray cluster
 	@if command -v uv >/dev/null; then \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,ray]'; \
 	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray]'; fi
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-test-matrix: setup ## The fast tests on other versions of Python, torch and Hydra; needs uv
+test-matrix: setup ## Test on other versions of Python, torch and Hydra; needs uv
 	@$(BIN)/python tests/matrix.py $(ARGS)
 
-docs: setup ## Build the documentation's site, with the notebooks' outputs, into build/docs
+docs: setup ## Build the documentation's site into build/docs
 	@if command -v uv >/dev/null; then \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,docs]'; \
 	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'; fi
