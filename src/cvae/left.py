@@ -2,8 +2,9 @@
 
 import sys
 from contextlib import suppress
-from textwrap import fill
 from time import monotonic
+
+from cvae.lines import wrapped
 
 _SILENCE = 10.0
 """Seconds of work before the first line; the next ones come after twice as long each."""
@@ -16,7 +17,7 @@ def say_first(text: str) -> None:
     """
     if "torch" not in sys.modules:
         with suppress(BrokenPipeError):  # nobody reads it, and the work is whole
-            print(fill(text, 79, subsequent_indent="  "), flush=True)
+            print(wrapped(text), flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -30,7 +30,9 @@ from cvae.evaluation.diagnostics.latent_use import Look, look
 from cvae.evaluation.diagnostics.pairs import draw_pairs
 from cvae.evaluation.diagnostics.scores import best_of, crps, energy_score
 from cvae.evaluation.diagnostics.two_sample import told_apart
+from cvae.evaluation.tables import show
 from cvae.evaluation.verdict import ILLNESSES, illnesses, mark, metrics_of, sentences
+from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
 from verdict_models import drawn_from, exact
 
 N, K = 2000, 32
@@ -253,6 +255,21 @@ def test_an_ill_process_is_named_with_a_cure(model, names: list[str]) -> None:
     found = examine(model, *drawn_from(truth, 300, 0)).figures
     assert [illness.name for illness in illnesses(found)][:1] == names
     assert sentences(found, {"likelihood": {"scale": 0.3}})[-1].startswith("Try: cvae-train ")
+
+
+def test_a_verdict_breaks_its_sentences_but_no_command(capsys) -> None:
+    model = SimpleNamespace(
+        generator=SimpleNamespace(likelihood=BernoulliLikelihood((1,)), latent_dim=2)
+    )
+    command = f"Try: cvae-train {'data=digits ' * 9}"
+    show(
+        {"test/kl": 3.0, "test/active_units": 2.0},
+        model,
+        ["word " * 40, f"{command}  ({'why ' * 40}; who)"],
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert command in lines
+    assert [line for line in lines if len(line) > 79] == [command]
 
 
 @pytest.mark.parametrize(

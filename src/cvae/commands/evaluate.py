@@ -18,6 +18,7 @@ from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
 from cvae.evaluation.tables import show
 from cvae.evaluation.verdict import metrics_of, sentences
 from cvae.files import output_file, write_whole
+from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.store.add_evaluation import Verdict, add_evaluation
 from cvae.store.checkpoint import Stored, read
@@ -59,7 +60,7 @@ def task(config: Config) -> None:
     out = None if config["out"] is None else output_file(config["out"], (".json",))
     judged: _Judged | None = None
     if config["images"] and no_judge:
-        print(f"no judge: {no_judge}")
+        print(wrapped(f"no judge: {no_judge}"))
     elif config["images"]:
         judged = judge_for(data, Path(config["judges"]), config["trainer"]["accelerator"])
 

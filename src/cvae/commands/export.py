@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cvae.commands.interruptions import held_back
 from cvae.config.compose import Config, changes
-from cvae.errors import InputError, did_you_mean, require_at_least, require_seed
+from cvae.errors import InputError, require_at_least, require_seed
 from cvae.evaluation.image_metrics import class_consistency, examples
 from cvae.evaluation.judge import judge_for, why_no_judge
 from cvae.evaluation.nats import COMPARE
@@ -20,6 +20,7 @@ from cvae.export.page import Carried, carried, page
 from cvae.export.rounding import LARGEST, Precision
 from cvae.files import output_file, write_whole
 from cvae.kinds import Image
+from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
 from cvae.store.checkpoint import Stored, read
@@ -74,7 +75,7 @@ def consistency(config: Config, stored: Stored, model: CVAE, rounded: CVAE) -> d
     data = partial(stored.datamodule, config["allow"], **changes(config["data"]))
     try:
         if reason := why_no_judge(data()):
-            print(f"no judge: {reason}")
+            print(wrapped(f"no judge: {reason}"))
             return {}
         judge, _ = judge_for(data, Path(config["judges"]), "cpu")
     except InputError as error:
@@ -145,7 +146,7 @@ def _page(config: Config, stored: Stored, model: CVAE) -> str:
         **consistency(config, stored, model, made.model),
     }
     for name, words in rounding.items():
-        print(f"{name}: {words}")
+        print(wrapped(f"{name}: {words}"))
     kind = "a VAE" if model.condition.x_shape == (0,) else "a conditional VAE"
     y = told["trained on"] if images else stored.sizes.y.word.replace("_", " ").capitalize()
     title = config["title"] or f"{y} by {kind}"
@@ -167,7 +168,7 @@ def _write_onnx(config: Config, stored: Stored, model: CVAE) -> None:
     for name, (contents, difference) in files.items():
         path = out.with_stem(f"{out.stem}_{name}")
         write_whole(path, contents)
-        print(f"{path}: onnxruntime and torch differ by {difference:.1e} at most")
+        print(wrapped(f"{path}: onnxruntime and torch differ by {difference:.1e} at most"))
 
 
 def _write_weights(config: Config, stored: Stored, model: CVAE) -> None:
@@ -176,7 +177,7 @@ def _write_weights(config: Config, stored: Stored, model: CVAE) -> None:
     try:
         text = _page({**config, "images": 0}, stored, model)
     except InputError as error:
-        print(f"no page: {error}")
+        print(wrapped(f"no page: {error}"))
         text = None
     rng = torch.Generator().manual_seed(config["seed"])
     for file in publish(stored, model, out, about(stored.config, {}, model), text, rng):
@@ -193,7 +194,6 @@ def task(config: Config) -> None:
         if config[key] not in known:
             raise InputError(
                 f"{key}: expected {', '.join(known[:-1])} or {known[-1]}, got '{config[key]}'"
-                f"{did_you_mean(config[key], known)}"
             )
     if config["out"].endswith(".onnx") and config["format"] != "onnx":
         raise InputError(f"out: '{config['out']}' is no page; for ONNX, add format=onnx")

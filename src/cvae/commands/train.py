@@ -14,12 +14,12 @@ from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.tables import show
 from cvae.files import LOCK, hold, hold_for_run
+from cvae.lines import wrapped
 from cvae.store.resume_arguments import command_to_resume, shown
 from cvae.store.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import fit
 from cvae.training.prepare import Prepared, prepare
-from cvae.training.progress import wrapped
 
 _SHARING = ("JoblibLauncher", "LocalLauncher")
 """Launchers whose jobs share a machine without a scheduler."""
@@ -54,7 +54,7 @@ def task(config: Config) -> None:
         attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
     if config["resume"] is not None:
-        print(f"resumes {run_dir}: {shown(hydra.overrides.task)}", flush=True)
+        print(wrapped(f"resumes {run_dir}: {shown(hydra.overrides.task)}"), flush=True)
     with _saying_how_to_resume(folder):
         model, metrics = fit(_prepared.pop(), run_dir)
     show(metrics, model)

@@ -36,6 +36,7 @@ from cvae.data.images import ImageData
 from cvae.errors import InputError
 from cvae.files import DISK_FULL
 from cvae.left import Left
+from cvae.lines import wrapped
 from cvae.random import seeded_from, speed_up_training
 
 Data = Callable[..., PairData]
@@ -162,7 +163,7 @@ def judge_for(data: Data, cache: Path, accelerator: str) -> tuple[Judge, ImageDa
     grey = data(condition=LabelCondition, binarize="none", **_DATA)
     assert isinstance(grey, ImageData)
     judge, folder = judge_of(grey, cache.expanduser(), accelerator)
-    print(f"judge: {folder}")
+    print(wrapped(f"judge: {folder}"))
     return judge, grey
 
 
@@ -187,7 +188,8 @@ def judge_of(data: ImageData, cache: Path, accelerator: str) -> tuple[Judge, Pat
         if not folder.is_dir():
             with _alone(cache):  # several evaluations may need it at once
                 if not folder.is_dir():
-                    print(f"training a judge of {type(data).__name__}, once, for {folder}")
+                    name = type(data).__name__
+                    print(wrapped(f"training a judge of {name}, once, for {folder}"))
                     _keep(folder, judge, _trained(judge, data, accelerator))
     if not folder.is_dir():
         return judge.eval(), folder
@@ -255,8 +257,10 @@ def _keep(folder: Path, judge: Judge, metrics: Mapping[str, float]) -> None:
             made.rename(folder)
     except OSError as error:  # which is no reason to lose the evaluation
         print(
-            f"judge: not kept in '{folder.parent}' ({error.strerror}), so that it has to be trained"
-            " again; make room there, or name another folder by judges=DIR",
+            wrapped(
+                f"judge: not kept in '{folder.parent}' ({error.strerror}), so that it has to be "
+                "trained again; make room there, or name another folder by judges=DIR"
+            ),
             file=sys.stderr,
         )
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, latent_verdict
 from cvae.evaluation.nats import COMPARE, JUDGE
 from cvae.evaluation.verdict import PREFIX
+from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 
 
@@ -27,7 +28,10 @@ def show(
         title: What was evaluated.
     """
     for sentence in said:
-        print(sentence)
+        command, apart, reason = sentence.partition("  (")
+        print(command if apart else wrapped(sentence))  # a command stays whole, to be pasted
+        if apart:
+            print(wrapped(f"  ({reason}"))
     nats_of = model.generator.likelihood.nats_of
     caption = f"nats per target, {COMPARE[nats_of]}"
     table = Table("metric", "value", title=title, caption=caption)
@@ -48,11 +52,13 @@ def show(
     latent_dim = model.generator.latent_dim
     verdict = latent_verdict(metrics["test/kl"], int(metrics["test/active_units"]), latent_dim)
     if verdict is not None and not said:
-        print(verdict)
+        print(wrapped(verdict))
     if "test/nll_at_most" in metrics and "test/nll_at_least" not in metrics:
         print(
-            f"The NLL is at most {metrics['test/nll_at_most']:.2f}: every doubling of the draws "
-            "lowers it as much as the one before; more samples say how low it is"
+            wrapped(
+                f"The NLL is at most {metrics['test/nll_at_most']:.2f}: every doubling of the "
+                "draws lowers it as much as the one before; more samples say how low it is"
+            )
         )
 
 

@@ -16,6 +16,7 @@ from cvae.config.command_line import short
 from cvae.config.compose import plain
 from cvae.errors import InputError
 from cvae.files import hold, write_whole
+from cvae.lines import wrapped
 from cvae.store.plain_files import first_line
 from cvae.store.resume_arguments import shown
 from cvae.store.run_folder import RunFolder
@@ -63,7 +64,7 @@ def run_sweep(
             for job in jobs:
                 plan.tell(job.number, job.folder)
         if verdict := plan.verdict():
-            print(verdict)
+            print(wrapped(verdict))
 
 
 def _plan(config: DictConfig, overrides: Sequence[Override]) -> Combinations | Search:
@@ -80,7 +81,8 @@ def _begin(planner: Planner) -> None:
         )
     require_own_sweep(planner.folder)
     if planner.config.sweep.resume is not None:
-        print(f"resumes {planner.folder}: {shown(planner.config.hydra.overrides.task)}", flush=True)
+        typed = shown(planner.config.hydra.overrides.task)
+        print(wrapped(f"resumes {planner.folder}: {typed}"), flush=True)
     hold(planner.folder, "hydra.sweep.dir")
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 
@@ -123,7 +125,7 @@ def _reporting(sweep: Path, folders: Sequence[Path], total: int) -> Iterator[Non
         ended = count(folders, total)
         for folder in folders:
             if (failure := RunFolder(folder).failure).is_file():
-                print(f"failed: {folder.name}: {first_line(failure)}")
+                print(wrapped(f"failed: {folder.name}: {first_line(failure)}"))
         print(f"compare the runs: cvae-report {relative(sweep)}")
         if ended.failed or ended.left:
             print(f"resume it: {command_to_resume(sweep)}", flush=True)

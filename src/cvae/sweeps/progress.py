@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from cvae.config.command_line import short
 from cvae.left import duration
+from cvae.lines import wrapped
 from cvae.store.results import read_run, score
 from cvae.store.run_folder import RunFolder
 from cvae.training.progress import number as in_words
-from cvae.training.progress import wrapped
 
 _SECONDS = 0.5
 

@@ -23,6 +23,7 @@ from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import samples
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import write_whole
+from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.store.checkpoint import Stored, read
@@ -132,7 +133,7 @@ def _leave_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
     if resumed is not None and resumed.path.name != folder.last.name:
         folder.last.unlink(missing_ok=True)  # which would take the place of the previous one
         print(
-            f"{folder.last.name} is damaged or missing: resuming from {resumed.path}",
+            wrapped(f"{folder.last.name} is damaged or missing: resuming from {resumed.path}"),
             file=sys.stderr,
         )
 

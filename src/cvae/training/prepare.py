@@ -19,6 +19,7 @@ from cvae.config.building import (
 from cvae.config.compose import Config, with_absolute_paths
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_at_least, require_between, require_seed
+from cvae.lines import wrapped
 from cvae.store.allowed import require_buildable
 from cvae.store.checkpoint import PARTS, SECONDS, Stored
 from cvae.store.newest import newest
@@ -84,7 +85,7 @@ def prepare(config: Config) -> Prepared:
     if "batch_size" in config["data"]:
         config = {**config, "data": {**config["data"], "batch_size": data.batch_size}}
     for line in data.remarks:
-        print(f"data.{line}", file=sys.stderr)
+        print(wrapped(f"data.{line}"), file=sys.stderr)
     if resumed is not None:
         require_same_data(resumed, data.checksum)
     require_whole_run(trainer, config["trainer"], data)

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import textwrap
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -14,11 +13,11 @@ from lightning.pytorch.callbacks import ProgressBar, Timer
 from cvae.batch import Batch
 from cvae.errors import require_at_least
 from cvae.left import duration
+from cvae.lines import wrapped
 from cvae.training.checkpointing import BestCheckpoint
 from cvae.training.exact_resume import EarlyStopping
 from cvae.training.module import TrainingModule
 
-_WIDTH = 79
 _REDRAWN = 0.2
 """Seconds between two drawings of the bar."""
 _ERASE = "\r\x1b[K"
@@ -46,13 +45,6 @@ class RunLog:
         """Keep a text without printing it."""
         with self.file.open("a", encoding="utf-8") as file:
             file.write(f"{wrapped(text)}\n")
-
-
-def wrapped(text: str) -> str:
-    """Return a text in lines of 79 columns at most; a path stays whole."""
-    return textwrap.fill(
-        text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
 
 
 class Progress(ProgressBar):

@@ -21,6 +21,7 @@ from cvae.config.building import build_parts
 from cvae.config.compose import Config
 from cvae.data.base import PairData
 from cvae.left import Left
+from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import ConditionalDistribution
 from cvae.random import drawing_from
@@ -78,8 +79,10 @@ def refit(config: Config, folder: RunFolder, data: PairData) -> dict[str, float]
         WholeCheckpoints().save_checkpoint(contents, folder.refitted)
     else:
         print(
-            f"refit: the trained prior is kept, under which a validation target's z costs "
-            f"{before.lowest:.2f} nats, and {fit.lowest:.2f} under the one fitted",
+            wrapped(
+                f"refit: the trained prior is kept, under which a validation target's z costs "
+                f"{before.lowest:.2f} nats, and {fit.lowest:.2f} under the one fitted"
+            ),
             file=sys.stderr,
         )
     return {"refit/before": before.lowest, "refit/after": min(fit.lowest, before.lowest)}
