@@ -261,7 +261,10 @@ EVALUATE = [
 ]
 FILES = [
     (["data=arrays"], ["data.path: required but missing"]),
-    (["data=arrays", "data.path=nowhere.npz"], ["nowhere.npz' cannot be read as numpy's .npz"]),
+    (
+        ["data=arrays", "data.path=nowhere.npz"],
+        ["'nowhere.npz' is not a file; expected"],
+    ),
     (["data=arrays", "data.path=text.npz"], ["text.npz' cannot be read as numpy's .npz"]),
     (["data=arrays", "data.path=cut.npz"], ["cut.npz' cannot be read as numpy's .npz"]),
     (["data=arrays", "data.path=no_y.npz"], ["array 'y' of 'no_y.npz' is missing"]),
@@ -320,7 +323,7 @@ ENCODE = [
     (["RUN", "data.split=some"], ["data.split: expected test or all, got 'some'"]),
     (["RUN", "data.path=x.npz"], ["data.path: no such setting of this data"]),
     (["grown.ckpt"], ["the targets, labels or conditions are not those"]),
-    (["grown.ckpt", "data.split=all"], ["data.split: no such setting of this data"]),
+    (["grown.ckpt", "data.split=all"], ["data.split: these data have a test split"]),
     (["RUN", "x=1"], ["x: no such key"]),
 ]
 ALL = [

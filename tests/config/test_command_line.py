@@ -101,7 +101,7 @@ def test_settings_of_what_a_file_sweeps_are_swept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--nonsense a=1", "unrecognized arguments: --nonsense; the flags are listed by"),
+        ("--nonsense a=1", "unrecognized arguments: --nonsense; settings are given as KEY=VALUE"),
         ("a=1 --config-dir", "--config-dir/-cd: expected one argument"),
         ("--cfg everything", "invalid choice: 'everything'"),
         ("-m --cfg job", "not allowed with argument"),

@@ -11,7 +11,7 @@ from cvae.commands import main as cli
 from cvae.config.natural_names import places
 from cvae.config.options import settings_of
 
-COMMANDS = ("train", "sample", "evaluate", "report", "export")
+COMMANDS = ("train", "sample", "evaluate", "encode", "report", "export")
 ROWS = [
     [part.strip() for part in line.split("|")]
     for line in Path(__file__).with_name("natural_mistakes.txt").read_text().splitlines()
@@ -30,6 +30,9 @@ def _files(run_dir: Path, folder_root: Path) -> None:
     Path("PICTURES").symlink_to(folder_root)
     Path("mine.csv").write_text("a,b\n1,2\n")
     np.savez("mine.npz", x=np.zeros(9), y=np.zeros((9, 2)))
+    np.save("mine.npy", np.zeros((9, 2)))
+    for name in ("mine.xlsx", "mine.pt", "mine.yaml"):
+        Path(name).write_text("seed: 1\n")
 
 
 @pytest.mark.usefixtures("_files")

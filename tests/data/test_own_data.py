@@ -152,7 +152,7 @@ WRONG = [
     ({"y": np.array(["a"] * 20)}, "array 'y' of .* holds <U1, expected real numbers"),
     ({"y": np.full((20, 3, 3), "a")}, "array 'y' of .* holds <U1, expected real numbers"),
     ({"x": np.zeros((20, 2), complex)}, "array 'x' of .* holds complex128, expected real numbers"),
-    ({"x": np.array([{}] * 20)}, "cannot be read as numpy's .npz .*allow_pickle"),
+    ({"x": np.array([{}] * 20)}, "cannot be read as numpy's .npz .*Python objects"),
     ({"labels": np.arange(20) % 3 - 1}, "got -1 to 1; .* makes those that are missing a class of"),
     ({"labels": np.full(20, 3)}, "array 'labels' of .* numbered from 0 without a gap, got 3 to 3"),
     ({"labels": np.zeros(20)}, "array 'labels' of .*: classes are whole numbers or names of sh"),
@@ -226,11 +226,18 @@ def test_a_damaged_compressed_file_is_named(tmp_path: Path) -> None:
         Arrays(GivenCondition, path=str(path))
 
 
-@pytest.mark.parametrize("contents", [None, b"", b"PK\x03\x04 half a file", b"text"])
-def test_a_file_that_is_not_npz_is_named(contents: bytes | None, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_with_its_neighbour(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"own\.npz' is not a file; expected numpy's \.npz"):
+        Arrays(GivenCondition, path=str(tmp_path / "own.npz"))
+    saved(tmp_path / "owns.npz", **pairs())
+    with pytest.raises(InputError, match=r"own\.npz' is not a file; did you mean '.*owns\.npz'"):
+        Arrays(GivenCondition, path=str(tmp_path / "own.npz"))
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 half a file", b"text"])
+def test_a_file_that_is_not_npz_is_named(contents: bytes, tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
-    if contents is not None:
-        path.write_bytes(contents)
+    path.write_bytes(contents)
     with pytest.raises(InputError, match=r"path: '.*own\.npz' cannot be read as numpy's"):
         Arrays(GivenCondition, path=str(path))
 
@@ -238,7 +245,7 @@ def test_a_file_that_is_not_npz_is_named(contents: bytes | None, tmp_path: Path)
 def test_a_single_array_is_not_a_file_of_arrays(tmp_path: Path) -> None:
     with (tmp_path / "own.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(InputError, match=r"own\.npz' cannot be read as numpy's \.npz"):
+    with pytest.raises(InputError, match=r"own\.npz' is a single array"):
         Arrays(GivenCondition, path=str(tmp_path / "own.npz"))
 
 
@@ -445,7 +452,7 @@ def test_own_data_go_through_every_command_from_any_folder(call, moved_on: Path)
     shutil.move(moved_on / "own.npz", moved_on / "moved.npz")
     status, _, error = call(cli.evaluate, "checkpoint=../run", "samples=3", "images=0")
     assert status == 2
-    assert "own.npz' cannot be read" in error
+    assert "own.npz' is not a file" in error
     changed = ["checkpoint=../run", "samples=3", "images=0", "data.path=../moved.npz"]
     assert call(cli.evaluate, *changed)[0] == 0
 

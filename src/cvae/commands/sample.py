@@ -39,9 +39,7 @@ def _require_sound(config: Config) -> None:
     require_between("scale", config["scale"], 0.1, 20)
     plot = config["plot"]
     if plot not in _PLOTS:
-        raise InputError(
-            f"plot: expected one of {', '.join(_PLOTS)}, got '{plot}'{did_you_mean(plot, _PLOTS)}"
-        )
+        raise InputError(f"plot: no plot is called '{plot}'{did_you_mean(plot, _PLOTS)}")
     if plot != _GRID and config["mean"] is False:
         raise InputError("mean: only plot=grid draws y itself; leave mean=false out")
     if plot == _RECONSTRUCTION and config["x"] is not None:

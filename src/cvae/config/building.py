@@ -148,6 +148,8 @@ def build_datamodule(config: Config, **changes: Any) -> PairData:
     """
     known, _ = arguments(_locate("data", config["data"]["_target_"]))
     for key in changes:
+        if key == "split" and key not in known:
+            raise InputError("data.split: these data have a test split of their own; leave it out")
         if key not in known:
             raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
     condition = built(config, "condition")

@@ -25,6 +25,7 @@ from cvae.config.compose import (
     require_plain_name,
 )
 from cvae.config.natural_names import meant, meant_by_word, places
+from cvae.config.options import root as settings_file
 from cvae.config.schemas import SCHEMAS
 from cvae.errors import InputError
 
@@ -39,6 +40,8 @@ _PATHS = (
     *("hydra.run.dir", "hydra.sweep.dir", *_SWEPT_PATHS),
 )
 """Settings whose value is a path, whatever characters are in it."""
+_LISTS = ("data.x", "data.y", "allow")
+"""Settings of several values, in brackets."""
 _AS_IT_STANDS = (*_PATHS, "x", "digits")
 """Settings whose value is taken letter by letter."""
 _ONE_FOR_ALL = re.compile(r"launcher|parallel|search|sweeps|resume|sweep\.resume|hydra\b.*")
@@ -50,7 +53,7 @@ _WITH_A_VALUE = (
     *(("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn")),
     *(("--config-dir", "-cd"), ("--experimental-rerun",)),
 )
-_LISTED = "the flags are listed by --hydra-help"
+_LISTED = "settings are given as KEY=VALUE; see --help, and --hydra-help for flags"
 _MODES = (("--run", "-r"), ("--multirun", "-m"), ("--shell-completion", "-sc"))
 
 
@@ -111,7 +114,8 @@ def _require_flags(arguments: Sequence[str], parser: _Flags, command: str) -> No
         # A short flag may have its value at once, as -cdDIR.
         if not is_flag or not (name.startswith("--") or places(key, command)):
             continue
-        if near := get_close_matches(name, parser.names, n=1, cutoff=0.8):
+        near = get_close_matches(name, parser.names, n=1, cutoff=0.8)
+        if near and name.startswith("--"):
             raise InputError(f"unrecognized arguments: {name}; did you mean {near[0]}?")
         following = arguments[place + 1 : place + 2]
         if not value and following and not re.match(r"-\D|.*=", following[0]):
@@ -255,9 +259,13 @@ def require_usable(arguments: Sequence[str], command: str = "train") -> None:
     _require_settings(arguments, command)
     several = is_sweep(arguments)
     for override in parsed_overrides(arguments):
-        key, text = override.key_or_group, override.input_line
+        key, text = override.key_or_group, str(override.input_line)
+        value = text.partition("=")[2]
         if override.is_sweep_override() and not several:
-            raise InputError(f"'{text}' gives several values to a single run; for a sweep, add -m")
+            raise InputError(
+                f"'{text}' gives several values to a single run; for a sweep, add -m"
+                + (f", and for a list write '{key}=[{value}]'" if key in _LISTS else "")
+            )
         if override.is_sweep_override() and _ONE_FOR_ALL.fullmatch(key):
             raise InputError(f"'{text}': the jobs of a sweep share one {key}; give one value")
         if (is_group(key) or "/" in key) and not _names_options(override):
@@ -277,13 +285,23 @@ def _require_settings(arguments: Sequence[str], command: str) -> None:
     if any(flag.startswith(("--config-name", "--config-path")) for flag in flags):
         return
     known = {*SCHEMAS[command].__annotations__, "hydra", "sweep.resume"} - {"sweep"}
+    offered = settings_file(command).chosen
     for override in parsed_overrides(overrides):
         key = override.key_or_group
         root = "sweep.resume" if key == "sweep.resume" else re.split(r"[.@/]", key)[0]
         is_new = override.is_add() or override.is_force_add() or override.is_delete()
+        value = str(override.input_line).partition("=")[2]
+        if is_group(key) and not is_new and key not in offered:
+            raise InputError(f"{key}: it takes the run's own; see cvae-{command} --help")
         if not (is_new or root in known or is_group(root)):
-            value = str(override.input_line).partition("=")[2]
-            raise InputError(f"{key}: no such key{meant(key, value, command)}")
+            said = meant(key, value, command, chosen(overrides))
+            raise InputError(f"{key}: no such key{said}")
+
+
+def chosen(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the options that a command line chooses, by their groups."""
+    keys = [override.key_or_group for override in parsed_overrides(arguments)]
+    return {key: given_value(arguments, key) or "" for key in keys if is_group(key)}
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:

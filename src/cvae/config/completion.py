@@ -9,14 +9,14 @@ _BASH = """\
 _cvae() {
   local typed=${COMP_LINE:0:COMP_POINT}
   typed=${typed##* }
-  local words=$(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT "$1" --shell-completion query=bash)
-  COMPREPLY=($(compgen -W "$words" -- "$typed"))
-  [[ $typed == *=* ]] && COMPREPLY=("${COMPREPLY[@]#*=}")
+  local offered=$(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT "$1" --shell-completion query=bash)
+  COMPREPLY=($(compgen -W "$offered" -- "$typed"))
+  [[ -z ${ZSH_VERSION-} && $typed == *=* ]] && COMPREPLY=("${COMPREPLY[@]#*=}")
 }
 complete -o nospace -o default -F _cvae \
-cvae-train cvae-sample cvae-evaluate cvae-report cvae-export
+cvae-train cvae-sample cvae-evaluate cvae-encode cvae-report cvae-export
 """
-"""Bash takes `=` for the end of a word; where nothing is offered, it offers files."""
+"""Bash takes `=` for the end of a word, and zsh does not; where nothing is offered, files are."""
 
 
 def completion(command: str, asked: str) -> str:

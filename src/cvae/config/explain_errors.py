@@ -5,6 +5,7 @@ a line. An error that is not the user's mistake keeps its traceback.
 """
 
 import inspect
+import shlex
 from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import get_type_hints
@@ -21,7 +22,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, Vali
 
 from cvae.config import building
 from cvae.config.building import whole
-from cvae.config.command_line import is_group, shared_group
+from cvae.config.command_line import chosen, is_group, shared_group
 from cvae.config.compose import given_value
 from cvae.config.natural_names import meant, meant_by_word, places
 from cvae.errors import InputError, did_you_mean, short_of_memory
@@ -44,7 +45,7 @@ def explain(error: Exception, command: str = "train", arguments: Sequence[str] =
         case MissingConfigException():
             return _missing_option(error)
         case OverrideParseException(override=override):
-            return f"'{override}' is not of the form key=value; quote values that hold = or , or ("
+            return f"'{override}' is not of the form key=value; {_way_to_write(str(override))}"
         case MissingMandatoryValue():
             return _missing_value(str(error.full_key), command)
         case HydraException() if isinstance(error.__cause__, OmegaConfBaseException):
@@ -59,10 +60,17 @@ def explain(error: Exception, command: str = "train", arguments: Sequence[str] =
     return None
 
 
+def _way_to_write(override: str) -> str:
+    if override.endswith((",", ";")):
+        return f"did you mean {override[:-1]}, with a space after it?"
+    return "quote values that hold = or , or ("
+
+
 def _missing_value(key: str, command: str) -> str:
     alone = {"checkpoint": "RUN_DIR", "dir": "DIR"}
     shorter = f", or the path alone: cvae-{command} {alone[key]}" if key in alone else ""
-    return f"{key}: required but missing; give {key}=VALUE{shorter}"
+    value = {"data.path": "FILE", "data.root": "DIR", "data.y": "[COLUMNS]"}.get(key, "VALUE")
+    return f"{key}: required but missing; give {shlex.quote(f'{key}={value}')}{shorter}"
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -109,7 +117,8 @@ def _nearest_key(cause: OmegaConfBaseException, command: str, line: Sequence[str
         return where
     key = str(cause.full_key)
     if places(key, command):
-        return f"no such key{meant(key, given_value(line, key) or 'VALUE', command)}"
+        value = given_value(line, key) or "VALUE"
+        return f"no such key{meant(key, value, command, chosen(line))}"
     return f"no such key{did_you_mean(str(cause.key), [str(key) for key in node or {}])}"
 
 

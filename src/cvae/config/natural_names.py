@@ -1,15 +1,22 @@
 """What a user means by a key that a command does not have, such as `lr` or `--epochs`."""
 
 import shlex
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 
-from cvae.config.options import groups, options, root, settings_of
+from cvae.config.options import groups, option, options, root, settings_of
 
 _SYNONYMS = {
     "optimizer.lr": ("learning_rate", "rate", "step_size"),
-    "trainer.max_epochs": ("epoch", "epochs", "n_epochs", "num_epochs", "iterations"),
-    "data.batch_size": ("batch", "bs", "minibatch"),
+    "trainer.max_epochs": ("e", "epoch", "epochs", "n_epochs", "num_epochs", "iterations"),
+    "data.batch_size": ("b", "batch", "bs", "minibatch"),
+    "data.size": ("image_size", "img_size", "resize", "resolution"),
+    "data.root": ("path", "dir", "data_dir", "file"),
+    "data.path": ("root", "file", "filename"),
+    "callbacks.early_stopping=null": ("early_stopping", "no_early_stopping"),
+    "images=0": ("judge", "no_judge"),
     "latent_dim": ("latent", "latent_size", "latents", "z", "z_dim", "zdim", "dim_z", "n_latent"),
     "hierarchy": ("latent_layers",),
     "objective.beta": ("kl_weight", "kld_weight", "kl_coeff"),
@@ -43,21 +50,49 @@ _SYNONYMS = {
     "title": ("name",),
 }
 """Other words for a setting. What holds = is what is meant, whatever the value."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 _BESIDE = ("hydra.run.dir", "-m")
 """What `cvae-train` takes beside its own settings."""
 
 
-def meant(key: str, value: object, command: str) -> str:
+def meant(key: str, value: object, command: str, chosen: Mapping[str, str] = _NONE) -> str:
     """Return `"; did you mean optimizer.lr=0.01?"` for a key that there is not, or its neighbours.
 
     Args:
         key: The key, as `lr` or `optimizer.learning_rate`.
         value: What it was given.
         command: Name of the command.
+        chosen: The options that were chosen, by their groups.
     """
-    text = "VALUE" if isinstance(value, dict) else str(value)
-    found = [_as_given(place, text, command) for place in places(key, command)]
+    text = "VALUE" if isinstance(value, dict) else _unquoted(str(value))
+    found = [
+        _as_given(place, text, command, chosen) for place in _had(places(key, command), key, chosen)
+    ]
+    found = found or [f"{group}={key}" for group in _groups_with(key, command)]
     return f"; did you mean {_or(found)}?" if found else f"; see cvae-{command} --help"
+
+
+def _had(found: list[str], key: str, chosen: Mapping[str, str]) -> list[str]:
+    """Return the places that the chosen options have, by another word if need be."""
+    last = key.rpartition(".")[2]
+    for group, name in chosen.items():
+        if name not in options(group) or not any(place.startswith(f"{group}.") for place in found):
+            continue
+        there = option(group, name).settings
+        others = [place for place, words in _SYNONYMS.items() if last in words]
+        if kept := [place for place in (*found, *others) if place in there]:
+            return kept
+    return found
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def _groups_with(word: str, command: str) -> list[str]:
+    """Return the groups of a command that have an option of this name."""
+    chosen = [group for group in root(command).chosen if group in groups()]
+    return [group for group in chosen if word in options(group)]
 
 
 def meant_by_word(word: str, following: list[str], command: str) -> str:
@@ -70,21 +105,23 @@ def meant_by_word(word: str, following: list[str], command: str) -> str:
     """
     if word in ("help", "version"):
         return f"; did you mean --{word}?"
-    chosen = [group for group in root(command).chosen if group in groups()]
-    if found := [f"{group}={word}" for group in chosen if word in options(group)]:
+    if found := [f"{group}={word}" for group in _groups_with(word, command)]:
         return f"; did you mean {_or(found)}?"
     if of_a_path := _of_a_path(word, command):
         return f"; did you mean {of_a_path}?"
     value = next((other for other in following if other not in ("=", ":")), "VALUE")
     found = [_as_given(place, value, command) for place in places(word.strip(":"), command)]
-    return f"; did you mean {_or(found)}?" if found else ""
+    return f"; did you mean {_or(found)}?" if found else f"; see cvae-{command} --help"
 
 
 def _of_a_path(word: str, command: str) -> str:
-    """Return what `cvae-train` does with a file, or a folder, of this name."""
+    """Return what a command does with a file, or a folder, of this name."""
     path, typed = Path(word), shlex.quote(word)
     if command != "train":
-        return ""
+        is_file = "out" in root(command).settings and path.suffix[1:].isalpha()
+        return f"out={typed}" if is_file else ""
+    if path.suffix in (".yaml", ".yml"):
+        return f"--config-dir DIR experiment={path.stem}, with DIR/experiment/{path.stem}.yaml"
     if path.suffix in (".csv", ".parquet"):
         return f"data=table data.path={typed} 'data.x=[COLUMNS]' 'data.y=[COLUMNS]'"
     if path.suffix == ".npz":
@@ -129,13 +166,17 @@ def _nearest(wanted: str, known: list[str]) -> str:
     return next(iter(get_close_matches(last, words, n=1, cutoff=0.75)), "")
 
 
-def _as_given(place: str, value: str, command: str) -> str:
+def _as_given(place: str, value: str, command: str, chosen: Mapping[str, str] = _NONE) -> str:
     """Return a setting as it is typed, with the options that have it, where a default lacks it."""
     if "=" in place or place.startswith("-"):
         return place
+    if place in groups() and not set(value.split(",")) <= set(options(place)):
+        return f"{place}=NAME ({', '.join(options(place))})"
     typed = shlex.quote(f"{place}={value}")
     missing = _options_needed(place, command)
     group = place.partition(".")[0]
+    if chosen.get(group) in missing:
+        return typed
     return f"{typed} (with {group}={' or '.join(missing)})" if missing else typed
 
 

@@ -4,11 +4,13 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from cvae.data.read_by import way_to_read
 from cvae.data.rows import blocks
 from cvae.errors import ArgumentError, did_you_mean
 from cvae.left import Left
@@ -105,19 +107,26 @@ def _npz(path: Path) -> Mapping[str, np.ndarray]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise ArgumentError("path", f"'{path}' is not a file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise ArgumentError(
+                "path",
+                f"'{path}' is a single array; write all of them by numpy.savez(FILE, x=..., "
+                "y=...), or give the folder of y.npy and x.npy",
+            )
+        with loaded as file:
             return dict(file)
+    except ArgumentError:
+        raise
     except _UNREADABLE as error:
-        raise ArgumentError(
-            "path",
-            f"'{path}' cannot be read as numpy's .npz ({_reason(error)}); write it "
-            "with numpy.savez(FILE, x=..., y=...)",
-        ) from error
+        raise _unread(path, "npz", error) from error
 
 
 def _folder(path: Path, files: Mapping[str, Path]) -> Mapping[str, np.ndarray]:
     if not files:
-        raise ArgumentError("path", f"'{path}' has no .npy files; expected y.npy, x.npy, ...")
+        raise ArgumentError(
+            "path", f"'{path}' has no .npy files; expected y.npy, x.npy, ...{way_to_read(path)}"
+        )
     arrays = {}
     for name, file in files.items():
         if not file.is_file():
@@ -125,16 +134,28 @@ def _folder(path: Path, files: Mapping[str, Path]) -> Mapping[str, np.ndarray]:
         try:
             arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
         except _UNREADABLE as error:
-            raise ArgumentError(
-                "path",
-                f"'{file}' cannot be read as numpy's .npy ({_reason(error)}); write it "
-                "with numpy.save(FILE, array)",
-            ) from error
+            raise _unread(file, "npy", error) from error
     return arrays
 
 
-def _reason(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+def _unread(file: Path, kind: str, error: BaseException) -> ArgumentError:
+    """Return what is wrong with a file that numpy does not read."""
+    reason = str(error).partition("\n")[0]
+    if "allow_pickle" in reason:  # numpy's advice, which would run what the file says
+        reason = "it is something else, or holds Python objects instead of numbers"
+    if not file.exists():
+        there = [each.name for each in file.parent.glob(f"*.{kind}")]
+        near = get_close_matches(file.name, there, n=1, cutoff=0.8)
+        meant = (
+            f"did you mean '{file.with_name(near[0])}'?" if near else f"expected numpy's .{kind}"
+        )
+        return ArgumentError("path", f"'{file}' is not a file; {meant}")
+    written = "numpy.savez(FILE, x=..., y=...)" if kind == "npz" else "numpy.save(FILE, array)"
+    if file.suffix.lower() != f".{kind}":
+        return ArgumentError("path", f"'{file}' is not a .{kind} of numpy{way_to_read(file)}")
+    return ArgumentError(
+        "path", f"'{file}' cannot be read as numpy's .{kind} ({reason}); write it with {written}"
+    )
 
 
 def _require_sound_names(path: Path, arrays: Mapping[str, np.ndarray]) -> list[str]:

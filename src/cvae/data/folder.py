@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cvae.conditions import ConditionBuilder
 from cvae.data.images import ImageData
+from cvae.data.read_by import way_to_read
 from cvae.data.rows import KEPT, OnDisk
 from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError, require_at_least
@@ -61,7 +62,8 @@ class Folder(OwnData, ImageData):
             require_at_least("size", size, 1)
         self.root, self.size = Path(root).expanduser(), size
         if not self.root.is_dir():
-            raise ArgumentError("root", f"'{self.root}' is not a folder")
+            way = way_to_read(self.root) if self.root.is_file() else ""
+            raise ArgumentError("root", f"'{self.root}' is not a folder{way}")
         splits = {"train": self.root}
         if (self.root / "train").is_dir() and _holds_images(self.root / "train"):
             named = {name: self.root / name for name in ("train", "val", "test")}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cvae.batch import Items
 from cvae.conditions import ConditionBuilder
+from cvae.data.read_by import way_to_read
 from cvae.data.rows import InMemory
 from cvae.data.user_data import OwnData
 from cvae.errors import ArgumentError, InputError, did_you_mean
@@ -56,6 +57,7 @@ class TableData(OwnData):
         **options: Any,
     ) -> None:
         super().__init__(condition, **options)
+        x, y = ([names] if isinstance(names, str) else names for names in (x, y))
         self.path = Path(path).expanduser()
         frame = _read(self.path)
         self._require_columns(frame, x, y, kinds or {})
@@ -188,7 +190,9 @@ def _read(path: Path) -> Any:
     readers = {".csv": polars.read_csv, ".parquet": polars.read_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise ArgumentError("path", f"expected a name ending in .csv or .parquet, got '{path}'")
+        raise ArgumentError(
+            "path", f"expected a name ending in .csv or .parquet, got '{path}'{way_to_read(path)}"
+        )
     try:
         if path.suffix.lower() == ".csv":
             return reader(path, null_values=_MISSING, infer_schema_length=None)

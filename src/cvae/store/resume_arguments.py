@@ -40,6 +40,8 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
     if not place:
         return arguments
     folder = RunFolder(Path(place).expanduser().absolute())
+    if folder.path.is_file():
+        raise InputError(f"resume: '{place}' is a file; expected the folder of its run")
     folder.require_own()
     if not folder.overrides.is_file():
         raise InputError(
