@@ -12,7 +12,6 @@ from omegaconf import DictConfig, open_dict
 from cvae.config.command_line import require_own_settings
 from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
 from cvae.errors import InputError
-from cvae.lines import wrapped
 from cvae.store.run_folder import RunFolder
 from cvae.store.settings import OF_THE_MACHINE, first_difference
 from cvae.sweeps.resume_arguments import FREE
@@ -123,7 +122,7 @@ class Planner:
         if len(refused) == len(points):
             raise next(iter(refused.values()))
         for name, error in refused.items():
-            print(wrapped(f"sweep: {name} cannot be run: {error}"), file=sys.stderr)
+            print(f"sweep: {name} cannot be run: {error}", file=sys.stderr)
 
     def require_as_planned(self, proposed: Sequence[tuple[int, list[str]]]) -> list[Job]:
         """Return jobs, each with a folder of its own, and configured as it was planned.
