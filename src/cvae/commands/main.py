@@ -5,6 +5,7 @@ importing torch and Lightning takes seconds, and neither help nor completion sho
 """
 
 import codecs
+import gc
 import os
 import re
 import signal
@@ -62,7 +63,8 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
     """
 
     def job(config: DictConfig) -> None:
-        task: Callable[[Config], None] = resolve_name(f"cvae.commands.{name}:task")
+        with _loading():
+            task: Callable[[Config], None] = resolve_name(f"cvae.commands.{name}:task")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             with without_lightning_s_talk():  # launchers start processes of their own
                 task(plain(config))
@@ -73,6 +75,12 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
             task(settings)
 
     def main() -> None:
+        try:
+            run()
+        finally:
+            gc.unfreeze()  # triton would complain, on standard error, of what is never freed
+
+    def run() -> None:
         # Hydra would report errors in several lines of its own; with this it lets them through.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         _let_every_terminal_show_it()
@@ -96,6 +104,24 @@ def command(name: str, arguments: Callable[[list[str]], list[str]] = list) -> Ca
                     resolve_name("cvae.files:release")()
 
     return main
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Load torch and Lightning without collecting garbage, unless they are loaded already.
+
+    Loading makes a million objects that stay. The collector would visit all of them many times,
+    a fifth of the time that loading takes; later collections leave them out as well.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _answer(name: str, words: list[str], flags: list[str]) -> str | None:
@@ -145,9 +171,11 @@ class CheckFirst(Callback):
                 require_own_settings(config)
                 choices = config.hydra.runtime.choices
                 say_first(f"cvae-train: {' '.join(f'{key}={choices[key]}' for key in _TOLD)}")
-                settings = plain(config)
-                check_root(settings, self.command)
-                resolve_name(self.check)(settings, Path(config.hydra.run.dir))
+                with _loading():
+                    settings = plain(config)
+                    check_root(settings, self.command)
+                    check = resolve_name(self.check)
+                check(settings, Path(config.hydra.run.dir))
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and continue
             sys.exit(1)
@@ -177,8 +205,9 @@ def errors_in_one_line(command: str) -> Iterator[None]:
 def _of_a_run_or_sweep(arguments: list[str]) -> list[str]:
     """Put the arguments of what is resumed before the new ones; let a named sweep be a sweep."""
     if any("resume=" in argument for argument in arguments):  # else without importing torch
-        of_a_run = resolve_name("cvae.store.resume_arguments:with_run_arguments")
-        of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
+        with _loading():
+            of_a_run = resolve_name("cvae.store.resume_arguments:with_run_arguments")
+            of_a_sweep = resolve_name("cvae.sweeps.resume_arguments:with_sweep_arguments")
         arguments = of_a_sweep(of_a_run(arguments))
     said = "--multirun" in arguments or given_value(arguments, "hydra.mode")
     if given_value(arguments, "sweeps") and not said:
