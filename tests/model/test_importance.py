@@ -157,3 +157,18 @@ def test_the_nll_of_y_alone_is_that_of_the_mixture_of_classes() -> None:
     found = model.over_classes(x, y, model.estimate(x, y, 4000), 4000)
     expected = truth.logsumexp(0) - math.log(4)
     torch.testing.assert_close(found.double(), expected, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("held", [1, 40, 3000])
+def test_estimates_do_not_depend_on_how_much_is_decoded_at_a_time(
+    held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linear = LinearGaussian()
+
+    def estimated() -> Tensor:
+        torch.manual_seed(0)
+        return linear.model.estimate(linear.x, linear.y, 100).log_prob
+
+    whole = estimated()
+    monkeypatch.setattr("cvae.model.cvae._HELD_ON_CPU", held)
+    torch.testing.assert_close(estimated(), whole)

@@ -25,7 +25,7 @@ from cvae.random import drawing_from
 
 _NUMBERS = 2**21  # elements of y decoded at a time; bounds the memory
 _WEIGHED_ON_CPU = 2**18  # elements decoded and weighed at a time on a CPU; they fit its caches
-
+_HELD_ON_CPU = 2**21  # elements between two layers of the generator at a time on a CPU, likewise
 
 _ROWS = 1000  # targets encoded at a time; bounds the memory
 
@@ -60,6 +60,7 @@ class CVAE(nn.Module):
         self.prior = prior
         self.posterior = posterior
         self.generator = generator
+        self._held: int | None = None
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, *how: Any, **options: Any) -> "CVAE":
@@ -349,7 +350,7 @@ class CVAE(nn.Module):
                 x, y = some_x.clone(), some_y.clone()
                 q, p = self.posterior(x, y), self.prior(x)
                 with torch.enable_grad():
-                    parts.append(refined(q, p, partial(self.generator, x), y, draws))
+                    parts.append(refined(q, p, partial(self._log_likelihood, x, y), draws))
         shifts, scales = zip(*parts, strict=True)
         return torch.cat(shifts), torch.cat(scales)
 
@@ -377,7 +378,40 @@ class CVAE(nn.Module):
         prior_share: float,
     ) -> tuple[Tensor, Tensor]:
         r, p = Moved(self.posterior(x, y), shift, scale), self.prior(x)
-        return log_weights(r, p, partial(self.generator, x), y, draws, prior_share)
+        return log_weights(r, p, partial(self._log_likelihood, x, y), draws, prior_share)
+
+    def _log_likelihood(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Return log p(y|x, z), (K, B), of K draws of z for each target, (K, B, L).
+
+        On a CPU few are decoded at a time where the network holds more between two layers than y
+        has elements; a compiled network holds less.
+        """
+        if not y.is_cpu or torch.compiler.is_compiling():
+            return self.generator(x, z).log_prob(y)
+        rows = max(1, _HELD_ON_CPU // self._most_held(x, z))
+        draws, targets = min(len(z), rows), max(1, rows // len(z))
+        parts = [
+            torch.cat([self.generator(x, some).log_prob(y) for some in z.split(draws)])
+            for x, y, z in zip(x.split(targets), y.split(targets), z.split(targets, 1), strict=True)
+        ]
+        return torch.cat(parts, 1)
+
+    @torch.no_grad()
+    def _most_held(self, x: Tensor, z: Tensor) -> int:
+        """Return the most elements of a target that go into or come out of a generator's layer."""
+        if self._held is None:
+            sizes = [1]
+
+            def note(layer: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+                sizes.extend(part.numel() for part in (*given, out) if isinstance(part, Tensor))
+
+            layers = [m for m in self.generator.network.modules() if not any(m.children())]
+            hooks = [layer.register_forward_hook(note) for layer in layers]
+            self.generator(x[:1], z[0, :1])
+            for hook in hooks:
+                hook.remove()
+            self._held = max(sizes)
+        return self._held
 
     def _decoded(self, x: Tensor, z: Tensor, mean: bool) -> Tensor:
         # Few enough conditions at a time for the caches to hold the activations.

@@ -17,7 +17,7 @@ K is. With K below 200, r is the posterior itself.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -25,7 +25,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from cvae.model.distributions import moments
-from cvae.model.objectives import Decoder
+
+LogLikelihood = Callable[[Tensor], Tensor]
+"""Maps K draws of z for each of B targets, (K, B, L), to log p(y|x, z), (K, B)."""
 
 _PRIOR_SHARE = 0.25
 DRAWS_PER_REFINING = 200
@@ -94,8 +96,7 @@ def strata(samples: int) -> tuple[int, int]:
 def log_weights(
     r: Distribution,
     p: Distribution,
-    decode: Decoder,
-    y: Tensor,
+    log_likelihood: LogLikelihood,
     draws: tuple[int, int],
     prior_share: float,
 ) -> tuple[Tensor, Tensor]:
@@ -104,8 +105,7 @@ def log_weights(
     Args:
         r: The refined posterior.
         p: The prior.
-        decode: The generator, with x filled in.
-        y: Targets (B, *y_shape).
+        log_likelihood: log p(y|x, z) of z alone.
         draws: The numbers K_r and K_p.
         prior_share: The prior's share a of the mixture.
     """
@@ -115,11 +115,11 @@ def log_weights(
 
     def weighed(component: Distribution, number: int) -> Tensor:
         if number == 0:
-            return y.new_empty(0, len(y))
+            return torch.empty(0, *p.batch_shape)
         z = component.sample(torch.Size([number]))
         log_p = p.log_prob(z)
         mixture = torch.logaddexp(r.log_prob(z) + log_shares[0], log_p + log_shares[1])
-        return decode(z).log_prob(y) + log_p - mixture
+        return log_likelihood(z) + log_p - mixture
 
     return weighed(r, draws[0]), weighed(p, draws[1])
 
@@ -159,7 +159,7 @@ class Moved(Distribution):
 
 
 def refined(
-    q: Distribution, p: Distribution, decode: Decoder, y: Tensor, draws: int
+    q: Distribution, p: Distribution, log_likelihood: LogLikelihood, draws: int
 ) -> tuple[Tensor, Tensor]:
     """Return the shift and the scale, (B, L) each, that raise the ELBO of each target.
 
@@ -171,12 +171,11 @@ def refined(
     Args:
         q: The posterior, which has `rsample`.
         p: The prior.
-        decode: The generator, with x filled in.
-        y: Targets (B, *y_shape).
+        log_likelihood: log p(y|x, z) of z alone.
         draws: Number of draws of z for each target in each step.
     """
     mean, deviation = (part.detach() for part in moments(q))
-    moved = (_start(mean, p, decode, y, draws) - mean) / deviation
+    moved = (_start(mean, p, log_likelihood, draws) - mean) / deviation
     moved, stretched = moved.requires_grad_(), torch.zeros_like(mean, requires_grad=True)
 
     def parts() -> tuple[Tensor, Tensor]:
@@ -187,7 +186,7 @@ def refined(
     fall = torch.optim.lr_scheduler.ExponentialLR(adam, (_RATES[1] / _RATES[0]) ** (1 / _STEPS))
     for _ in range(_STEPS):
         z = Moved(q, *parts()).rsample(torch.Size([draws]))
-        elbo = (decode(z).log_prob(y) + p.log_prob(z)).mean(0) + stretched.sum(-1)
+        elbo = (log_likelihood(z) + p.log_prob(z)).mean(0) + stretched.sum(-1)
         moved.grad, stretched.grad = torch.autograd.grad(-elbo.sum(), [moved, stretched])
         adam.step()
         fall.step()
@@ -197,13 +196,13 @@ def refined(
 
 
 @torch.no_grad()
-def _start(mean: Tensor, p: Distribution, decode: Decoder, y: Tensor, draws: int) -> Tensor:
+def _start(mean: Tensor, p: Distribution, log_likelihood: LogLikelihood, draws: int) -> Tensor:
     """Return where p(y, z|x) is largest, (B, L), among the posterior's mean and prior draws."""
 
     def joint(z: Tensor) -> Tensor:
-        return decode(z).log_prob(y) + p.log_prob(z)
+        return log_likelihood(z) + p.log_prob(z)
 
-    best, highest = mean, joint(mean)
+    best, highest = mean, joint(mean.unsqueeze(0))[0]
     for _ in range(_PILOTS):
         z = p.sample(torch.Size([draws]))
         top, index = joint(z).max(0)

@@ -116,11 +116,21 @@ class Conv(nn.Module):
         h = sum(parts[1:], parts[0])
         for layer, size in zip(self.up, self.sizes[-2::-1], strict=True):
             features = features[:-1]
-            h = layer(torch.cat((interpolate(h, size), *features[-1:]), 1), numbers)
+            h = interpolate(self._laid_out(h), size)
+            h = layer(torch.cat((h, features[-1]), 1) if features else h, numbers)
         out = self.read(h)
         if self.dims == 1:
             out = out.unflatten(1, (self.out_shape[0], -1)).movedim(-1, -2)
         return out.reshape(*lead, *self.out_shape)
+
+    def _laid_out(self, h: Tensor) -> Tensor:
+        """Return features with the channels of a pixel next to each other, on a CPU in float32.
+
+        There torch enlarges them so anyway, and copies them there and back.
+        """
+        if self.dims == 2 and h.is_cpu and h.dtype == torch.float32:
+            return h.contiguous(memory_format=torch.channels_last)
+        return h
 
     def _sized(self, images: Tensor) -> Tensor:
         """Return images (..., C, H, W), or sequences (..., T, F), as (N, channels, *size)."""
