@@ -115,8 +115,9 @@ def class_consistency(
     right = {"mean_image": 0, "sampled_pixels": 0}
     labels = torch.arange(classes, device=model.device)
     left = Left("images of each class for the judge", per_class)
-    for n in _chunks(per_class, max(1, _CHUNK // classes)):
-        state = rng.get_state()
+    size = max(1, _CHUNK // classes)
+    for start in range(0, per_class, size):
+        n, state = min(size, per_class - start), rng.get_state()
         for name in right:
             rng.set_state(state)
             images = model.sample(None, n, rng, mean=name == "mean_image")
@@ -211,10 +212,11 @@ def feature_distances(
     real: Tensor, generated: Tensor, real_classes: Tensor, generated_classes: Tensor
 ) -> dict[str, float]:
     """Return the Fréchet, kernel and spread distances between features (N, F) of classes (N,)."""
-    features = _Taken(real.shape[1])
-    frechet = FrechetInceptionDistance(feature=features)
+    taken = nn.Identity()  # the features are computed already
+    taken.num_features = real.shape[1]  # type: ignore[assignment]
+    frechet = FrechetInceptionDistance(feature=taken)
     num_classes = int(torch.cat((real_classes, generated_classes)).max()) + 1
-    spread = SpreadDistance(features.num_features, num_classes)
+    spread = SpreadDistance(real.shape[1], num_classes)
     for part, classes, is_real in (
         (real, real_classes, True),
         (generated, generated_classes, False),
@@ -228,14 +230,6 @@ def feature_distances(
     }
 
 
-class _Taken(nn.Identity):
-    """Passes on computed features, for metrics that expect a network to compute them."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-
 def _features(judge: Judge, images: Tensor) -> Tensor:
     return torch.cat([judge.features(part.to(judge.device)).cpu() for part in images.split(_CHUNK)])
 
@@ -243,7 +237,3 @@ def _features(judge: Judge, images: Tensor) -> Tensor:
 def _accuracy(judge: Judge, images: Tensor, labels: Tensor) -> float:
     found = [judge.classes(part.to(judge.device)).cpu() for part in images.split(_CHUNK)]
     return (torch.cat(found) == labels).float().mean().item()
-
-
-def _chunks(total: int, size: int) -> list[int]:
-    return [min(size, total - done) for done in range(0, total, size)]

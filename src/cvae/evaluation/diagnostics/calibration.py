@@ -84,20 +84,14 @@ def any_uniformity(places: Tensor) -> Test:
     return Test(max(test.effect for test in found), min(1.0, len(found) * smallest))
 
 
-def band(count: int, level: float = 0.95) -> float:
+def band(count: int, level: float) -> float:
     """Return by how much the coverage of `count` true pairs stays within, at all levels at once."""
     return float(stats.kstwo.ppf(level, count))
 
 
-class Width(NamedTuple):
-    """How wide draws are: `ratio` to the data, 1 if right; `p_value` of a deviation of ranks."""
-
-    ratio: float
-    p_value: float
-
-
-def width(values: Tensor, draws: Tensor, places: Tensor) -> Width:
-    r"""Return how wide the draws are, relative to how far the targets are from their mean.
+def width(values: Tensor, draws: Tensor, places: Tensor) -> Test:
+    r"""Return how wide the draws are, relative to how far the targets are from their mean: 1 if
+    they are right.
 
     .. math:: \mathrm{ratio}^2 = \mathbb{E} \mathrm{Var}_k \, t(\hat y_k) \,(1 + 1/K)
         \;/\; \mathbb{E} (t(y) - \bar t(\hat y))^2
@@ -116,11 +110,11 @@ def width(values: Tensor, draws: Tensor, places: Tensor) -> Width:
     error = (values - mean).square().mean(0)
     moving = error > _SMOOTH * error.amax()
     if not moving.any():
-        return Width(1.0, 1.0)
+        return Test(1.0, 1.0)
     ratio = (0.5 * (spread[moving].clamp(min=1e-12) / error[moving]).log().mean()).exp()
     each = (places - 0.5).square().mean(1).numpy()
     p_value = float(stats.ttest_1samp(each, 1 / 12).pvalue) if len(each) > 1 else 1.0
-    return Width(float(ratio), p_value if math.isfinite(p_value) else 1.0)
+    return Test(float(ratio), p_value if math.isfinite(p_value) else 1.0)
 
 
 def by_condition(places: Tensor, x: Tensor, rng: torch.Generator) -> Test:
