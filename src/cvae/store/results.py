@@ -149,14 +149,13 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 class Spread(NamedTuple):
-    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number.
+    """A metric over seeds: mean, and standard deviation (NaN for a single run).
 
     Both are NaN where a run's own value is not finite.
     """
 
     mean: float
     deviation: float
-    runs: int
 
 
 class Group(NamedTuple):
@@ -203,9 +202,8 @@ def score(runs: Sequence[Run]) -> tuple[str, int]:
 
 def _spread(values: Sequence[float]) -> Spread:
     if not all(map(math.isfinite, values)):
-        return Spread(math.nan, math.nan, len(values))
-    deviation = stdev(values) if len(values) > 1 else math.nan
-    return Spread(fmean(values), deviation, len(values))
+        return Spread(math.nan, math.nan)
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else math.nan)
 
 
 def _worst_last(value: float) -> float:

@@ -107,18 +107,19 @@ def _flags_of(folder: RunFolder) -> list[str]:
     try:
         return flags_of(read_yaml(folder.hydra)["hydra"])
     except (OSError, InputError, KeyError, TypeError):
-        return []  # they serve a message alone
+        return []
 
 
 def flags_of(hydra: Any) -> list[str]:
     """Return the flags, by which files of the user's own were read, of Hydra's settings of a run.
 
-    Raises:
-        KeyError, TypeError: If they are none of Hydra's.
+    None of settings that are not Hydra's: flags serve a message alone.
     """
-    sources = hydra["runtime"]["config_sources"]
-    flags = [f"--config-dir={s['path']}" for s in sources if s["provider"] == "command-line"]
-    name = hydra["job"]["config_name"]
+    try:
+        sources, name = hydra["runtime"]["config_sources"], hydra["job"]["config_name"]
+        flags = [f"--config-dir={s['path']}" for s in sources if s["provider"] == "command-line"]
+    except (KeyError, TypeError):
+        return []
     return flags if name == "train" else [*flags, f"--config-name={name}"]
 
 
