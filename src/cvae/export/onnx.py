@@ -88,5 +88,4 @@ def _contents(function: Function, output: str) -> bytes:
         verbose=False,
     )
     assert program is not None
-    contents: bytes = program.model_proto.SerializeToString()
-    return contents
+    return program.model_proto.SerializeToString()

@@ -162,9 +162,10 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
     """
     unsafe = [override for override in stored if override not in given and not is_safe(override)]
     if unsafe:
+        listed = shown(unsafe, "', '")
         raise InputError(
-            f"'{folder}' was started with '{_listed(unsafe)}', by which a folder could run code of "
-            "its own; if you trust it, repeat that in the call"
+            f"'{folder}' was started with '{listed}', by which a folder could run code of its own; "
+            "if you trust it, repeat that in the call"
         )
 
 
@@ -182,7 +183,7 @@ def require_present_data(stored: Sequence[str], given: Sequence[str], folder: Pa
     roots = [override for override in stored if override.lstrip("+").startswith("data.root=")]
     if roots and not _gives_root(given) and not _is_present(roots[-1].partition("=")[2]):
         raise InputError(
-            f"'{folder}' was started with '{_listed(roots[-1:])}', a folder that is not here; give "
+            f"'{folder}' was started with '{shown(roots[-1:])}', a folder that is not here; give "
             "data.root=DIR, or repeat that in the call to have it made"
         )
 
@@ -191,10 +192,6 @@ def shown(overrides: Sequence[str], between: str = " ") -> str:
     """Return overrides in a line, without what a terminal would obey, and no longer than a page."""
     line = between.join(overrides)[:_PAGE]
     return "".join(letter if letter.isprintable() else "?" for letter in line)
-
-
-def _listed(overrides: Sequence[str]) -> str:
-    return shown(overrides, "', '")
 
 
 def _gives_root(arguments: Sequence[str]) -> bool:

@@ -76,8 +76,7 @@ class Snapshots(Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         items: Items = next(iter(datamodule.val_dataloader()))
         moved = datamodule.transfer_batch_to_device(items, model.device, 0)
-        batch: Batch = datamodule.on_after_batch_transfer(moved)
-        return batch
+        return datamodule.on_after_batch_transfer(moved)
 
 
 class MovingAverage(WeightAveraging):
