@@ -73,7 +73,9 @@ def fit(
     """
     config, data, model, callbacks, resumed = prepared
     folder = RunFolder(run_dir.absolute())
-    _set_up_process(config)
+    speed_up_training()
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
     folder.path.mkdir(parents=True, exist_ok=True)
     _leave_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
@@ -122,12 +124,6 @@ def fit(
 # -- before a training -------------------------------------------------------------------------
 
 
-def _set_up_process(config: Config) -> None:
-    speed_up_training()
-    if config["threads"] is not None:
-        torch.set_num_threads(config["threads"])
-
-
 def _leave_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
     if resumed is not None and resumed.path.name != folder.last.name:
         folder.last.unlink(missing_ok=True)  # which would take the place of the previous one
@@ -151,7 +147,6 @@ def _begin_log(prepared: Prepared, folder: RunFolder) -> dict[str, Logger]:
         "nats_of": model.generator.likelihood.nats_of,
         "y_size": math.prod(model.condition.y_shape),
     }
-    folder.path.mkdir(parents=True, exist_ok=True)
     write_whole(folder.settings, yaml.safe_dump(settings, sort_keys=False))
     loggers = build_loggers(config, folder.path)
     typed = read_list(folder.overrides) if folder.overrides.is_file() else []
