@@ -10,14 +10,12 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from cvae.config.natural_names import meant, places
-from cvae.config.options import Option, Setting, groups, option, options, root
+from cvae.config.options import OF_OTHERS, Option, Setting, groups_of, option, options, root
 from cvae.errors import InputError, did_you_mean
 
 _WIDTH = 79
 _MOST = 30
 """Columns of a name, beyond which what it means goes below it."""
-_OF_OTHERS = ("experiment", "sweeps", "launcher")
-"""Groups whose options set what belongs to other groups."""
 
 
 def help_text(command: str, topics: Sequence[str]) -> str:
@@ -83,7 +81,7 @@ def _group(command: str, group: str) -> str:
         about = _first(option(group, name))
         rows.append((name, f"{about} (default)" if name == default else about))
     text = f"cvae-{command} {group}=NAME: {meaning}\n\n{_table(rows)}"
-    if group in _OF_OTHERS:
+    if group in OF_OTHERS:
         return f"{text}\n\nWhat one of them sets: cvae-{command} --help {group}=NAME"
     shared: dict[tuple[str, Setting], list[str]] = {}
     for name in options(group):
@@ -139,7 +137,7 @@ def _setting(command: str, place: str) -> list[tuple[str, str]]:
 
 
 def _groups(command: str) -> dict[str, Setting]:
-    return {key: s for key, s in root(command).chosen.items() if key in groups()}
+    return {group: root(command).chosen[group] for group in groups_of(command)}
 
 
 def _own(command: str) -> dict[str, Setting]:

@@ -4,7 +4,7 @@ import shlex
 from difflib import get_close_matches
 from pathlib import Path
 
-from cvae.config.options import groups, options, root, settings_of
+from cvae.config.options import groups_of, options, root, settings_of
 
 _SYNONYMS = {
     "optimizer.lr": ("learning_rate", "rate", "step_size"),
@@ -70,8 +70,7 @@ def meant_by_word(word: str, following: list[str], command: str) -> str:
     """
     if word in ("help", "version"):
         return f"; did you mean --{word}?"
-    chosen = [group for group in root(command).chosen if group in groups()]
-    if found := [f"{group}={word}" for group in chosen if word in options(group)]:
+    if found := [f"{group}={word}" for group in groups_of(command) if word in options(group)]:
         return f"; did you mean {_or(found)}?"
     if of_a_path := _of_a_path(word, command):
         return f"; did you mean {of_a_path}?"
@@ -97,8 +96,7 @@ def _of_a_path(word: str, command: str) -> str:
 def places(key: str, command: str) -> list[str]:
     """Return the full keys that a key may stand for: by its end, by another word, or misspelt."""
     wanted = key.lower().replace("-", "_").strip("_")
-    chosen = [group for group in root(command).chosen if group in groups()]
-    known = list(dict.fromkeys([*chosen, *settings_of(command)]))
+    known = list(dict.fromkeys([*groups_of(command), *settings_of(command)]))
     found = _named(wanted, known, command) or _named(_nearest(wanted, known), known, command)
     return [place for place in found if place.startswith(wanted.partition(".")[0] + ".")] or found
 
