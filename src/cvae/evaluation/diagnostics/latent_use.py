@@ -229,7 +229,7 @@ def of_x(seen: Look, rng: torch.Generator) -> float:
     dimensions whose means move.
     """
     moving = seen.means.double().var(0) > ACTIVE
-    if not seen.x.shape[1] or not moving.any() or len(seen.x) < 40:
+    if not seen.x.shape[1] or not moving.any():
         return 0.0
     x = standardised(narrowed(seen.x, rng).double())
     features = standardised(torch.cat((x, x.square()), 1)).numpy()
