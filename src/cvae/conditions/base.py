@@ -1,8 +1,8 @@
 """The abstract condition."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,11 +100,8 @@ class Condition(ABC):
         return None
 
 
-class ConditionBuilder(Protocol):
-    """A builder of conditions: a class of this folder with its options filled in."""
-
-    def __call__(self, sizes: Sizes) -> Condition:
-        """Return the condition for items of these sizes."""
+ConditionBuilder = Callable[[Sizes], Condition]
+"""A builder of conditions: a class of this folder with its options filled in."""
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cvae.errors import InputError
-from cvae.files import LOCK, remove_parts, require_own, write_whole
+from cvae.files import LOCK, require_own, write_whole
 from cvae.store.plain_files import read_json
 
 _OF_ITS_END = frozenset(("epochs", "seconds"))
@@ -113,10 +113,6 @@ class RunFolder:
         logs = [file for at in (self.path, *self.curves) for file in at.glob("events.out.*")]
         logs += [*self.curves, self.table, self.services]
         require_own(top, *own, *others, *drawn, self.lock, *logs)
-
-    def remove_parts(self) -> None:
-        """Remove what a killed process has left of files that it did not complete."""
-        remove_parts(self.path, self.checkpoints)
 
     def read_metrics(self) -> dict[str, float]:
         """Return the metrics by name; none where nothing has been measured yet.

@@ -22,7 +22,7 @@ from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import samples
 from cvae.evaluation.pictures import pictures_of
-from cvae.files import write_whole
+from cvae.files import remove_parts, write_whole
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.store.checkpoint import Stored, read
@@ -79,7 +79,7 @@ def fit(
     folder.path.mkdir(parents=True, exist_ok=True)
     _leave_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
-    folder.remove_parts()
+    remove_parts(folder.path, folder.checkpoints)
     loggers = _begin_log(prepared, folder)
     log = RunLog(folder.log, shown=show_progress)
     bars = [part for part in callbacks.values() if isinstance(part, Progress)]
