@@ -15,7 +15,7 @@ from cvae.data.base import PairData
 from cvae.data.rows import groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
-from cvae.evaluation.metrics.diversity import SpreadDistance
+from cvae.evaluation.metrics.diversity import spread_distance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.evaluation.nats import JUDGE
@@ -175,7 +175,7 @@ def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) ->
     have mean square 1.
 
     `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
-    of `kernel_distance` (unbiased, so it may be below zero), `spread` that of `SpreadDistance`.
+    of `kernel_distance` (unbiased, so it may be below zero), `spread` that of `spread_distance`.
 
     Raises:
         InputError: If the split is too small to be halved.
@@ -215,18 +215,13 @@ def feature_distances(
     taken = nn.Identity()  # the features are computed already
     taken.num_features = real.shape[1]  # type: ignore[assignment]
     frechet = FrechetInceptionDistance(feature=taken)
-    num_classes = int(torch.cat((real_classes, generated_classes)).max()) + 1
-    spread = SpreadDistance(real.shape[1], num_classes)
-    for part, classes, is_real in (
-        (real, real_classes, True),
-        (generated, generated_classes, False),
-    ):
-        frechet.update(part, real=is_real)
-        spread.update(part, classes, real=is_real)
+    frechet.update(real, real=True)
+    frechet.update(generated, real=False)
+    spread = spread_distance(real, generated, real_classes, generated_classes)
     return {
         "frechet": frechet.compute().item(),
         "kernel": kernel_distance(real, generated).item(),
-        **{name: value.item() for name, value in spread.compute().items()},
+        **{name: value.item() for name, value in spread.items()},
     }
 
 
