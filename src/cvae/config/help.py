@@ -7,7 +7,7 @@ and `--help lr` about a setting.
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cvae.config.natural_names import meant, places
 from cvae.config.options import OF_OTHERS, Option, Setting, groups_of, option, options, root
@@ -55,7 +55,8 @@ def _overview(command: str) -> str:
         f"  {cell:<{wide}} {s.meaning}" for cell, s in zip(cells, chosen.values(), strict=True)
     ]
     half = -(-len(cells) // 2)
-    columns = [f"{left:<40}{right}".rstrip() for left, right in _side_by_side(cells, half)]
+    side_by_side = zip(cells[:half], [*cells[half:], ""], strict=False)
+    columns = [f"{left:<40}{right}".rstrip() for left, right in side_by_side]
     names = " ".join(f"{key}={s.default}".removesuffix("=null") for key, s in _own(command).items())
     return "\n".join(
         [
@@ -67,11 +68,6 @@ def _overview(command: str) -> str:
             textwrap.fill(names, _WIDTH, initial_indent="  ", subsequent_indent="  "),
         ]
     )
-
-
-def _side_by_side(cells: list[str], half: int) -> Iterable[tuple[str, str]]:
-    right = [*cells[half:], ""]
-    return zip(cells[:half], right, strict=False)
 
 
 def _group(command: str, group: str) -> str:

@@ -71,7 +71,8 @@ class ArrayData(OwnData):
         y = self._target(arrays["y"], length)
         names = [name for name in arrays if name == "x" or name.startswith("x.")]
         parts = [self._part(name, arrays[name]) for name in names]
-        classes = "labels" if "labels" in arrays else _only_class(names, parts)
+        single = len(parts) == 1 and isinstance(parts[0], Category)  # x is a class alone
+        classes = "labels" if "labels" in arrays else names[0] if single else None
         labels, class_names = torch.zeros(len(arrays["y"]), dtype=torch.int64), tuple[str, ...]()
         if classes:
             category = self._category(classes, arrays[classes])
@@ -218,11 +219,6 @@ def _cut_blocks(array: Stack, length: np.ndarray | None) -> Iterator[np.ndarray]
     for block in array.blocks():
         yield _cut(block, length, np.arange(start, start + len(block)))
         start += len(block)
-
-
-def _only_class(names: list[str], parts: list[Part]) -> str | None:
-    """Return the name of x, where it is a class and nothing else."""
-    return names[0] if len(parts) == 1 and isinstance(parts[0], Category) else None
 
 
 class Arrays(ArrayData, ImageData):
