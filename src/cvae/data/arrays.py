@@ -60,13 +60,10 @@ class ArrayData(OwnData):
         super().__init__(condition, **options)
         self.path = Path(path).expanduser()
         arrays, lengths = read_arrays(self.path)
-        ends = np.cumsum([0, *lengths.values()])
-        places = {
-            split.removeprefix("_"): torch.arange(start, end)
-            for split, start, end in zip(lengths, ends[:-1], ends[1:], strict=True)
-        }
-        self.trained = int(ends[1])
-        self.apart = {split: index for split, index in places.items() if split}
+        places = torch.arange(len(arrays["y"])).split([*lengths.values()])
+        self.trained = lengths[""]
+        splits = zip(lengths, places, strict=True)
+        self.apart = {split.removeprefix("_"): index for split, index in splits if split}
         length = self._length(arrays)
         y = self._target(arrays["y"], length)
         names = [name for name in arrays if name == "x" or name.startswith("x.")]
