@@ -17,8 +17,7 @@ from matplotlib.patches import Ellipse, Patch
 from torch import Tensor
 
 DPI = 100
-GAP = 4
-CELL = 56
+GAP, CELL = 4, 56
 """Pixels between two images of a grid, and of an image's width, about."""
 _LETTER = 8
 """Width of a letter of a column's name, in pixels."""
