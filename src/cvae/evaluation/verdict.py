@@ -198,7 +198,7 @@ def mark(metrics: Figures) -> str:
 
 def sentences(
     figures: Figures,
-    settings: Settings | None = None,
+    settings: Settings,
     run: str = "RUN_DIR",
     overrides: Sequence[str] = (),
 ) -> list[str]:
@@ -206,7 +206,7 @@ def sentences(
 
     Args:
         figures: As `examine` gives them.
-        settings: The run's resolved configuration; without it no cure is named.
+        settings: The run's resolved configuration.
         run: The run's folder.
         overrides: What the run was started with.
     """
@@ -224,7 +224,7 @@ def sentences(
         said.append(_right(figures))
     if [illness.name for illness in found] == ["collapsed"]:
         said.append("Nothing is wrong with draws that need no z; latent_dim=0 gives the same ones.")
-    elif found and settings is not None:
+    elif found:
         said.append(_advice(found, settings, run, overrides))
     return said
 
