@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+from rich.filesize import decimal
+
 _MANY = 30
 """Names that no longer fit into one line."""
 
@@ -88,20 +90,11 @@ def short_of_memory(error: BaseException) -> str | None:
     ):
         return None
     asked = re.search(r"allocate (\d+) bytes", first)
-    amount = f" for {in_bytes(int(asked[1]))} more" if asked else ""
+    amount = f" for {decimal(int(asked[1]))} more" if asked else ""
     return (
         f"memory: this machine has not enough{amount}; ask for less at once, by a smaller model "
         "or data.batch_size, or fewer samples"
     )
-
-
-def in_bytes(count: float) -> str:
-    """Return a number of bytes in the unit that suits it, such as "1.5 GB"."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} PB"
 
 
 def diverged(

@@ -2,11 +2,10 @@
 
 from textwrap import fill
 
-_WIDTH = 79
+WIDTH = 79
+"""Columns that are used; a terminal may break a line of 80."""
 
 
 def wrapped(text: str) -> str:
     """Return a text in lines of 79 columns at most; a path stays whole."""
-    return fill(
-        text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
+    return fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

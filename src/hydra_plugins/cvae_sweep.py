@@ -36,22 +36,20 @@ class Sweep(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep of these overrides."""
-        words = " ".join([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        arguments = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         from cvae.left import say_first
 
-        say_first(f"cvae-train: a sweep, {words}")
+        say_first(f"cvae-train: a sweep, {' '.join(arguments)}")
         from cvae.sweeps.launch import run_sweep  # Hydra reads this file whenever it starts
-        from cvae.sweeps.launchers import require_launcher
 
         assert self.hydra_context is not None
         assert self.launcher is not None
         assert self.config is not None
-        require_launcher(self.config)
         run_sweep(
             self.hydra_context.config_loader,
             self.launcher,
             self.config,
-            [*(f"{key}={value}" for key, value in self.params.items()), *arguments],
+            arguments,
             resolve_name(self.check),
             self.max_batch_size,
         )

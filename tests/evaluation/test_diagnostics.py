@@ -100,7 +100,7 @@ def test_coverage_and_width_of_a_gaussian_are_its_closed_forms(factor: float, rn
     assert (found.p_value < 0.001) == (factor != 1)
     assert any_uniformity(places).p_value <= min(1, 2 * found.p_value)
     wide = width(y, draws, places)
-    assert wide.ratio == pytest.approx(factor, rel=0.04)
+    assert wide.effect == pytest.approx(factor, rel=0.04)
     assert (wide.p_value < 0.001) == (factor != 1)
 
 
@@ -112,7 +112,7 @@ def test_ranks_of_ties_are_uniform(rng) -> None:
 def test_the_band_holds_a_true_coverage(rng) -> None:
     u = torch.rand(1000, N, generator=rng).sort(1).values
     steps = torch.arange(1, N + 1) / N
-    outside = torch.maximum((steps - u).abs(), (u - steps + 1 / N).abs()).amax(1) > band(N)
+    outside = torch.maximum((steps - u).abs(), (u - steps + 1 / N).abs()).amax(1) > band(N, 0.95)
     assert outside.float().mean().item() == pytest.approx(0.05, abs=0.025)
 
 

@@ -34,7 +34,7 @@ from cvae.evaluation.image_metrics import (
 )
 from cvae.evaluation.metrics.base import clustered_standard_error
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
-from cvae.evaluation.metrics.diversity import SpreadDistance
+from cvae.evaluation.metrics.diversity import spread_distance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
 from cvae.kinds import Image as ImageKind
@@ -414,10 +414,9 @@ def test_the_spread_distance_of_scaled_classes(factor: float, distance: float) -
     offsets = torch.randn(50, 3)
     centres = 100 * torch.arange(4.0).view(4, 1, 1)
     classes = torch.arange(4).repeat_interleave(50)
-    spread = SpreadDistance(3, 4)
-    spread.update((centres + offsets).reshape(-1, 3), classes, real=True)
-    spread.update((5 - centres + factor * offsets).reshape(-1, 3), classes, real=False)
-    found = spread.compute()
+    real = (centres + offsets).reshape(-1, 3)
+    generated = (5 - centres + factor * offsets).reshape(-1, 3)
+    found = spread_distance(real, generated, classes, classes)
     assert found["spread"].item() == pytest.approx(distance, abs=1e-4)
     assert found["spread_ratio"].item() == pytest.approx(factor, abs=1e-4)
 

@@ -128,7 +128,7 @@ def test_parts_of_one_s_own_are_built_if_they_are_named_in_the_call(
     again = ["resume=run", "trainer.max_epochs=2", line[-1]]
     status, out, err = call(cli.train, *again)
     assert status == 0, err
-    assert "run: network.width=16" in out.partition("\n")[0]  # what it was started with
+    assert out.startswith("resumes run: network.width=16")  # what it was started with
     assert type(cvae.load("run", allow=["mine.Prior"]).prior).__name__ == "Prior"
     altered(
         Path("run"), lambda c: c[KEY]["config"]["prior"].update(_target_="mine.subprocess.Popen")

@@ -132,7 +132,7 @@ def test_a_sweep_cut_off_ends_as_one_that_was_not(
     before = first.stat().st_mtime_ns
     status, out, _ = call(cli.train, *line, "sweep.resume=s")
     assert status == 0
-    assert out.splitlines()[0].startswith("resumes ")  # and says what it was started with
+    assert out.startswith("resumes s: ")  # and says what it was started with
     assert out.splitlines()[1] == "sweep: 1 of 3 done, 0 failed, 2 left"
     assert results(Path("s")) == results(whole)
     assert first.stat().st_mtime_ns == before

@@ -15,7 +15,7 @@ from cvae.errors import InputError
 from cvae.evaluation.tables import show
 from cvae.files import LOCK, hold, hold_for_run
 from cvae.lines import wrapped
-from cvae.store.resume_arguments import command_to_resume, shown
+from cvae.store.resume_arguments import command_to_resume, key_of, shown
 from cvae.store.run_folder import RunFolder
 from cvae.sweeps.job import attempt
 from cvae.training.fit import fit
@@ -54,7 +54,8 @@ def task(config: Config) -> None:
         attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
     if config["resume"] is not None:
-        print(wrapped(f"resumes {run_dir}: {shown(hydra.overrides.task)}"), flush=True)
+        started = {key_of(o): o for o in hydra.overrides.task if key_of(o) != "resume"}
+        print(wrapped(f"resumes {short(run_dir)}: {shown([*started.values()])}"), flush=True)
     with _saying_how_to_resume(folder):
         model, metrics = fit(_prepared.pop(), run_dir)
     show(metrics, model)

@@ -1,8 +1,8 @@
 """The abstract condition."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cvae.batch import Batch, Items, Shape
 from cvae.errors import InputError, did_you_mean
-from cvae.kinds import Image, PartsEncoder, Sizes, Target
+from cvae.kinds import PartsEncoder, Sizes, Target
 
 Wanted = int | float | str | Sequence[Any] | np.ndarray | Mapping[str, Any] | Tensor | None
 """A user's request: a class or its name, numbers, a value for each part of x, several of these, a
@@ -100,11 +100,8 @@ class Condition(ABC):
         return None
 
 
-class ConditionBuilder(Protocol):
-    """A builder of conditions: a class of this folder with its options filled in."""
-
-    def __call__(self, sizes: Sizes) -> Condition:
-        """Return the condition for items of these sizes."""
+ConditionBuilder = Callable[[Sizes], Condition]
+"""A builder of conditions: a class of this folder with its options filled in."""
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
@@ -137,10 +134,3 @@ def require_classes(sizes: Sizes) -> None:
             "condition: the data have no classes, or one class only, so a label says nothing; "
             "choose condition=none, or condition=given where a condition comes with each y"
         )
-
-
-def require_image(sizes: Sizes, what: str) -> Image:
-    """Return the kind of images that y is; raise an `InputError` if it is no image."""
-    if not isinstance(sizes.y, Image):
-        raise InputError(f"condition: {what}, and y is no image; choose condition=given or none")
-    return sizes.y

@@ -14,7 +14,7 @@ from cvae.batch import Batch, Items, Shape
 from cvae.conditions.base import Condition, Wanted, classes_in, one_hot, require_classes
 from cvae.conditions.x_file import SUFFIXES, read_x
 from cvae.errors import InputError, did_you_mean
-from cvae.kinds import Part, PartsEncoder, Sizes
+from cvae.kinds import PartsEncoder, Sizes
 from cvae.kinds.parts import Category, needs_no_encoder
 
 
@@ -54,8 +54,9 @@ class GivenCondition(Condition):
         return [part.name or "x" for part in self.parts]
 
     def example(self) -> Tensor:
-        means = [_doubles(p) for p in self.parts]
-        shaped = zip(means, self.parts, strict=True)
+        means = [p.mean or [0.0] * math.prod(p.shape) for p in self.parts]
+        doubles = (torch.tensor(mean, dtype=torch.float64) for mean in means)
+        shaped = zip(doubles, self.parts, strict=True)
         x = self._joined([mean.reshape(1, *part.shape) for mean, part in shaped])
         return x.float() if self.encoder() is None else x
 
@@ -137,11 +138,6 @@ class GivenCondition(Condition):
         if len(values) == 1:
             return values[0]
         return torch.cat([part.flatten(1) for part in values], 1)
-
-
-def _doubles(part: Part) -> Tensor:
-    """Return the mean of a part's numbers, 0 where it has none, in double precision."""
-    return torch.tensor(part.mean or [0.0] * math.prod(part.shape), dtype=torch.float64)
 
 
 def _of_name(wanted: Any, name: str) -> Any:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from cvae.batch import Batch, Items, Shape
-from cvae.conditions.base import Condition, require_image
+from cvae.conditions.base import Condition
 from cvae.errors import ArgumentError, InputError
-from cvae.kinds import Sizes
+from cvae.kinds import Image, Sizes
 
 _UNSEEN = 0.5
 
@@ -35,8 +35,12 @@ class QuadrantsCondition(Condition):
         super().__init__(sizes)
         if visible not in (1, 2, 3):
             raise ArgumentError("visible", f"expected 1, 2 or 3 quadrants, got {visible}")
-        image = require_image(sizes, "quadrants are of an image")
-        self.image_shape = tuple(image.shape)
+        if not isinstance(sizes.y, Image):
+            raise InputError(
+                "condition: quadrants are of an image, and y is no image; choose condition=given "
+                "or none"
+            )
+        self.image_shape = tuple(sizes.y.shape)
         channels, height, width = self.image_shape
         if min(height, width) < 2:
             raise InputError(f"condition: images of {height}x{width} pixels have no quadrants")
@@ -50,7 +54,7 @@ class QuadrantsCondition(Condition):
         self.seen = seen
         self.hidden = (~seen).flatten().nonzero()[:, 0]
         self.x_shape: Shape = (channels + 1, height, width)
-        self.target = replace(image, shape=(channels * int((~seen).sum()),))
+        self.target = replace(sizes.y, shape=(channels * int((~seen).sum()),))
 
     def __call__(self, items: Items) -> Batch:
         images = items.y

@@ -153,10 +153,7 @@ def build_datamodule(config: Config, **changes: Any) -> PairData:
         if key not in known:
             raise InputError(f"data.{key}: no such setting of this data{did_you_mean(key, known)}")
     condition = built(config, "condition")
-    datamodule: PairData = instantiated(
-        config["data"], "data", **{"condition": condition, **changes}
-    )
-    return datamodule
+    return instantiated(config["data"], "data", **{"condition": condition, **changes})
 
 
 class Parts(NamedTuple):

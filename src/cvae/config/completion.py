@@ -2,7 +2,7 @@
 
 import os
 
-from cvae.config.options import groups, options, root, settings_of
+from cvae.config.options import groups_of, options, settings_of
 from cvae.errors import InputError
 
 _BASH = """\
@@ -40,7 +40,7 @@ def completion(command: str, asked: str) -> str:
 
 def _offered(command: str, typed: str) -> list[str]:
     group, is_value, _ = typed.partition("=")
-    chosen = [name for name in root(command).chosen if name in groups()]
+    chosen = groups_of(command)
     if is_value:
         several = group.lstrip("+~")
         names = options(several) if several in chosen else []

@@ -73,8 +73,7 @@ def slots(accelerator: str) -> int:
         return max(1, _devices())
     from joblib import cpu_count  # which knows what a container may use
 
-    cores: int = cpu_count()
-    return cores
+    return cpu_count()
 
 
 def _devices() -> int:

@@ -7,17 +7,15 @@ and `--help lr` about a setting.
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cvae.config.natural_names import meant, places
-from cvae.config.options import Option, Setting, groups, option, options, root
+from cvae.config.options import OF_OTHERS, Option, Setting, groups_of, option, options, root
 from cvae.errors import InputError, did_you_mean
 
 _WIDTH = 79
 _MOST = 30
 """Columns of a name, beyond which what it means goes below it."""
-_OF_OTHERS = ("experiment", "sweeps", "launcher")
-"""Groups whose options set what belongs to other groups."""
 
 
 def help_text(command: str, topics: Sequence[str]) -> str:
@@ -57,7 +55,8 @@ def _overview(command: str) -> str:
         f"  {cell:<{wide}} {s.meaning}" for cell, s in zip(cells, chosen.values(), strict=True)
     ]
     half = -(-len(cells) // 2)
-    columns = [f"{left:<40}{right}".rstrip() for left, right in _side_by_side(cells, half)]
+    side_by_side = zip(cells[:half], [*cells[half:], ""], strict=False)
+    columns = [f"{left:<40}{right}".rstrip() for left, right in side_by_side]
     names = " ".join(f"{key}={s.default}".removesuffix("=null") for key, s in _own(command).items())
     return "\n".join(
         [
@@ -71,11 +70,6 @@ def _overview(command: str) -> str:
     )
 
 
-def _side_by_side(cells: list[str], half: int) -> Iterable[tuple[str, str]]:
-    right = [*cells[half:], ""]
-    return zip(cells[:half], right, strict=False)
-
-
 def _group(command: str, group: str) -> str:
     default, meaning = root(command).chosen[group]
     rows = []
@@ -83,7 +77,7 @@ def _group(command: str, group: str) -> str:
         about = _first(option(group, name))
         rows.append((name, f"{about} (default)" if name == default else about))
     text = f"cvae-{command} {group}=NAME: {meaning}\n\n{_table(rows)}"
-    if group in _OF_OTHERS:
+    if group in OF_OTHERS:
         return f"{text}\n\nWhat one of them sets: cvae-{command} --help {group}=NAME"
     shared: dict[tuple[str, Setting], list[str]] = {}
     for name in options(group):
@@ -139,7 +133,7 @@ def _setting(command: str, place: str) -> list[tuple[str, str]]:
 
 
 def _groups(command: str) -> dict[str, Setting]:
-    return {key: s for key, s in root(command).chosen.items() if key in groups()}
+    return {group: root(command).chosen[group] for group in groups_of(command)}
 
 
 def _own(command: str) -> dict[str, Setting]:

@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 from cvae.config.building import arguments
 from cvae.config.options import find, groups, option, options, root
 from cvae.config.schemas import TrainSchema
-from cvae.errors import InputError
 
 Schema = dict[str, Any]
 
@@ -125,15 +124,9 @@ def _what(nodes: Sequence[Mapping[str, Any]]) -> str:
 
 def _resolved(target: str) -> Callable[..., Any] | None:
     try:
-        found: Callable[..., Any] = resolve_name(target)
-    except (
-        ImportError,
-        AttributeError,
-        ValueError,
-        InputError,
-    ):  # of an extra that is not installed
+        return resolve_name(target)
+    except (ImportError, AttributeError, ValueError):  # of an extra that is not installed
         return None
-    return found
 
 
 def _without_default(function: Callable[..., Any]) -> set[str]:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from cvae.config.options import groups, option, options, root, settings_of
+from cvae.config.options import groups, groups_of, option, options, root, settings_of
 
 _SYNONYMS = {
     "optimizer.lr": ("learning_rate", "rate", "step_size"),
@@ -91,8 +91,7 @@ def _unquoted(text: str) -> str:
 
 def _groups_with(word: str, command: str) -> list[str]:
     """Return the groups of a command that have an option of this name."""
-    chosen = [group for group in root(command).chosen if group in groups()]
-    return [group for group in chosen if word in options(group)]
+    return [group for group in groups_of(command) if word in options(group)]
 
 
 def meant_by_word(word: str, following: list[str], command: str) -> str:
@@ -134,8 +133,7 @@ def _of_a_path(word: str, command: str) -> str:
 def places(key: str, command: str) -> list[str]:
     """Return the full keys that a key may stand for: by its end, by another word, or misspelt."""
     wanted = key.lower().replace("-", "_").strip("_")
-    chosen = [group for group in root(command).chosen if group in groups()]
-    known = list(dict.fromkeys([*chosen, *settings_of(command)]))
+    known = list(dict.fromkeys([*groups_of(command), *settings_of(command)]))
     found = _named(wanted, known, command) or _named(_nearest(wanted, known), known, command)
     return [place for place in found if place.startswith(wanted.partition(".")[0] + ".")] or found
 

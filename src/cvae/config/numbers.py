@@ -17,7 +17,7 @@ def require_numbers(config: Config) -> None:
     Raises:
         InputError: Naming the setting.
     """
-    for path, number in _numbers(config, ""):
+    for path, number in numbers_in(config):
         largest = _LARGEST_COUNT if isinstance(number, int) else _LARGEST
         if not -largest <= number <= largest:  # NaN is in no order
             raise InputError(
@@ -26,12 +26,13 @@ def require_numbers(config: Config) -> None:
             )
 
 
-def _numbers(value: Any, path: str) -> Iterator[tuple[str, int | float]]:
+def numbers_in(value: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
+    """Yield the numbers of a configuration, each with its path."""
     if isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _numbers(part, f"{path}.{key}" if path else str(key))
+            yield from numbers_in(part, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            yield from _numbers(part, f"{path}.{index}")
+            yield from numbers_in(part, f"{path}.{index}")
     elif isinstance(value, int | float):
         yield path, value

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-_ABOUT_SETS = ("experiment", "sweeps", "launcher")
-"""Groups whose options set what other groups have."""
+OF_OTHERS = ("experiment", "sweeps", "launcher")
+"""Groups whose options set what belongs to other groups."""
 _LINE = re.compile(r"( *)(?:- )?(?:override )?([\w./]+):(?: +(?!#)(.*?))?(?: +# (.*))?")
 
 
@@ -39,6 +39,11 @@ def find(name: str) -> Path:
 def groups() -> list[str]:
     """Return the names of the groups."""
     return sorted(p.name for p in find("conf").iterdir() if p.is_dir() and p.name != "hydra")
+
+
+def groups_of(command: str) -> list[str]:
+    """Return the names of the groups that a command chooses from, in the order of its file."""
+    return [group for group in root(command).chosen if group in groups()]
 
 
 def options(group: str) -> list[str]:
@@ -73,10 +78,8 @@ def settings_of(command: str) -> dict[str, list[str]]:
     Without a group, a setting has none, such as `latent_dim`.
     """
     found: dict[str, list[str]] = {key: [] for key in root(command).settings}
-    for group in root(command).chosen:
-        if group in _ABOUT_SETS or group not in groups():
-            continue
-        for name in options(group):
+    for group in groups_of(command):
+        for name in options(group) if group not in OF_OTHERS else ():
             for key in option(group, name).settings:
                 found.setdefault(key, []).append(name)
     return found

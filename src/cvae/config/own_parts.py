@@ -22,13 +22,10 @@ def let_be_found(overrides: Iterable[Override]) -> None:
     """Let modules of the current folder be imported, last of all, that these overrides name."""
     named = " ".join(str(o.input_line) for o in overrides if _names_a_class(o))
     here = Path.cwd()
-    modules = [path.stem for path in here.glob("*.py")] + [p.parent.name for p in _packages(here)]
+    modules = [path.stem for path in here.glob("*.py")]
+    modules += [path.parent.name for path in here.glob("*/__init__.py")]
     if any(f"{name}." in named or f"[{name}]" in named for name in modules):
         sys.path.append(str(here))
-
-
-def _packages(here: Path) -> Iterable[Path]:
-    return here.glob("*/__init__.py")
 
 
 def _names_a_class(override: Override) -> bool:

@@ -60,18 +60,16 @@ class ArrayData(OwnData):
         super().__init__(condition, **options)
         self.path = Path(path).expanduser()
         arrays, lengths = read_arrays(self.path)
-        ends = np.cumsum([0, *lengths.values()])
-        places = {
-            split.removeprefix("_"): torch.arange(start, end)
-            for split, start, end in zip(lengths, ends[:-1], ends[1:], strict=True)
-        }
-        self.trained = int(ends[1])
-        self.apart = {split: index for split, index in places.items() if split}
+        places = torch.arange(len(arrays["y"])).split([*lengths.values()])
+        self.trained = lengths[""]
+        splits = zip(lengths, places, strict=True)
+        self.apart = {split.removeprefix("_"): index for split, index in splits if split}
         length = self._length(arrays)
         y = self._target(arrays["y"], length)
         names = [name for name in arrays if name == "x" or name.startswith("x.")]
         parts = [self._part(name, arrays[name]) for name in names]
-        classes = "labels" if "labels" in arrays else _only_class(names, parts)
+        single = len(parts) == 1 and isinstance(parts[0], Category)  # x is a class alone
+        classes = "labels" if "labels" in arrays else names[0] if single else None
         labels, class_names = torch.zeros(len(arrays["y"]), dtype=torch.int64), tuple[str, ...]()
         if classes:
             category = self._category(classes, arrays[classes])
@@ -218,11 +216,6 @@ def _cut_blocks(array: Stack, length: np.ndarray | None) -> Iterator[np.ndarray]
     for block in array.blocks():
         yield _cut(block, length, np.arange(start, start + len(block)))
         start += len(block)
-
-
-def _only_class(names: list[str], parts: list[Part]) -> str | None:
-    """Return the name of x, where it is a class and nothing else."""
-    return names[0] if len(parts) == 1 and isinstance(parts[0], Category) else None
 
 
 class Arrays(ArrayData, ImageData):

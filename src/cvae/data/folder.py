@@ -205,17 +205,15 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _require_room(size: int, count: int) -> None:
     """Raise an `ArgumentError` where so many images of this size are more than the memory holds."""
-    needed = count * size**2
-    if hasattr(os, "sysconf") and needed > (memory := _memory()):
+    if not hasattr(os, "sysconf"):
+        return
+    needed, memory = count * size**2, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
         raise ArgumentError(
             "size",
             f"{count} images of {size}x{size} pixels take {needed / 2**30:,.1f} GiB at least, and "
             f"this machine has {memory / 2**30:,.1f} GiB; choose a smaller size",
         )
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _folders(folder: Path) -> list[Path]:

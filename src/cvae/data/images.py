@@ -63,33 +63,21 @@ class ImageData(PairData):
         return Support.UNIT_INTERVAL if self.image.levels is None else Support.LEVELS
 
     def trained_on(self, rows: Rows) -> Rows:
-        return (
-            self._drawn_once(rows, "train")
-            if self.binarize == "static"
-            else self._at_threshold(rows)
-        )
+        # Those that are drawn again every time stay grey until then.
+        return rows if self.binarize == "dynamic" else self.judged_by(rows, "train")
 
     def judged_by(self, rows: Rows, split: SplitName) -> Rows:
-        once = self.binarize in ("dynamic", "static")
-        return self._drawn_once(rows, split) if once else self._at_threshold(rows)
-
-    def _drawn_once(self, rows: Rows, split: str) -> Rows:
-        return rows.changed(partial(_drawn, white=self._white, stream=_STREAMS[split]))
-
-    def _at_threshold(self, rows: Rows) -> Rows:
-        if self.binarize != "threshold":
-            return rows
-        return rows.changed(partial(_thresholded, white=self._white))
+        white = 1 if self.image.levels is None else self.image.levels - 1
+        if self.binarize == "threshold":
+            return rows.changed(partial(_thresholded, white=white))
+        if self.binarize in ("dynamic", "static"):
+            return rows.changed(partial(_drawn, white=white, stream=_STREAMS[split]))
+        return rows
 
     def values(self, stored: Tensor) -> Tensor:
         pixels = super().values(stored)
         # What was drawn for validation and test is left alone by this.
         return draw_binary(pixels) if self.binarize == "dynamic" else pixels
-
-    @property
-    def _white(self) -> int:
-        """The number of the highest grey level."""
-        return 1 if self.image.levels is None else self.image.levels - 1
 
 
 def _thresholded(items: Items, index: Tensor, white: int) -> Items:

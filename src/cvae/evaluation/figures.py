@@ -16,15 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
 from torch import Tensor
 
-from cvae.errors import InputError
-
 DPI = 100
-_GAP = 4
-_CELL = 56
+GAP, CELL = 4, 56
+"""Pixels between two images of a grid, and of an image's width, about."""
 _LETTER = 8
 """Width of a letter of a column's name, in pixels."""
-_LONGEST, _LARGEST = 65_000, 2**27
-"""Pixels of a picture's side, by matplotlib, and of all of it, by memory."""
 
 
 class Words(NamedTuple):
@@ -52,17 +48,17 @@ def image_grid(
         words: The title, and what columns and rows are.
     """
     # Whole-number enlargement keeps the pixels of an 8x8 scan square and sharp.
-    scale = max(1, round(_CELL / images.shape[-1]))
+    scale = max(1, round(CELL / images.shape[-1]))
     tiles = images.float().cpu().repeat_interleave(scale, -2).repeat_interleave(scale, -1)
     count_r, count_c, channels, height, width = tiles.shape
     if channels == 1:
         tiles = 1 - tiles
     canvas = torch.full(
-        (channels, count_r * (height + _GAP) - _GAP, count_c * (width + _GAP) - _GAP), 0.85
+        (channels, count_r * (height + GAP) - GAP, count_c * (width + GAP) - GAP), 0.85
     )
     for r in range(count_r):
         for c in range(count_c):
-            top, left = r * (height + _GAP), c * (width + _GAP)
+            top, left = r * (height + GAP), c * (width + GAP)
             canvas[:, top : top + height, left : left + width] = tiles[r, c]
 
     margin_left = 12 + 9 * max((len(name) for name in rows), default=0) + 20 * bool(words.down)
@@ -97,8 +93,8 @@ def image_grid(
     most = max(2, width // _LETTER)
     columns = [_rounded(name) for name in columns]
     short = [name if len(name) <= most else f"{name[: most - 1]}…" for name in columns]
-    axes.set_xticks([c * (width + _GAP) + width / 2 for c in range(len(columns))], short)
-    axes.set_yticks([r * (height + _GAP) + height / 2 for r in range(len(rows))], rows)
+    axes.set_xticks([c * (width + GAP) + width / 2 for c in range(len(columns))], short)
+    axes.set_yticks([r * (height + GAP) + height / 2 for r in range(len(rows))], rows)
     _say(figure, words, (total_w, total_h))
     if legend:
         patches = [Patch(fc=c, ec="0.7", label=name) for name, c in legend.items()]
@@ -125,28 +121,6 @@ def _rounded(name: str) -> str:
         return f"{float(name):.3g}" if len(name) > len("0.123") else name
     except ValueError:
         return name
-
-
-def require_drawable(rows: int, columns: int, height: int, width: int) -> None:
-    """Refuse a grid of images that no picture can hold.
-
-    Args:
-        rows: Rows of images.
-        columns: Columns of images.
-        height: Pixels of an image.
-        width: Pixels of an image.
-
-    Raises:
-        InputError: If a side or the area of the picture would be too large.
-    """
-    scale = max(1, round(_CELL / width))
-    tall, wide = rows * (height * scale + _GAP), columns * (width * scale + _GAP)
-    if max(tall, wide) > _LONGEST or tall * wide > _LARGEST:
-        raise InputError(
-            f"n: {rows} rows of {columns} images would be a picture of {wide} by {tall} pixels; "
-            f"expected sides of at most {_LONGEST} and {_LARGEST} pixels in all; give a smaller n, "
-            "or fewer x"
-        )
 
 
 class Plane(NamedTuple):

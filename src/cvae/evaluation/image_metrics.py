@@ -15,7 +15,7 @@ from cvae.data.base import PairData
 from cvae.data.rows import groups
 from cvae.errors import InputError
 from cvae.evaluation.judge import FEWEST, Judge
-from cvae.evaluation.metrics.diversity import SpreadDistance
+from cvae.evaluation.metrics.diversity import spread_distance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.evaluation.nats import JUDGE
@@ -115,8 +115,9 @@ def class_consistency(
     right = {"mean_image": 0, "sampled_pixels": 0}
     labels = torch.arange(classes, device=model.device)
     left = Left("images of each class for the judge", per_class)
-    for n in _chunks(per_class, max(1, _CHUNK // classes)):
-        state = rng.get_state()
+    size = max(1, _CHUNK // classes)
+    for start in range(0, per_class, size):
+        n, state = min(size, per_class - start), rng.get_state()
         for name in right:
             rng.set_state(state)
             images = model.sample(None, n, rng, mean=name == "mean_image")
@@ -174,7 +175,7 @@ def distances(model: CVAE, judge: Judge, served: Split, rng: torch.Generator) ->
     have mean square 1.
 
     `frechet` is the distance of Heusel et al. 2017, `kernel` the squared maximum mean discrepancy
-    of `kernel_distance` (unbiased, so it may be below zero), `spread` that of `SpreadDistance`.
+    of `kernel_distance` (unbiased, so it may be below zero), `spread` that of `spread_distance`.
 
     Raises:
         InputError: If the split is too small to be halved.
@@ -211,29 +212,17 @@ def feature_distances(
     real: Tensor, generated: Tensor, real_classes: Tensor, generated_classes: Tensor
 ) -> dict[str, float]:
     """Return the Fréchet, kernel and spread distances between features (N, F) of classes (N,)."""
-    features = _Taken(real.shape[1])
-    frechet = FrechetInceptionDistance(feature=features)
-    num_classes = int(torch.cat((real_classes, generated_classes)).max()) + 1
-    spread = SpreadDistance(features.num_features, num_classes)
-    for part, classes, is_real in (
-        (real, real_classes, True),
-        (generated, generated_classes, False),
-    ):
-        frechet.update(part, real=is_real)
-        spread.update(part, classes, real=is_real)
+    taken = nn.Identity()  # the features are computed already
+    taken.num_features = real.shape[1]  # type: ignore[assignment]
+    frechet = FrechetInceptionDistance(feature=taken)
+    frechet.update(real, real=True)
+    frechet.update(generated, real=False)
+    spread = spread_distance(real, generated, real_classes, generated_classes)
     return {
         "frechet": frechet.compute().item(),
         "kernel": kernel_distance(real, generated).item(),
-        **{name: value.item() for name, value in spread.compute().items()},
+        **{name: value.item() for name, value in spread.items()},
     }
-
-
-class _Taken(nn.Identity):
-    """Passes on computed features, for metrics that expect a network to compute them."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
 
 
 def _features(judge: Judge, images: Tensor) -> Tensor:
@@ -243,7 +232,3 @@ def _features(judge: Judge, images: Tensor) -> Tensor:
 def _accuracy(judge: Judge, images: Tensor, labels: Tensor) -> float:
     found = [judge.classes(part.to(judge.device)).cpu() for part in images.split(_CHUNK)]
     return (torch.cat(found) == labels).float().mean().item()
-
-
-def _chunks(total: int, size: int) -> list[int]:
-    return [min(size, total - done) for done in range(0, total, size)]

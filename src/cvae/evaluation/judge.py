@@ -46,6 +46,8 @@ FEWEST = 40
 """Smallest number of test images for distances, which need two halves."""
 
 _DATA = {"batch_size": 128, "val_fraction": 0.1, "split_seed": 0}
+_WIDTH, _FEATURES = 32, 128
+"""Channels of the first layer, of which each further one has twice as many, and features."""
 _STEPS = 3500
 _MAX_LR = 4e-3
 _PART = ".making-"
@@ -63,34 +65,28 @@ class Judge(LightningModule):
     Args:
         image_shape: (C, H, W).
         num_classes: Number of classes.
-        width: Channels of the first layer; each further one has twice as many.
-        num_features: Number of features F.
 
     Attributes:
         features: Module that maps images (B, C, H, W) in [0, 1] to features (B, F), with an
             attribute `num_features`, as torchmetrics requires.
     """
 
-    def __init__(
-        self, image_shape: Shape, num_classes: int, width: int = 32, num_features: int = 128
-    ) -> None:
+    def __init__(self, image_shape: Shape, num_classes: int) -> None:
         super().__init__()
         channels, *size = image_shape
         self.features = nn.Sequential(
-            *_convolution(channels, width),
+            *_convolution(channels, _WIDTH),
             nn.MaxPool2d(2, ceil_mode=True),
-            *_convolution(width, 2 * width),
+            *_convolution(_WIDTH, 2 * _WIDTH),
             nn.MaxPool2d(2, ceil_mode=True),
-            *_convolution(2 * width, 4 * width),
+            *_convolution(2 * _WIDTH, 4 * _WIDTH),
             nn.Flatten(),
             nn.Dropout(0.3),
-            nn.Linear(
-                4 * width * math.prod(math.ceil(pixels / 4) for pixels in size), num_features
-            ),
+            nn.Linear(4 * _WIDTH * math.prod(math.ceil(pixels / 4) for pixels in size), _FEATURES),
             nn.ReLU(),
         )
-        self.features.num_features = num_features  # type: ignore[assignment]
-        self.classify = nn.Linear(num_features, num_classes)
+        self.features.num_features = _FEATURES  # type: ignore[assignment]
+        self.classify = nn.Linear(_FEATURES, num_classes)
         self.accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.shift = image_shape[-1] // _SHIFT
 

@@ -51,13 +51,13 @@ class Illness(NamedTuple):
     Attributes:
         name: Its name in the metrics.
         mark: The same in words, as short as a table has room for.
-        found: Whether figures show it.
+        found: Whether figures show it: what is true or not.
         said: What it is, a sentence with figures by their names in braces.
     """
 
     name: str
     mark: str
-    found: Callable[[Figures], bool]
+    found: Callable[[Figures], object]
     said: str
 
 
@@ -84,10 +84,6 @@ def _ignores_x(f: Figures) -> bool:
         return False
     worth = 1 - f["energy"] / f["energy_of_other_x"]
     return worth < SAME_DRAWS and significant(f, "by_x")
-
-
-def _another_shape(f: Figures) -> bool:
-    return bool(_signs_of_another_shape(f))
 
 
 def _signs_of_another_shape(f: Figures) -> str:
@@ -166,7 +162,7 @@ ILLNESSES = (
     Illness(
         "shape",
         "another shape",
-        _another_shape,
+        _signs_of_another_shape,
         "The draws are of another shape than the data: {signs}.",
     ),
 )
@@ -281,15 +277,12 @@ def _used(f: Figures) -> str:
 
 
 def _right(f: Figures) -> str:
+    worst = max(f["coverage"], f["ranks"], f["log_p"])
     return (
         f"p(y|x) is right as far as {f['pairs']:.0f} test pairs can tell: the draws are "
         f"{f['width']:.2f} times as wide as the data, and no coverage is off by more than "
-        f"{_worst(f):.0%}."
+        f"{worst:.0%}."
     )
-
-
-def _worst(f: Figures) -> float:
-    return max(f["coverage"], f["ranks"], f["log_p"])
 
 
 def _advice(

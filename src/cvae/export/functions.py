@@ -124,11 +124,7 @@ class _Mean(nn.Module):
         return self.target.within(self.generator(x, z).mean)
 
 
-class _Drawn(nn.Module):
-    def __init__(self, model: CVAE) -> None:
-        super().__init__()
-        self.generator, self.target = model.generator, model.condition.target
-
+class _Drawn(_Mean):
     def forward(self, x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
         with nullcontext() if noise is None else _Given(noise):
             return self.target.within(self.generator(x, z).sample())

@@ -9,6 +9,8 @@ from cvae.errors import InputError
 from cvae.export.functions import Function, functions
 from cvae.model.cvae import CVAE
 
+_COUNT = 64
+"""Items by which a file's results are compared with torch's."""
 _TOLERANCE = 1e-3
 _FILES = {"prior": ("latent", "z"), "generator": ("mean", "y")}
 """The function in each file, and the name of its result."""
@@ -21,7 +23,7 @@ class Exported(NamedTuple):
     difference: float
 
 
-def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Exported]:
+def onnx(model: CVAE, rng: torch.Generator) -> dict[str, Exported]:
     """Return the prior, from x and noise to z, and the generator, from x and z to mean images.
 
     The first dimension of every input and output is a batch of any size.
@@ -29,7 +31,6 @@ def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Export
     Args:
         model: A trained model.
         rng: Source of the noise for the comparison with torch.
-        count: Number of items in that comparison.
 
     Raises:
         InputError: If ONNX's packages are missing, the model has an operation without ONNX, or
@@ -44,17 +45,14 @@ def onnx(model: CVAE, rng: torch.Generator, count: int = 64) -> dict[str, Export
         ) from error
     flushed = not (torch.full((1,), 1e-40) * 0.5).any()  # onnxruntime sets this as it likes
     parts = functions(model)
-    x = (
-        model.conditions_of(None)
-        if not model.condition.needs_examples
-        else parts["mean"].inputs["x"]
-    )
-    x = x.repeat(-(-count // len(x)), *[1] * (x.dim() - 1))[:count]
+    of_data = model.condition.needs_examples
+    x = parts["mean"].inputs["x"] if of_data else model.conditions_of(None)
+    x = x.repeat(-(-_COUNT // len(x)), *[1] * (x.dim() - 1))[:_COUNT]
     found = {}
     for name, (function, output) in _FILES.items():
         part = parts[function]
         values = {
-            key: x if key == "x" else torch.randn(count, *example.shape[1:], generator=rng)
+            key: x if key == "x" else torch.randn(_COUNT, *example.shape[1:], generator=rng)
             for key, example in part.inputs.items()
         }
         with torch.no_grad():
@@ -90,5 +88,4 @@ def _contents(function: Function, output: str) -> bytes:
         verbose=False,
     )
     assert program is not None
-    contents: bytes = program.model_proto.SerializeToString()
-    return contents
+    return program.model_proto.SerializeToString()

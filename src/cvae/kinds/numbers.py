@@ -34,9 +34,8 @@ class Standard(NamedTuple):
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Return both as tensors in double precision, (F,) each."""
-        return torch.tensor(self.mean, dtype=torch.float64), torch.tensor(
-            self.scale, dtype=torch.float64
-        )
+        mean, scale = (torch.tensor(part, dtype=torch.float64) for part in self)
+        return mean, scale
 
 
 def require_standard(mean: Sequence[float], scale: Sequence[float], size: int) -> None:

@@ -9,11 +9,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from cvae.batch import Shape
 from cvae.errors import InputError, did_you_mean
-from cvae.kinds.numbers import Standard, one_hot, remarks_on, require_standard
+from cvae.kinds.numbers import Standard, Standardise, one_hot, remarks_on, require_standard
 
 _BYTE = 255
 
@@ -246,33 +246,28 @@ def of_shape(shape: Shape) -> Part:
     return Picture(shape) if len(shape) == 3 else Numbers(shape)
 
 
-class PartsEncoder(nn.Module):
+class PartsEncoder(Standardise):
     """Takes x apart, and standardises each part.
 
     Args:
         parts: The parts, in their order.
     """
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(self, parts: Sequence[Part]) -> None:
-        super().__init__()
-        self.sizes = [math.prod(part.shape) for part in parts]
+        sizes = [math.prod(part.shape) for part in parts]
+        mean = [m for p, n in zip(parts, sizes, strict=True) for m in p.mean or n * (0.0,)]
+        scale = [s for p, n in zip(parts, sizes, strict=True) for s in p.scale or n * (1.0,)]
+        super().__init__(Standard(tuple(mean), tuple(scale)))
+        self.sizes = sizes
         flat = all(len(part.shape) == 1 for part in parts)
-        self.shapes: list[Shape] = [(sum(self.sizes),)] if flat else [p.shape for p in parts]
+        self.shapes: list[Shape] = [(sum(sizes),)] if flat else [p.shape for p in parts]
         """Shape of each tensor that `forward` returns: of one vector if all parts are vectors."""
-        mean = [m for p, n in zip(parts, self.sizes, strict=True) for m in p.mean or n * (0.0,)]
-        scale = [s for p, n in zip(parts, self.sizes, strict=True) for s in p.scale or n * (1.0,)]
-        # The description of the data holds them; in double precision, for years and prices.
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64), persistent=False)
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64), persistent=False)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:  # type: ignore[override]
         """Map x, (..., F) of all parts, or (..., *shape) of a single one, to the tensors."""
         if len(self.sizes) == 1:
             x = x.flatten(-len(self.shapes[0]))
-        h = ((x - self.mean) / self.scale).float()
+        h = super().forward(x)
         if len(self.shapes) == 1:
             return [h.unflatten(-1, self.shapes[0])]
         parts = h.split(self.sizes, -1)

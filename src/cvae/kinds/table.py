@@ -7,12 +7,19 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cvae.batch import Shape, Support
 from cvae.errors import InputError, did_you_mean
 from cvae.kinds.base import Target
-from cvae.kinds.numbers import LARGEST, Standard, one_hot, remarks_on, require_standard
+from cvae.kinds.numbers import (
+    LARGEST,
+    Standard,
+    Standardise,
+    one_hot,
+    remarks_on,
+    require_standard,
+)
 
 Kind = Literal["real", "count", "category", "binary"]
 COLUMN_KINDS: tuple[Kind, ...] = ("real", "count", "category", "binary")
@@ -124,17 +131,15 @@ class Table(Target):
     def remarks(self, y: Tensor) -> list[str]:
         names = [column.name for column in self.described if column.kind == "real"]
         real = [i for i, column in enumerate(self.described) if column.kind == "real"]
-        return [
-            *super().remarks(y),
-            *(remarks_on("y", y[:, real], "its logarithm", names) if real else []),
-        ]
+        found = remarks_on("y", y[:, real], "its logarithm", names) if real else []
+        return [*super().remarks(y), *found]
 
     @property
     def features(self) -> Shape:
         size = sum(column.size for column in self.described)
         return (size + self.missing * len(self.described),)
 
-    def encoder(self) -> nn.Module:
+    def encoder(self) -> "EncodeTable":
         return EncodeTable(self.described, self.missing)
 
     def known(self) -> dict[str, Any]:
@@ -151,7 +156,7 @@ class Table(Target):
         return [column.word(number) for column, number in numbers]
 
 
-class EncodeTable(nn.Module):
+class EncodeTable(Standardise):
     """Real columns and the logarithms of counts standardised, categories one-hot.
 
     Args:
@@ -159,19 +164,14 @@ class EncodeTable(nn.Module):
         missing: Whether values may be missing: then a 1 follows for each column, or a 0 if it is.
     """
 
-    mean: Tensor
-    scale: Tensor
     counts: Tensor
 
     def __init__(self, columns: Sequence[Column], missing: bool) -> None:
-        super().__init__()
-        mean, scale = ([getattr(column, of) for column in columns] for of in ("mean", "scale"))
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64), persistent=False)
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64), persistent=False)
+        mean, scale = (tuple(getattr(c, of) for c in columns) for of in ("mean", "scale"))
+        super().__init__(Standard(mean, scale), missing)
         counts = torch.tensor([column.kind == "count" for column in columns])
         self.register_buffer("counts", counts, persistent=False)
         self.sizes = [column.size if column.kind == "category" else 0 for column in columns]
-        self.missing = missing
 
     def forward(self, y: Tensor) -> Tensor:
         """Map rows (..., F) to numbers (..., *features)."""

@@ -86,7 +86,9 @@ def add_evaluation(
     folder.write_metrics(kept | dict(metrics))
     write_whole(folder.verdict, "\n".join(verdict.sentences) + "\n")
     folder.calibration.unlink(missing_ok=True)
-    _forget_projector(folder)
+    settings, tensors = folder.projected  # to which TensorBoard's writer would append
+    settings.unlink(missing_ok=True)
+    shutil.rmtree(tensors, ignore_errors=True)
     with SummaryWriter(str(folder.path)) as writer:
         writer.add_text("metrics", in_markdown(kept | dict(metrics)), step)
         kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
@@ -97,13 +99,6 @@ def add_evaluation(
             write_whole(folder.calibration, png(calibration(verdict.places)))
             writer.add_figure("verdict/calibration", calibration(verdict.places), step)
         _show_latent_space(writer, folder, model, data, step)
-
-
-def _forget_projector(folder: RunFolder) -> None:
-    # TensorBoard's writer would append to what is there.
-    settings, tensors = folder.projected
-    settings.unlink(missing_ok=True)
-    shutil.rmtree(tensors, ignore_errors=True)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module
 
 from cvae.config.compose import Config
+from cvae.config.numbers import numbers_in
 
 _LONGEST = 10_000
 """Characters of a string in a checkpoint; a path may have four thousand."""
@@ -99,9 +100,9 @@ def require_modest(
         raise ValueError("its weights are the same numbers many times")
     weights_held = sum(weight.numel() for weight in weights.values())
     layers = min(_LAYERS + len(weights), _MOST_LAYERS)
-    for name, number in _numbers(config, ""):
+    for name, number in numbers_in(config):
         most = layers if name.rpartition(".")[2] in _OF_LAYERS else weights_held + _SPARE
-        if abs(number) > most:
+        if isinstance(number, int) and abs(number) > most:
             raise ValueError(f"{name} is {number}, which its {len(weights)} tensors cannot be of")
     if config["hierarchy"] ** 2 > 2 * weights_held + _SPARE:  # a layer is given those before it
         raise ValueError(f"hierarchy is {config['hierarchy']}, for {weights_held} weights")
@@ -109,17 +110,6 @@ def require_modest(
         sides = shape if isinstance(shape, list | tuple) else [shape]
         if math.prod(side for side in sides if isinstance(side, int)) > weights_held + _NUMBERS:
             raise ValueError(f"{name} is {shape}, for {weights_held} weights")
-
-
-def _numbers(node: object, path: str) -> Iterator[tuple[str, float]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _numbers(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for value in node:
-            yield from _numbers(value, path)
-    elif isinstance(node, int) and not isinstance(node, bool):
-        yield path, node
 
 
 @contextmanager

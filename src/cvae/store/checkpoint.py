@@ -81,8 +81,7 @@ class Stored:
     @property
     def config(self) -> Config:
         """The resolved configuration of the run."""
-        config: Config = self.about["config"]
-        return config
+        return self.about["config"]
 
     @property
     def sizes(self) -> Sizes:

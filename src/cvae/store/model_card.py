@@ -209,7 +209,8 @@ def _asked(condition: Condition, in_python: bool) -> _Asked:
         names = condition.names(condition.encode(None))[:4]
         return _Asked(None, repr(names) if in_python else ",".join(names))
     parts = getattr(condition, "parts", ())
-    if not parts or any(isinstance(part, Picture) for part in parts) or _is_in_planes(condition):
+    in_planes = getattr(condition, "planes", False)
+    if not parts or any(isinstance(part, Picture) for part in parts) or in_planes:
         shape = ", ".join(map(str, (1, *condition.x_shape)))
         before = f"x = torch.zeros({shape})  # your conditions, (B, …)"
         return _Asked(before, "x") if in_python else _Asked(None, None)
@@ -219,10 +220,6 @@ def _asked(condition: Condition, in_python: bool) -> _Asked:
         return _Asked(None, repr(only) if in_python else str(only))
     said = ", ".join(f"{name}: {value}" for name, value in values.items())
     return _Asked(None, repr(values) if in_python else f"{{{said}}}")
-
-
-def _is_in_planes(condition: Condition) -> bool:
-    return bool(getattr(condition, "planes", False))
 
 
 def _example(part: Part) -> Any:

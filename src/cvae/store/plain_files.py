@@ -24,13 +24,13 @@ class _Plain(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds.
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """Return the names, with their values, that a YAML file holds.
 
     Raises:
-        InputError: If it is damaged, holds an alias, or is too long.
+        InputError: If it is damaged, holds an alias or something else, or is too long.
     """
-    return _read(path, lambda text: yaml.load(text, _Plain), _LONGEST_YAML)
+    return _mapping(path, _read(path, _parsed, _LONGEST_YAML))
 
 
 def read_list(path: Path) -> list[str]:
@@ -39,21 +39,31 @@ def read_list(path: Path) -> list[str]:
     Raises:
         InputError: As `read_yaml`, and if it does not hold a list of strings.
     """
-    found = read_yaml(path)
+    found = _read(path, _parsed, _LONGEST_YAML)
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise InputError(f"'{path}' is damaged (it is not a list of KEY=VALUE)")
     return found
 
 
-def read_json(path: Path) -> Any:
-    """Return what a JSON file holds; errors as `read_yaml`."""
-    return _read(path, json.loads, _LONGEST_JSON)
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the names, with their values, that a JSON file holds; errors as `read_yaml`."""
+    return _mapping(path, _read(path, json.loads, _LONGEST_JSON))
 
 
 def first_line(path: Path) -> str:
     """Return the first line of a text file, as far as it can be shown in a line."""
     with path.open("rb") as file:
         return file.read(4096).decode(errors="replace").partition("\n")[0]
+
+
+def _parsed(text: str) -> Any:
+    return yaml.load(text, _Plain)
+
+
+def _mapping(path: Path, found: Any) -> dict[Any, Any]:
+    if not isinstance(found, dict):
+        raise InputError(f"'{path}' is damaged (it holds no names with values)")
+    return found
 
 
 def _read(path: Path, parse: Callable[[str], Any], longest: int) -> Any:

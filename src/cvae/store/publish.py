@@ -91,7 +91,8 @@ def publish(
         command,
         stored.writer.removeprefix("cvae "),
     )
-    weights = {name: part.clone().contiguous() for name, part in _weights(stored).items()}
+    stored_weights = stored.contents["state_dict"]
+    weights = {name: part.clone().contiguous() for name, part in stored_weights.items()}
     files: dict[str, str | bytes] = {
         WEIGHTS: safetensors().save(weights, metadata={"format": "pt"}),
         **({} if page is None else {PAGE: page}),
@@ -104,11 +105,6 @@ def publish(
     for name, contents in files.items():
         write_whole(folder / name, contents)
     return [folder / name for name in files]
-
-
-def _weights(stored: Stored) -> Mapping[str, torch.Tensor]:
-    weights: Mapping[str, torch.Tensor] = stored.contents["state_dict"]
-    return weights
 
 
 def _settings(stored: Stored) -> dict[str, Any]:

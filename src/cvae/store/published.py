@@ -68,8 +68,6 @@ def read_published(folder: Path) -> dict[str, Any]:
     load = safetensors().load_file
     settings, weights = folder / SETTINGS, folder / WEIGHTS
     contents = read_json(settings)
-    if not isinstance(contents, dict):
-        raise InputError(f"'{settings}' is damaged (it holds no names with values)")
     try:
         contents["state_dict"] = load(weights)
         require_bounded(contents, settings.stat().st_size)

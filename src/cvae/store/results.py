@@ -5,11 +5,11 @@ Everything here is read as plain data from files that may come from anyone.
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cvae.errors import InputError
 from cvae.store.plain_files import first_line, read_list, read_yaml
@@ -87,10 +87,9 @@ def read_run(place: Path, folder: Path) -> Run:
     files.require_own()
     metrics = files.read_metrics()
     metrics = metrics if says_finished(metrics) else {}  # it may have been evaluated all the same
-    settings = _read_mapping(files.settings, read_yaml)
     overrides = read_list(files.overrides)
-    if settings is None:
-        settings = dict(item.lstrip("+").partition("=")[::2] for item in overrides)
+    settings = dict(item.lstrip("+").partition("=")[::2] for item in overrides)
+    settings = read_yaml(files.settings) if files.settings.is_file() else settings
     reason = first_line(files.failure) if files.failure.is_file() else None
     return Run(
         str(place.relative_to(folder)) if place != folder else place.resolve().name,
@@ -104,13 +103,6 @@ def read_run(place: Path, folder: Path) -> Run:
 
 def _value(value: object) -> Value:
     return value if value is None or isinstance(value, str | int | float) else str(value)
-
-
-def _read_mapping(path: Path, read: Callable[[Path], Any]) -> dict[Any, Any] | None:
-    found = read(path) if path.is_file() else None
-    if found is not None and not isinstance(found, dict):
-        raise InputError(f"'{path}' is damaged (it holds no names with values)")
-    return found
 
 
 def _is_number(value: object) -> bool:
@@ -149,14 +141,13 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 class Spread(NamedTuple):
-    """A metric over seeds: mean, standard deviation (NaN for a single run), and their number.
+    """A metric over seeds: mean, and standard deviation (NaN for a single run).
 
     Both are NaN where a run's own value is not finite.
     """
 
     mean: float
     deviation: float
-    runs: int
 
 
 class Group(NamedTuple):
@@ -203,9 +194,8 @@ def score(runs: Sequence[Run]) -> tuple[str, int]:
 
 def _spread(values: Sequence[float]) -> Spread:
     if not all(map(math.isfinite, values)):
-        return Spread(math.nan, math.nan, len(values))
-    deviation = stdev(values) if len(values) > 1 else math.nan
-    return Spread(fmean(values), deviation, len(values))
+        return Spread(math.nan, math.nan)
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else math.nan)
 
 
 def _worst_last(value: float) -> float:

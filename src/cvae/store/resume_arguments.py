@@ -57,8 +57,8 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
     require_safe_overrides(started, overrides, folder.path)
     require_flags(_flags_of(folder), flags, folder.path)
     # What is added or deleted can be so only once.
-    added = {_key(a) for a in overrides if re.match(r"\+[^+]", a)}
-    started = [a for a in started if a not in overrides and _key(a) not in added]
+    added = {key_of(a) for a in overrides if re.match(r"\+[^+]", a)}
+    started = [a for a in started if a not in overrides and key_of(a) not in added]
     started = [_changeable(a) for a in started]
     stored = newest(folder)
     if stored is not None:
@@ -90,7 +90,8 @@ def command_line(resume: str, repeated: Sequence[str], flags: Sequence[str]) -> 
     return shlex.join(["cvae-train", resume, *repeated, *flags])
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """Return what an override sets."""
     return override.partition("=")[0].lstrip("+")
 
 
@@ -109,18 +110,19 @@ def _flags_of(folder: RunFolder) -> list[str]:
     try:
         return flags_of(read_yaml(folder.hydra)["hydra"])
     except (OSError, InputError, KeyError, TypeError):
-        return []  # they serve a message alone
+        return []
 
 
 def flags_of(hydra: Any) -> list[str]:
     """Return the flags, by which files of the user's own were read, of Hydra's settings of a run.
 
-    Raises:
-        KeyError, TypeError: If they are none of Hydra's.
+    None of settings that are not Hydra's: flags serve a message alone.
     """
-    sources = hydra["runtime"]["config_sources"]
-    flags = [f"--config-dir={s['path']}" for s in sources if s["provider"] == "command-line"]
-    name = hydra["job"]["config_name"]
+    try:
+        sources, name = hydra["runtime"]["config_sources"], hydra["job"]["config_name"]
+        flags = [f"--config-dir={s['path']}" for s in sources if s["provider"] == "command-line"]
+    except (KeyError, TypeError):
+        return []
     return flags if name == "train" else [*flags, f"--config-name={name}"]
 
 
@@ -163,9 +165,10 @@ def require_safe_overrides(stored: list[str], given: list[str], folder: Path) ->
     """
     unsafe = [override for override in stored if override not in given and not is_safe(override)]
     if unsafe:
+        listed = shown(unsafe, "', '")
         raise InputError(
-            f"'{folder}' was started with '{_listed(unsafe)}', by which a folder could run code of "
-            "its own; if you trust it, repeat that in the call"
+            f"'{folder}' was started with '{listed}', by which a folder could run code of its own; "
+            "if you trust it, repeat that in the call"
         )
 
 
@@ -183,7 +186,7 @@ def require_present_data(stored: Sequence[str], given: Sequence[str], folder: Pa
     roots = [override for override in stored if override.lstrip("+").startswith("data.root=")]
     if roots and not _gives_root(given) and not _is_present(roots[-1].partition("=")[2]):
         raise InputError(
-            f"'{folder}' was started with '{_listed(roots[-1:])}', a folder that is not here; give "
+            f"'{folder}' was started with '{shown(roots[-1:])}', a folder that is not here; give "
             "data.root=DIR, or repeat that in the call to have it made"
         )
 
@@ -192,10 +195,6 @@ def shown(overrides: Sequence[str], between: str = " ") -> str:
     """Return overrides in a line, without what a terminal would obey, and no longer than a page."""
     line = between.join(overrides)[:_PAGE]
     return "".join(letter if letter.isprintable() else "?" for letter in line)
-
-
-def _listed(overrides: Sequence[str]) -> str:
-    return shown(overrides, "', '")
 
 
 def _gives_root(arguments: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 import torch
-from torch import Tensor
+from lightning.fabric.utilities import move_data_to_device
 
 from cvae.files import write_whole
 
@@ -37,7 +37,7 @@ class UnfinishedEvaluation:
         """Return what the piece of work of this name gives, tensors on the CPU."""
         if name in self.done:
             return self.done[name]
-        found = self.done[name] = _on_cpu(work())
+        found = self.done[name] = move_data_to_device(work(), "cpu")
         if self.path is not None and monotonic() - self.written >= _EVERY:
             contents = BytesIO()
             torch.save({"bound_to": self.bound_to, "done": self.done}, contents)
@@ -76,9 +76,3 @@ def checksum(path: Path) -> int:
         while block := file.read(2**22):
             found = zlib.crc32(block, found)
     return found
-
-
-def _on_cpu(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _on_cpu(part) for name, part in value.items()}
-    return value.cpu() if isinstance(value, Tensor) else value

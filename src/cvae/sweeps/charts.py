@@ -75,23 +75,19 @@ class Cell(NamedTuple):
 
 
 class HeatMap(NamedTuple):
-    """Two settings, the values of each in order, and a cell, or None, for each two of them."""
+    """The values of two settings, in order, and a cell, or None, for each two of them."""
 
-    names: tuple[str, str]
     down: list[str | float]
     across: list[str | float]
     cells: list[list[Cell | None]]
 
 
 def heat_map(
-    names: tuple[str, str],
-    settings: Sequence[tuple[str | float, str | float]],
-    values: Sequence[float],
+    settings: Sequence[tuple[str | float, str | float]], values: Sequence[float]
 ) -> HeatMap:
     """Return a table of values over two settings, each the mean over all others.
 
     Args:
-        names: Of the two settings.
         settings: Of each of N rows, both.
         values: Of each of N rows, what it has reached.
     """
@@ -104,7 +100,7 @@ def heat_map(
         rows = found.get(place)
         return None if rows is None else Cell(sum(values[row] for row in rows) / len(rows), rows)
 
-    return HeatMap(names, down, across, [[cell((d, a)) for a in across] for d in down])
+    return HeatMap(down, across, [[cell((d, a)) for a in across] for d in down])
 
 
 def _ordered(values: set[str | float]) -> list[str | float]:

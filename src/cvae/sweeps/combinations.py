@@ -19,6 +19,10 @@ class Combinations:
     Args:
         overrides: The command line's overrides.
 
+    Attributes:
+        known: The jobs that are known before anything is written, number and overrides each: all.
+        trials: Their number.
+
     Raises:
         InputError: If one of them is an interval, of which there are no combinations, or empty.
     """
@@ -34,27 +38,21 @@ class Combinations:
         options = options_of(overrides)
         every = [fitting(point, options) for point in product(*values.values())]
         self.points = [list(point) for point in dict.fromkeys(map(tuple, every))]
+        self.known = self.left = list(enumerate(self.points))
         self.trials = len(self.points)
-        self.proposed = False
 
     def examples(self) -> list[list[str]]:
         """Return the overrides of the jobs that are checked before any is run: of all of them."""
         return self.points
 
-    def all_jobs(self) -> list[tuple[int, list[str]]]:
-        """Return the jobs that are known before anything is written: all of them."""
-        return list(enumerate(self.points))
-
     def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
         """Return the jobs that are known before anything is proposed: all of them."""
-        return list(enumerate(self.points))
+        return self.known
 
     def propose(self) -> list[tuple[int, list[str]]]:
         """Return the next jobs, number and overrides each: all of them, and then none."""
-        if self.proposed:
-            return []
-        self.proposed = True
-        return list(enumerate(self.points))
+        jobs, self.left = self.left, []
+        return jobs
 
     def tell(self, number: int, folder: Path) -> None:
         """Record what a job ended with: nothing follows from it here."""

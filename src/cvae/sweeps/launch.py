@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -46,14 +47,16 @@ def run_sweep(
         batch: Jobs given to the launcher at once; None is all of them.
 
     Raises:
-        InputError: If none of the jobs could be run, two would share a folder, or a resumed sweep
-            would have other jobs than it was planned with; nothing is written then.
+        InputError: If the launcher cannot work here, none of the jobs could be run, two would share
+            a folder, or a resumed sweep would have other jobs than it was planned with; nothing is
+            written then.
     """
+    _require_launcher(config)
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
     planner = Planner(loader, config, check)
     plan = _plan(config, overrides)
     planner.require_some_runnable(plan.examples())
-    planner.require_all(plan.all_jobs())
+    planner.require_all(plan.known)
     _begin(planner)
     folders = [job.folder for job in planner.fixed(plan.begin(planner.folder))]
     with _reporting(planner.folder, folders, plan.trials):
@@ -65,6 +68,16 @@ def run_sweep(
                 plan.tell(job.number, job.folder)
         if verdict := plan.verdict():
             print(wrapped(verdict))
+
+
+def _require_launcher(config: DictConfig) -> None:
+    needed = ("sbatch", "srun") if config.hydra.launcher._target_.endswith(".SlurmLauncher") else ()
+    for program in needed:
+        if which(program) is None:
+            raise InputError(
+                f"launcher: slurm needs the program {program}, which this machine lacks; start the "
+                "sweep on a machine of the cluster, or choose launcher=joblib"
+            )
 
 
 def _plan(config: DictConfig, overrides: Sequence[Override]) -> Combinations | Search:
@@ -81,8 +94,9 @@ def _begin(planner: Planner) -> None:
         )
     require_own_sweep(planner.folder)
     if planner.config.sweep.resume is not None:
-        typed = shown(planner.config.hydra.overrides.task)
-        print(wrapped(f"resumes {planner.folder}: {typed}"), flush=True)
+        task = planner.config.hydra.overrides.task
+        typed = shown([o for o in task if not o.startswith("sweep.resume=")])
+        print(wrapped(f"resumes {relative(planner.folder)}: {typed}"), flush=True)
     hold(planner.folder, "hydra.sweep.dir")
     write_whole(planner.folder / PLAN, OmegaConf.to_yaml(planner.config))
 

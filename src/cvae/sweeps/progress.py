@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
-from types import TracebackType
 from typing import NamedTuple
 
 from cvae.config.command_line import short
@@ -61,12 +60,7 @@ class Progress:
         print(self.before, flush=True)
         self.thread.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.ended.set()
         self.thread.join()
         self._look()

@@ -107,20 +107,16 @@ def _heat_maps(
     few = [i for i in range(len(names)) if len({row[i] for row in values}) <= _CELLS]
     for one, other in list(combinations(few, 2))[:_PAIRS]:
         pairs = [(row[one], row[other]) for row in values]
-        found = heat_map((names[one], names[other]), pairs, [row["reached"] for row in rows])
+        found = heat_map(pairs, [row["reached"] for row in rows])
+        down = [word(names[one], value) for value in found.down]
+        cells = [
+            [cell and {**cell._asdict(), "share": colours.share(cell.mean)} for cell in line]
+            for line in found.cells
+        ]
         yield {
-            "names": found.names,
+            "names": (names[one], names[other]),
             "across": [word(names[other], value) for value in found.across],
-            "lines": [
-                (
-                    word(names[one], value),
-                    [
-                        cell and {**cell._asdict(), "share": colours.share(cell.mean)}
-                        for cell in line
-                    ],
-                )
-                for value, line in zip(found.down, found.cells, strict=True)
-            ],
+            "lines": list(zip(down, cells, strict=True)),
         }
 
 

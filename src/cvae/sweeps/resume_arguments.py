@@ -1,8 +1,6 @@
 """Resuming a sweep: the same command, in the same folder."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
@@ -50,7 +48,7 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     place = given_value(arguments, "sweep.resume")
     if not place:
         return arguments
-    _, given = _partitioned(arguments, lambda a: a.lstrip("+").startswith("sweep.resume="))
+    given = [a for a in arguments if not a.lstrip("+").startswith("sweep.resume=")]
     folder = Path(place).expanduser().absolute()
     require_own_sweep(folder)
     if not (folder / PLAN).is_file():
@@ -69,7 +67,7 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     given, flags = separated(given)
     require_safe_overrides(first, given, folder)
     require_present_data(first, given, folder)
-    require_flags(_flags_of(plan), flags, folder)
+    require_flags(flags_of(plan), flags, folder)
     if any(flag.startswith("--cfg=") for flag in flags):
         raise InputError(
             f"--cfg: it shows the settings of one run; those of the sweep are in '{folder / PLAN}'"
@@ -119,20 +117,6 @@ def command_to_resume(folder: Path) -> str:
     first = [a for kind in ("hydra", "task") for a in plan["overrides"][kind]]
     repeated = [a for a in first if not (a.startswith(_OF_A_RESUME) or is_safe(a))]
     return command_line(f"sweep.resume={short(folder)}", repeated, flags_of(plan))
-
-
-def _flags_of(plan: Any) -> list[str]:
-    try:
-        return flags_of(plan)
-    except (KeyError, TypeError):
-        return []  # they serve a message alone
-
-
-def _partitioned(
-    arguments: list[str], chosen: Callable[[str], bool]
-) -> tuple[list[str], list[str]]:
-    found = [a for a in arguments if chosen(a)]
-    return found, [a for a in arguments if a not in found]
 
 
 def _from(start: Path, argument: str) -> str:

@@ -57,6 +57,10 @@ class Search:
         seed: The run's seed.
         at_once: Jobs proposed together.
 
+    Attributes:
+        known: The jobs that are known before anything is written: none.
+        trials: How many jobs there are going to be.
+
     Raises:
         InputError: If Optuna is missing, or the space cannot be searched.
     """
@@ -65,6 +69,7 @@ class Search:
         self, options: Config, overrides: Sequence[Override], seed: int | None, at_once: int
     ) -> None:
         _optuna()
+        self.known: list[tuple[int, list[str]]] = []
         if seed is None:
             raise InputError("seed: a search goes by its seed; give a number")
         self.options, self.seed, self.at_once = options, seed, at_once
@@ -102,10 +107,6 @@ class Search:
             for key, choices in values.items()
             for value in choices
         ]
-
-    def all_jobs(self) -> list[tuple[int, list[str]]]:
-        """Return the jobs that are known before anything is written: none."""
-        return []
 
     def begin(self, sweep: Path) -> list[tuple[int, list[str]]]:
         """Open the study in the sweep's folder, or start it; return the jobs that have ended.

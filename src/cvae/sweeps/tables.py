@@ -164,18 +164,9 @@ def as_csv(runs: Sequence[Run]) -> str:
     writer = csv.writer(buffer)
     writer.writerow(map(_cell, ["run", "nats_of", *settings, *metrics, "failure"]))
     for run in runs:
-        writer.writerow(
-            map(
-                _cell,
-                [
-                    run.name,
-                    run.kind[0],
-                    *(run.settings.get(name, "") for name in settings),
-                    *(run.metrics.get(name, "") for name in metrics),
-                    run.failure or "",
-                ],
-            )
-        )
+        of_run = [run.settings.get(name, "") for name in settings]
+        of_run += [run.metrics.get(name, "") for name in metrics]
+        writer.writerow(map(_cell, [run.name, run.kind[0], *of_run, run.failure or ""]))
     return buffer.getvalue()
 
 

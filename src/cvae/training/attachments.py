@@ -36,15 +36,7 @@ def build_callbacks(config: Config) -> dict[str, Any]:
         path = f"callbacks.{name}"
         if node is None:
             continue
-        part = None
-        if isinstance(node, Mapping) and "_target_" in node:
-            with naming(path):
-                part = instantiated(node, path)
-        if not isinstance(part, Callback):
-            came = node if part is None else f"a {type(part).__name__}"
-            raise InputError(
-                f"{path}: expected a callback of Lightning, {path}._target_=CLASS, got {came}"
-            )
+        part = _built(node, path, Callback)
         own = _CHECKPOINTS.get(name)
         if isinstance(part, Checkpoint) and (own is None or not isinstance(part, own)):
             raise InputError(
@@ -99,20 +91,25 @@ def build_loggers(config: Config, folder: Path) -> dict[str, Logger]:
         path = f"logger.{name}"
         if node is None:
             continue
-        logger = None
-        if isinstance(node, Mapping) and "_target_" in node:
-            with naming(path), _of_an_extra(path):
-                logger = instantiated(node, path)
-                if node.get("_partial_"):
-                    run = {"run": known[name]} if known.get(name) else {}
-                    logger = logger(folder, **run)
-        if not isinstance(logger, Logger):
-            came = node if logger is None else f"a {type(logger).__name__}"
-            raise InputError(
-                f"{path}: expected a logger of Lightning, {path}._target_=CLASS, got {came}"
-            )
-        found[name] = logger
+        run = {"run": known[name]} if known.get(name) else {}
+        found[name] = _built(node, path, Logger, folder, **run)
     return found
+
+
+def _built(node: Any, path: str, kind: type, *given: Any, **named: Any) -> Any:
+    """Return the callback or logger that a node builds, a builder called with what is given."""
+    made = None
+    if isinstance(node, Mapping) and "_target_" in node:
+        with naming(path), _of_an_extra(path):
+            made = instantiated(node, path)
+            made = made(*given, **named) if given and node.get("_partial_") else made
+    if not isinstance(made, kind):
+        came = node if made is None else f"a {type(made).__name__}"
+        called = kind.__name__.lower()
+        raise InputError(
+            f"{path}: expected a {called} of Lightning, {path}._target_=CLASS, got {came}"
+        )
+    return made
 
 
 @contextmanager

@@ -9,8 +9,6 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.profilers import PassThroughProfiler
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -66,8 +64,8 @@ class Snapshots(Callback):
         kl = kl_per_dimension(q, p)
         step = trainer.global_step - 1  # of the curves' points
         for logger in trainer.loggers:
-            log_picture(logger, "pictures/prior_samples", _canvas(drawn), step)
-            log_picture(logger, "pictures/reconstructions", _canvas(whole), step)
+            log_picture(logger, "pictures/prior_samples", drawn, step)
+            log_picture(logger, "pictures/reconstructions", whole, step)
             if isinstance(logger, TensorBoardLogger) and kl is not None and kl.numel():
                 logger.experiment.add_histogram("kl_per_dimension", kl.mean(0), step)
 
@@ -76,8 +74,7 @@ class Snapshots(Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         items: Items = next(iter(datamodule.val_dataloader()))
         moved = datamodule.transfer_batch_to_device(items, model.device, 0)
-        batch: Batch = datamodule.on_after_batch_transfer(moved)
-        return batch
+        return datamodule.on_after_batch_transfer(moved)
 
 
 class MovingAverage(WeightAveraging):
@@ -118,8 +115,3 @@ class NoProfiler(PassThroughProfiler):
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
         return _NOTHING
-
-
-def _canvas(figure: Figure) -> Figure:
-    FigureCanvasAgg(figure)  # TensorBoard reads the pixels off a canvas
-    return figure

@@ -22,7 +22,7 @@ from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import samples
 from cvae.evaluation.pictures import pictures_of
-from cvae.files import write_whole
+from cvae.files import remove_parts, write_whole
 from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
@@ -74,11 +74,13 @@ def fit(
     """
     config, data, model, callbacks, resumed = prepared
     folder = RunFolder(run_dir.absolute())
-    _set_up_process(config)
+    speed_up_training()
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
     folder.path.mkdir(parents=True, exist_ok=True)
     _leave_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
-    folder.remove_parts()
+    remove_parts(folder.path, folder.checkpoints)
     loggers = _begin_log(prepared, folder)
     log = RunLog(folder.log, shown=show_progress)
     bars = [part for part in callbacks.values() if isinstance(part, Progress)]
@@ -123,12 +125,6 @@ def fit(
 # -- before a training -------------------------------------------------------------------------
 
 
-def _set_up_process(config: Config) -> None:
-    speed_up_training()
-    if config["threads"] is not None:
-        torch.set_num_threads(config["threads"])
-
-
 def _leave_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
     if resumed is not None and resumed.path.name != folder.last.name:
         folder.last.unlink(missing_ok=True)  # which would take the place of the previous one
@@ -152,7 +148,6 @@ def _begin_log(prepared: Prepared, folder: RunFolder) -> dict[str, Logger]:
         "nats_of": model.generator.likelihood.nats_of,
         "y_size": math.prod(model.condition.y_shape),
     }
-    folder.path.mkdir(parents=True, exist_ok=True)
     write_whole(folder.settings, yaml.safe_dump(settings, sort_keys=False))
     loggers = build_loggers(config, folder.path)
     typed = read_list(folder.overrides) if folder.overrides.is_file() else []

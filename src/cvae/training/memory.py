@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.filesize import decimal
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from cvae.errors import InputError, in_bytes
+from cvae.errors import InputError
 from cvae.training.module import TrainingModule
 
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
@@ -55,7 +56,8 @@ def require_memory(needed: float, what: str, device: torch.device) -> None:
     there = machine_memory(device)
     if needed > there:
         raise InputError(
-            f"memory: {what} would take {in_bytes(needed)}, and this machine has {in_bytes(there)}"
+            f"memory: {what} would take {decimal(int(needed))}, and this machine has "
+            f"{decimal(there)}"
         )
 
 

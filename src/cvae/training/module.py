@@ -68,7 +68,7 @@ class TrainingModule(CVAE, LightningModule):
             takes a C++ compiler, and seconds to minutes at their first use.
         nll: Where it is set, a test estimates the NLL by importance sampling as well, and that of
             y alone where x is a class.
-        left: What is left of a test that has a data module.
+        left: What is left of a test; nothing is said of one without a data module.
         seed: Where it is set, a test draws for each batch by this seed and the batch's place.
         keep: What stores the importance-sampled NLL of the batches that are done.
         validation: The metrics of the last validation, by the names that they are logged under.
@@ -96,7 +96,7 @@ class TrainingModule(CVAE, LightningModule):
         self.latent_use = LatentUse(generator.latent_dim)
         self.nll: ImportanceSampledNLL | None = None
         self.marginal = MeanMetric()
-        self.left: Left | None = None
+        self.left = Left("test targets", 0)
         self.seed: int | None = None
         self.keep: Keep = at_once
         self.validation: dict[str, float] = {}
@@ -176,18 +176,17 @@ class TrainingModule(CVAE, LightningModule):
         batch = self._pair(batch)
         self._evaluate("test", batch)
         x, y = batch
-        if self.nll is None and self.left is not None:
-            self.left.done(len(y))
         self.latent_use.update(self.posterior(x, y), self.prior(x))
-        if self.nll is not None:
-            todo = self.left.total if self.left is not None else 0
-            if self.left is not None:
-                self.left.total -= len(y)  # unless it has to be done
-            found = self.keep(f"nll {batch_idx}", lambda: self._weighed(batch, todo))
-            parts = {name: part.to(y.device) for name, part in found.items()}
-            if self.condition.asked_by_class:
-                self.marginal.update(parts.pop("marginal"))
-            self.nll.update(Estimate(**parts))
+        if self.nll is None:
+            self.left.done(len(y))
+            return
+        todo = self.left.total
+        self.left.total -= len(y)  # unless it has to be done
+        found = self.keep(f"nll {batch_idx}", lambda: self._weighed(batch, todo))
+        parts = {name: part.to(y.device) for name, part in found.items()}
+        if self.condition.asked_by_class:
+            self.marginal.update(parts.pop("marginal"))
+        self.nll.update(Estimate(**parts))
 
     def _weighed(self, batch: Batch, todo: int) -> dict[str, Tensor]:
         """Return the parts of the estimates of a batch, and the NLL of y alone where x is a class.
@@ -195,8 +194,7 @@ class TrainingModule(CVAE, LightningModule):
         `todo` is how many targets are left with those of this batch.
         """
         assert self.nll is not None
-        if self.left is not None:
-            self.left.total = todo
+        self.left.total = todo
         x, y = batch
         found = self.estimate(x, y, self.nll.samples)
         parts = found._asdict()
@@ -231,7 +229,7 @@ class TrainingModule(CVAE, LightningModule):
 
     def _estimate(self, x: Tensor, y: Tensor, *how: Any) -> Estimate:
         found = super()._estimate(x, y, *how)
-        if self.left is not None and self.nll is not None:
+        if self.nll is not None:
             *_, samples, _ = how
             passes = 2 if self.condition.asked_by_class else 1  # all other classes are the second
             self.left.done(len(y) * samples / self.nll.samples / passes)

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar, Timer
 from cvae.batch import Batch
 from cvae.errors import require_at_least
 from cvae.left import duration
-from cvae.lines import wrapped
+from cvae.lines import WIDTH, wrapped
 from cvae.training.checkpointing import BestCheckpoint
 from cvae.training.exact_resume import EarlyStopping
 from cvae.training.module import TrainingModule
@@ -142,7 +142,7 @@ def _in_notebook() -> bool:
 
 
 def _erasing() -> str:
-    return f"\r{' ' * _WIDTH}\r" if _in_notebook() else _ERASE
+    return f"\r{' ' * WIDTH}\r" if _in_notebook() else _ERASE
 
 
 def _bar(said: str, left: str, share: float) -> str:

@@ -99,25 +99,19 @@ def any_uniformity(places: Tensor) -> Test:
     return Test(max(test.effect for test in found), min(1.0, len(found) * smallest))
 
 
-def band(count: int, level: float = 0.95) -> float:
+def band(count: int, level: float) -> float:
     """Return by how much the coverage of `count` true pairs stays within, at all levels at once.
 
     Example:
-        >>> round(band(1000), 3)
+        >>> round(band(1000, 0.95), 3)
         0.043
     """
     return float(stats.kstwo.ppf(level, count))
 
 
-class Width(NamedTuple):
-    """How wide draws are: `ratio` to the data, 1 if right; `p_value` of a deviation of ranks."""
-
-    ratio: float
-    p_value: float
-
-
-def width(values: Tensor, draws: Tensor, places: Tensor) -> Width:
-    r"""Return how wide the draws are, relative to how far the targets are from their mean.
+def width(values: Tensor, draws: Tensor, places: Tensor) -> Test:
+    r"""Return how wide the draws are, relative to how far the targets are from their mean: 1 if
+    they are right.
 
     .. math:: \mathrm{ratio}^2 = \mathbb{E} \mathrm{Var}_k \, t(\hat y_k) \,(1 + 1/K)
         \;/\; \mathbb{E} (t(y) - \bar t(\hat y))^2
@@ -135,18 +129,18 @@ def width(values: Tensor, draws: Tensor, places: Tensor) -> Width:
     Example:
         >>> rng = torch.Generator().manual_seed(0)
         >>> y, draws = torch.randn(1000, 1, generator=rng), torch.randn(50, 1000, 1, generator=rng)
-        >>> round(width(y, draws / 2, ranks(y, draws / 2, rng)).ratio, 1)
+        >>> round(width(y, draws / 2, ranks(y, draws / 2, rng)).effect, 1)
         0.5
     """
     mean, spread = draws.mean(0), draws.var(0).mean(0) * (1 + 1 / len(draws))
     error = (values - mean).square().mean(0)
     moving = error > _SMOOTH * error.amax()
     if not moving.any():
-        return Width(1.0, 1.0)
+        return Test(1.0, 1.0)
     ratio = (0.5 * (spread[moving].clamp(min=1e-12) / error[moving]).log().mean()).exp()
     each = (places - 0.5).square().mean(1).numpy()
     p_value = float(stats.ttest_1samp(each, 1 / 12).pvalue) if len(each) > 1 else 1.0
-    return Width(float(ratio), p_value if math.isfinite(p_value) else 1.0)
+    return Test(float(ratio), p_value if math.isfinite(p_value) else 1.0)
 
 
 def by_condition(places: Tensor, x: Tensor, rng: torch.Generator) -> Test:

@@ -8,6 +8,7 @@ from torch import Tensor
 from cvae.data.rows import groups
 from cvae.evaluation.diagnostics import latent_use
 from cvae.evaluation.diagnostics.calibration import (
+    Test,
     any_uniformity,
     by_condition,
     ranks,
@@ -81,37 +82,37 @@ def examine(model: CVAE, x: Tensor, y: Tensor, seed: int = 0, keep: Keep = at_on
 
 def of_latent(seen: Look, rng: torch.Generator) -> dict[str, float]:
     """Return the figures of z, in nats where they are of information or cost."""
-    at_least, at_most = map(mean_and_error, latent_use.information(seen))
-    gain = mean_and_error(seen.costs["shuffled"] - seen.costs["posterior"])
-    gap = mean_and_error(latent_use.prior_gap(seen))
-    unvisited, told = latent_use.unvisited(seen), latent_use.told_from_prior(seen, rng)
+    at_least, at_most = latent_use.information(seen)
     widths = latent_use.widths(seen)
     return {
-        "information_at_least": at_least[0],
-        "information_at_least_error": at_least[1],
-        "information_at_most": at_most[0],
-        "information_at_most_error": at_most[1],
+        **_mean("information_at_least", at_least),
+        **_mean("information_at_most", at_most),
         "active_units": latent_use.active(seen),
         "latent_dim": seen.means.shape[1],
         **{f"cost_of_y/{name}": float(cost.mean()) for name, cost in seen.costs.items()},
-        "gain_by_z": gain[0],
-        "gain_by_z_error": gain[1],
-        "prior_gap": gap[0],
-        "prior_gap_error": gap[1],
+        **_mean("gain_by_z", seen.costs["shuffled"] - seen.costs["posterior"]),
+        **_mean("prior_gap", latent_use.prior_gap(seen)),
         "z_width_least": float(widths.min()),
         "z_width_most": float(widths.max()),
-        "z_unvisited": unvisited.effect,
-        "z_unvisited_p_value": unvisited.p_value,
-        "z_told_from_prior": told.effect,
-        "z_told_from_prior_p_value": told.p_value,
+        **_tested("z_unvisited", latent_use.unvisited(seen)),
+        **_tested("z_told_from_prior", latent_use.told_from_prior(seen, rng)),
         "z_from_x": latent_use.of_x(seen, rng),
     }
 
 
+def _mean(name: str, values: Tensor) -> dict[str, float]:
+    mean, error = mean_and_error(values)
+    return {name: mean, f"{name}_error": error}
+
+
+def _tested(name: str, test: Test) -> dict[str, float]:
+    return {name: test.effect, f"{name}_p_value": test.p_value}
+
+
 def of_draws(pairs: Pairs, places: dict[str, Tensor], rng: torch.Generator) -> dict[str, float]:
     """Return the figures of p(y|x): tests with their p-values, scores, widths."""
-    wide = width(pairs.values, pairs.draws, places["numbers"])
     tests = {
+        "width": width(pairs.values, pairs.draws, places["numbers"]),
         "coverage": uniformity(places["distance"][:, 0]),
         "ranks": any_uniformity(places["numbers"]),
         "log_p": uniformity(places["log p(y|x)"][:, 0]),
@@ -120,20 +121,13 @@ def of_draws(pairs: Pairs, places: dict[str, Tensor], rng: torch.Generator) -> d
     if pairs.x.shape[1]:
         every = torch.cat(list(places.values()), 1)
         tests["by_x"] = by_condition(every, narrowed(pairs.x, rng), rng)
-    scores = {name: float(score.nanmean()) for name, score in pairs.scores.items()}
-    figures = {"width": wide.ratio, "width_p_value": wide.p_value}
+    figures: dict[str, float] = {}
     for name, test in tests.items():
-        figures |= {name: test.effect, f"{name}_p_value": test.p_value}
-    figures |= {
-        "energy": scores["energy"],
-        "energy_of_data": scores["energy_of_data"],
-        "energy_of_other_x": scores["energy_of_other_x"],
-        "crps": scores["crps"],
-        "crps_of_data": scores["crps_of_data"],
-        **{f"best_of/{k}": float(error.mean()) for k, error in zip(BEST, pairs.best, strict=True)},
-        "spread_of_draws": scores["spread"],
-    }
-    return figures
+        figures |= _tested(name, test)
+    scores = {name: float(score.nanmean()) for name, score in pairs.scores.items()}
+    best = {f"best_of/{k}": float(error.mean()) for k, error in zip(BEST, pairs.best, strict=True)}
+    spread = scores.pop("spread")
+    return figures | scores | best | {"spread_of_draws": spread}
 
 
 def _rows(pairs: Pairs, rng: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -101,7 +101,8 @@ def look(
         costs["shuffled_within_x"] = z[:, inside.to(z.device)]
     found = {}
     for name, some in costs.items():
-        found[name] = -_log_prob(model, x, y, some).cpu()
+        each = [model.generator(x, one.unsqueeze(0)).log_prob(y)[0] for one in some]
+        found[name] = -torch.stack(each).double().mean(0).cpu()
         done(len(x) / len(costs))
     of_q = _densities(model, model.posterior, (x, y), torch.cat((e[0], e_prior[0])))
     visited, unvisited = of_q.split(len(x))
@@ -130,12 +131,6 @@ def _cycled(same: Tensor) -> Tensor:
     for part in order.split(same.bincount().tolist()):
         found[part] = part.roll(1)
     return found
-
-
-def _log_prob(model: CVAE, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Return log p(y|x, z), (N,), the mean over draws z, (S, N, L)."""
-    total = [model.generator(x, some.unsqueeze(0)).log_prob(y)[0] for some in z]
-    return torch.stack(total).double().mean(0)
 
 
 def _densities(
@@ -229,7 +224,7 @@ def of_x(seen: Look, rng: torch.Generator) -> float:
     dimensions whose means move.
     """
     moving = seen.means.double().var(0) > ACTIVE
-    if not seen.x.shape[1] or not moving.any() or len(seen.x) < 40:
+    if not seen.x.shape[1] or not moving.any():
         return 0.0
     x = standardised(narrowed(seen.x, rng).double())
     features = standardised(torch.cat((x, x.square()), 1)).numpy()

@@ -124,11 +124,11 @@ def draw_pairs(
             others = numbers[(places + shifts.unsqueeze(1)) % len(y)]
             return {
                 **_statistics(own, of_x, points[places], project),
-                "log_p": _rounded(log_p[0], _DIGITS_OF_NATS),
-                "log_ps": _rounded(log_p[1:], _DIGITS_OF_NATS),
+                "log_p": log_p[0].round(decimals=_DIGITS_OF_NATS),
+                "log_ps": log_p[1:].round(decimals=_DIGITS_OF_NATS),
                 "energy": energy_score(of_x, own),
-                "energy_of_other_x": energy_score(of_other_x, own),
                 "energy_of_data": energy_score(others, own),
+                "energy_of_other_x": energy_score(of_other_x, own),
                 "crps": crps(of_x, own).mean(1),
                 "crps_of_data": crps(others, own).mean(1),
                 "spread": of_x.var(0).sum(-1),
@@ -171,13 +171,10 @@ def _statistics(y: Tensor, draws: Tensor, points: Tensor, project: Tensor) -> di
     """
     found = []
     for each in (y.double(), draws.double()):
-        found += [_rounded(each @ project.double(), _DIGITS)]
-        found += [_rounded((each - points.double()).norm(dim=-1), _DIGITS)]
-    return dict(zip(("values", "distance", "draws", "distances"), found, strict=True))
-
-
-def _rounded(values: Tensor, digits: int) -> Tensor:
-    return values.round(decimals=digits)
+        found += [each @ project.double(), (each - points.double()).norm(dim=-1)]
+    names = ("values", "distance", "draws", "distances")
+    rounded = (part.round(decimals=_DIGITS) for part in found)
+    return dict(zip(names, rounded, strict=True))
 
 
 def _projections(count: int, rng: torch.Generator) -> Tensor:

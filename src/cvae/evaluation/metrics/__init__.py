@@ -1,11 +1,12 @@
-"""torchmetrics metrics: numbers over a whole split, synchronised between processes.
+"""Numbers over a whole split; those of a test are torchmetrics metrics, synchronised between
+processes.
 
 One file for each question. Sums are kept in float64 on the device, so that no step waits for a
 number.
 """
 
 from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
-from cvae.evaluation.metrics.diversity import SpreadDistance
+from cvae.evaluation.metrics.diversity import spread_distance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.latent import LatentUse
 from cvae.evaluation.metrics.references import EnergyDistance
@@ -15,6 +16,6 @@ __all__ = [
     "ImportanceSampledNLL",
     "LatentUse",
     "MeanTerms",
-    "SpreadDistance",
     "kernel_distance",
+    "spread_distance",
 ]

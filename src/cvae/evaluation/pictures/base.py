@@ -6,8 +6,12 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cvae.evaluation.figures import Words, require_drawable
+from cvae.errors import InputError
+from cvae.evaluation.figures import CELL, GAP, Words
 from cvae.kinds import Target
+
+_LONGEST, _LARGEST = 65_000, 2**27
+"""Pixels of a picture's side, by matplotlib, and of all of it, by memory."""
 
 
 class Panel(NamedTuple):
@@ -80,7 +84,15 @@ class Pictures(ABC):
         Raises:
             InputError: If a side or the area of the picture would be too large.
         """
-        require_drawable(rows, columns, *self.pixels)
+        height, width = self.pixels
+        scale = max(1, round(CELL / width))
+        tall, wide = rows * (height * scale + GAP), columns * (width * scale + GAP)
+        if max(tall, wide) > _LONGEST or tall * wide > _LARGEST:
+            raise InputError(
+                f"n: {rows} rows of {columns} images would be a picture of {wide} by {tall} "
+                f"pixels; expected sides of at most {_LONGEST} and {_LARGEST} pixels in all; give "
+                "a smaller n, or fewer x"
+            )
 
     @property
     def pixels(self) -> tuple[int, int]:

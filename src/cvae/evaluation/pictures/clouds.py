@@ -1,6 +1,5 @@
 """Pictures of vectors: many draws against many y of the data."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,13 +63,14 @@ class VectorPictures(Pictures):
         handles = [
             axes.scatter([], [], s=16, color=colour, label=label) for _, colour, label in clouds
         ]
-        more = self.target.shape[0] - size
-        title = f"and {more} more columns" if more else None
-        figure.legend(
-            handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
-        )
-        said(figure, Words(drawn.words.title))
+        self._finish(figure, drawn, handles, size)
         return figure
+
+    def _finish(self, figure: Figure, drawn: Drawn, handles: list[Any], shown: int) -> None:
+        """Add the title, and the legend, which says how many columns are not shown."""
+        more = self.target.shape[0] - shown
+        _legend(figure, handles, f"and {more} more columns" if more else None)
+        said(figure, Words(drawn.words.title))
 
     def cells(self, panel: Panel) -> Figure:
         """Return a panel for each number of y, with a line over the columns for each row.
@@ -87,13 +87,7 @@ class VectorPictures(Pictures):
         words = panel.words
         handles = [Patch(color=c, label=r) for r, c in zip(panel.rows, colours, strict=False)]
         if handles:
-            figure.legend(
-                handles=handles[:_LISTED],
-                loc="outside right upper",
-                frameon=False,
-                fontsize=8,
-                title=words.down or None,
-            )
+            _legend(figure, handles[:_LISTED], words.down or None)
         said(figure, words._replace(down=""))
         return figure
 
@@ -155,35 +149,16 @@ class TablePictures(VectorPictures):
 
     def samples(self, drawn: Drawn) -> Figure:
         clouds = _clouds(drawn)
-        columns = self.target.described[:_PANELS]
-        across = min(len(columns), _ACROSS)
-        rows = -(-len(columns) // across)
-        figure = Figure((2.5 * across + 1.4, 2.1 * rows + 0.3), dpi=DPI, layout="constrained")
-        grid = figure.subplots(rows, across, squeeze=False).flatten()
-        for index, axes in enumerate(grid):
-            if index >= len(columns):
-                axes.set_visible(False)
-                continue
+        figure, panels = _panels(self._names)
+        for index, (axes, column) in enumerate(zip(panels, self.target.described, strict=False)):
             parts = [(numbers[:, index], colour) for numbers, colour, _ in clouds]
-            if columns[index].kind in ("category", "binary"):
-                self._bars(axes, columns[index], parts)
+            if column.kind in ("category", "binary"):
+                self._bars(axes, column, parts)
             else:
                 self._histogram(axes, parts)
-            axes.set_title(columns[index].name, fontsize=9)
-            axes.tick_params(labelsize=7)
-            axes.spines[["top", "right"]].set_visible(False)
         handles = [Patch(color=colour, label=label) for _, colour, label in clouds]
-        more = len(self.target.described) - len(columns)
-        title = f"and {more} more columns" if more else None
-        figure.legend(
-            handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
-        )
-        said(figure, Words(drawn.words.title))
+        self._finish(figure, drawn, handles, len(panels))
         return figure
-
-    @property
-    def _names(self) -> list[str]:
-        return [column.name for column in self.target.described[:_PANELS]]
 
     def _mark(self, axes: Axes, index: int) -> dict[str, Any]:
         column = self.target.described[index]
@@ -198,18 +173,23 @@ class TablePictures(VectorPictures):
     def _bars(self, axes: Axes, column: Column, parts: list[tuple[Any, str]]) -> None:
         names = (column.values or ("0", "1"))[:_VALUES]
         if len(parts) > _OVERLAID:
-            _shares(axes, names, parts)
-            return
-        width = 0.8 / len(parts)
-        for place, (numbers, colour) in enumerate(parts):
-            known = numbers[np.isfinite(numbers)].round().astype(int)
-            shares = np.bincount(known, minlength=len(names))[: len(names)] / max(1, len(known))
-            axes.bar(
-                np.arange(len(names)) + (place + 0.5) * width - 0.4, shares, width, color=colour
-            )
+            self._dots(axes, len(names), parts)
+        else:
+            width = 0.8 / len(parts)
+            for place, (numbers, colour) in enumerate(parts):
+                left = np.arange(len(names)) + (place + 0.5) * width - 0.4
+                axes.bar(left, _shares(numbers, len(names)), width, color=colour)
         axes.set_xticks(range(len(names)), [name[:_LETTERS] for name in names])
         if len(names) > _TURNED:
             axes.tick_params("x", rotation=90)
+
+    def _dots(self, axes: Axes, count: int, parts: list[tuple[Any, str]]) -> None:
+        """Draw a row for each condition, of a dot for each value, as large as its share."""
+        for place, (numbers, colour) in enumerate(parts):
+            size = 90 * _shares(numbers, count)
+            axes.scatter(range(count), [-place] * count, s=size, color=colour, lw=0)
+        axes.set_yticks([])
+        axes.set_xlim(-0.5, count - 0.5)
 
 
 def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
@@ -227,6 +207,12 @@ def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
     return figure, grid[: len(names)]
 
 
+def _legend(figure: Figure, handles: list[Any], title: str | None) -> None:
+    figure.legend(
+        handles=handles, loc="outside right upper", frameon=False, fontsize=8, title=title
+    )
+
+
 def _ranges(axes: Axes, columns: list[tuple[Any, str]]) -> None:
     """Draw a row for each condition: from 5 to 95 %, thick from 25 to 75 %, and the median."""
     for place, (column, colour) in enumerate(columns):
@@ -240,17 +226,10 @@ def _ranges(axes: Axes, columns: list[tuple[Any, str]]) -> None:
     axes.set_yticks([])
 
 
-def _shares(axes: Axes, names: Sequence[str], parts: list[tuple[Any, str]]) -> None:
-    """Draw a row for each condition, of a dot for each value, as large as its share."""
-    for place, (numbers, colour) in enumerate(parts):
-        known = numbers[np.isfinite(numbers)].round().astype(int)
-        shares = np.bincount(known, minlength=len(names))[: len(names)] / max(1, len(known))
-        axes.scatter(range(len(names)), [-place] * len(names), s=90 * shares, color=colour, lw=0)
-    axes.set_yticks([])
-    axes.set_xticks(range(len(names)), [name[:_LETTERS] for name in names])
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    if len(names) > _TURNED:
-        axes.tick_params("x", rotation=90)
+def _shares(numbers: np.ndarray, count: int) -> np.ndarray:
+    """Return the share of each of the first values, (count,), among those that are there."""
+    known = numbers[np.isfinite(numbers)].round().astype(int)
+    return np.bincount(known, minlength=count)[:count] / max(1, len(known))
 
 
 def _clouds(drawn: Drawn) -> list[tuple[Any, str, str]]:

@@ -1,8 +1,6 @@
 """Pictures of sequences: lines over the steps, or paths in the plane."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -55,7 +53,19 @@ class SequencePictures(Pictures):
         return figure
 
     def cells(self, panel: Panel) -> Figure:
-        return in_cells(panel, lambda axes, y: self._line(axes, y, 1.0, 1.0))
+        rows, columns = panel.values.shape[:2]
+        figure = Figure((1.3 * columns + 0.6, 1.0 * rows + 0.5), dpi=DPI, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for r in range(rows):
+            for c in range(columns):
+                self._line(grid[r, c], panel.values[r, c].cpu(), 1.0, 1.0)
+                grid[r, c].tick_params(labelsize=6)
+        for axes, name in zip(grid[0], panel.columns, strict=False):
+            axes.set_title(name, fontsize=8)
+        for axes, name in zip(grid[:, 0], panel.rows, strict=False):
+            axes.set_ylabel(name, fontsize=8)
+        said(figure, panel.words)
+        return figure
 
     def _line(
         self, axes: Axes, y: Tensor, width: float, alpha: float, colour: str | None = None
@@ -84,20 +94,6 @@ class SequencePictures(Pictures):
         return "step", (", ".join(names[:_FEATURES]) or "y") + more
 
 
-def in_cells(panel: Panel, draw: Callable[[Axes, Tensor], object]) -> Figure:
-    """Return a picture of cells, each of which a function fills in."""
-    rows, columns = panel.values.shape[:2]
-    figure = Figure((1.3 * columns + 0.6, 1.0 * rows + 0.5), dpi=DPI, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for r in range(rows):
-        for c in range(columns):
-            draw(grid[r, c], panel.values[r, c].cpu())
-            grid[r, c].tick_params(labelsize=6)
-    _name(grid, panel.columns, panel.rows)
-    said(figure, panel.words)
-    return figure
-
-
 def said(figure: Figure, words: Words) -> None:
     """Write the title and what columns and rows are about a figure."""
     if words.title:
@@ -106,10 +102,3 @@ def said(figure: Figure, words: Words) -> None:
         figure.supxlabel(words.across, fontsize=9)
     if words.down:
         figure.supylabel(words.down, fontsize=9)
-
-
-def _name(grid: Any, columns: list[str], rows: list[str]) -> None:
-    for axes, name in zip(grid[0], columns, strict=False):
-        axes.set_title(name, fontsize=8)
-    for line, name in zip(grid, rows, strict=False):
-        line[0].set_ylabel(name, fontsize=8)

@@ -61,17 +61,15 @@ def diagonal_gaussian(mean: Tensor, log_variance: Tensor) -> Distribution:
     return independent_normal(mean, log_scale.exp(), log_scale)
 
 
-def independent_normal(
-    mean: Tensor, scale: Tensor, log_scale: Tensor, event_dims: int = 1
-) -> Distribution:
-    """Return the axis-aligned Gaussian over the last `event_dims` dimensions of `mean`.
+def independent_normal(mean: Tensor, scale: Tensor, log_scale: Tensor) -> Distribution:
+    """Return the axis-aligned Gaussian over the last dimension of `mean`.
 
     Example:
         >>> scale = torch.ones(2)
         >>> independent_normal(torch.zeros(2), scale, scale.log()).log_prob(torch.zeros(2)).exp()
         tensor(0.1592)
     """
-    return Independent(Gaussian(mean, scale, log_scale), event_dims, validate_args=False)
+    return Independent(Gaussian(mean, scale, log_scale), 1, validate_args=False)
 
 
 class Gaussian(Normal):

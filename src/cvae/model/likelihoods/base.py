@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -102,13 +102,8 @@ class Observed(Independent):  # type: ignore[type-arg]
         return terms.flatten(terms.dim() - self.reinterpreted_batch_ndims).sum(-1)
 
 
-class LikelihoodBuilder(Protocol):
-    """A builder of likelihoods: a class of this folder with its options filled in."""
-
-    def __call__(self, y_shape: Shape) -> Likelihood:
-        """Return the likelihood of targets of this shape."""
-
-
+LikelihoodBuilder = Callable[[Shape], Likelihood]
+"""A builder of likelihoods, from the shape of a target: a class of this folder with its options."""
 _VALUES = {
     Support.BINARY: "binary {0, 1} values",
     Support.LEVELS: "evenly spaced grey levels",

@@ -40,13 +40,7 @@ class MixedLikelihood(Likelihood):
         super().__init__(y_shape)
         if scale == "optimal":
             raise ArgumentError("scale", "expected a number, learned or per_element for a table")
-        places: list[list[int]] = []
-        parts: list[Likelihood] = []
-
-        def add(index: list[int], part: Likelihood) -> None:
-            places.append(index)
-            parts.append(part)
-
+        groups: list[tuple[list[int], Likelihood]] = []
         of = {
             kind: [i for i, column in enumerate(columns) if column.kind == kind]
             for kind in ("real", "count", "binary", "category")
@@ -55,21 +49,22 @@ class MixedLikelihood(Likelihood):
             standard = Standard(
                 tuple(columns[i].mean for i in index), tuple(columns[i].scale for i in index)
             )
-            add(index, GaussianLikelihood((len(index),), scale, standard))  # type: ignore[arg-type]
+            real = GaussianLikelihood((len(index),), scale, standard)  # type: ignore[arg-type]
+            groups.append((index, real))
         if index := of["count"]:
             average = tuple(columns[i].average for i in index)
-            add(index, NegativeBinomialLikelihood((len(index),), average))
+            groups.append((index, NegativeBinomialLikelihood((len(index),), average)))
         if index := of["binary"]:
-            add(index, BernoulliLikelihood((len(index),)))
+            groups.append((index, BernoulliLikelihood((len(index),))))
         for i in of["category"]:
-            add([i], CategoricalLikelihood((1,), len(columns[i].values)))
-        self.parts = nn.ModuleList(parts)
-        for number, index in enumerate(places):
+            groups.append(([i], CategoricalLikelihood((1,), len(columns[i].values))))
+        self.parts = nn.ModuleList(part for _, part in groups)
+        for number, (index, _) in enumerate(groups):
             self.register_buffer(f"place_{number}", torch.tensor(index), persistent=False)
-        flat = [index for group in places for index in group]
+        flat = [place for index, _ in groups for place in index]
         order = sorted(range(len(flat)), key=flat.__getitem__)
         self.register_buffer("order", torch.tensor(order), persistent=False)
-        self.shapes = [part.outputs((len(i),)) for part, i in zip(parts, places, strict=True)]
+        self.shapes = [part.outputs((len(index),)) for index, part in groups]
 
     def require_values(self, y: Tensor) -> None:
         for part, places in zip(self.parts, self._places(), strict=True):

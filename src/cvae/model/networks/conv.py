@@ -71,8 +71,7 @@ class Conv(nn.Module):
         self.sizes = _halved(size, depth)
         channels = [width * 2**level for level in range(depth + 1)]
         numbers = sum(math.prod(s) for s in self.in_shapes if len(s) != self.dims + 1)
-        kind = _ResidualBlock if self.residual else _Block
-        block = partial(kind, self.dims, numbers, activation)
+        block = partial(_Block, self.residual, self.dims, numbers, activation)
         if images:
             stacked = sum(shape[0] for shape in images)
             for level, (fan_in, fan_out) in enumerate(pairwise([stacked, *channels])):
@@ -174,11 +173,13 @@ class ResidualConv(Conv):
 class _Block(nn.Module):
     """Two convolutions, normalised by groups (Wu & He 2018, "Group Normalization").
 
-    The inputs that are numbers scale and shift the features of the first.
+    The inputs that are numbers scale and shift the features of the first. A residual block has a
+    shortcut, which a 1x1 convolution fits to the new size.
     """
 
     def __init__(
         self,
+        residual: bool,
         dims: int,
         numbers: int,
         activation: Callable[[], nn.Module],
@@ -196,32 +197,15 @@ class _Block(nn.Module):
         self.second = convolution(fan_out, fan_out, 3, padding=1)
         self.second_norm = nn.GroupNorm(groups, fan_out)
         self.activation = activation()
+        self.shortcut = convolution(fan_in, fan_out, 1, stride=stride) if residual else None
 
     def forward(self, h: Tensor, numbers: Tensor | None) -> Tensor:
         """Map features (N, fan_in, *size) and numbers (N, F) to (N, fan_out, *size')."""
+        shortcut = None if self.shortcut is None else self.shortcut(h)
         h = self.first_norm(self.first(h))
         if self.modulation is not None:
             given = self.modulation(numbers)
             scale, shift = given.view(*given.shape, *[1] * self.dims).chunk(2, 1)
             h = h * (1 + scale) + shift
-        return self.activation(self.second_norm(self.second(self.activation(h))))
-
-
-class _ResidualBlock(_Block):
-    """The same with a shortcut, which a 1x1 convolution fits to the new size."""
-
-    def __init__(
-        self,
-        dims: int,
-        numbers: int,
-        activation: Callable[[], nn.Module],
-        fan_in: int,
-        fan_out: int,
-        stride: int,
-    ) -> None:
-        super().__init__(dims, numbers, activation, fan_in, fan_out, stride)
-        self.shortcut = _CONVOLUTIONS[dims](fan_in, fan_out, 1, stride=stride)
-
-    def forward(self, h: Tensor, numbers: Tensor | None) -> Tensor:
-        """Map features (N, fan_in, *size) and numbers (N, F) to (N, fan_out, *size')."""
-        return self.shortcut(h) + super().forward(h, numbers)
+        h = self.activation(self.second_norm(self.second(self.activation(h))))
+        return h if shortcut is None else shortcut + h
