@@ -69,7 +69,7 @@ class TrainingModule(CVAE, LightningModule):
         nll: Where it is set, a test estimates the NLL by importance sampling as well, and that of
             y alone where x is a class.
         left: What is left of a test; nothing is said of one without a data module.
-        seed: Where it is set, a test draws for each batch by this seed and the batch's place.
+        seed: A test draws for each batch by this seed and the batch's place.
         keep: What stores the importance-sampled NLL of the batches that are done.
         validation: The metrics of the last validation, by the names that they are logged under.
     """
@@ -97,7 +97,7 @@ class TrainingModule(CVAE, LightningModule):
         self.nll: ImportanceSampledNLL | None = None
         self.marginal = MeanMetric()
         self.left = Left("test targets", 0)
-        self.seed: int | None = None
+        self.seed = 0
         self.keep: Keep = at_once
         self.validation: dict[str, float] = {}
         self._validated_now = False
@@ -171,8 +171,7 @@ class TrainingModule(CVAE, LightningModule):
             self.left = Left("test targets", min(len(data.test_set), limit))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        if self.seed is not None:
-            seed_torch(seed_of(self.seed, batch_idx), self.device)
+        seed_torch(seed_of(self.seed, batch_idx), self.device)
         batch = self._pair(batch)
         self._evaluate("test", batch)
         x, y = batch
