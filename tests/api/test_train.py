@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import cvae
 from cvae.api.given_data import options_of
 from cvae.api.run import Table
-from cvae.api.train import overrides_of
+from cvae.api.settings import overrides_of
 from cvae.commands import main as cli
-from cvae.config.compose import find
+from cvae.config.compose import find, parsed_overrides, written
 from cvae.errors import InputError
 from cvae.store.allowed import require_buildable
 from cvae.training import progress
@@ -73,9 +73,18 @@ def test_nothing_is_left_of_what_is_refused(capfd: pytest.CaptureFixture[str]) -
 def test_settings_are_known_by_their_last_word() -> None:
     given = {"max_epochs": 5, "lr": 0.1, "width": 8, "components": 3, "prior": "mixture"}
     expected = ["trainer.max_epochs=5", "optimizer.lr=0.1", "network.width=8"]
-    assert overrides_of(given) == [*expected, "prior.components=3", "prior='mixture'"]
+    assert overrides_of(given) == [*expected, "prior.components=3", "prior=mixture"]
     whole = {"data.root": "a b", "refit": None, "compile": True, "allow": ["m"]}
-    assert overrides_of(whole) == ["data.root='a b'", "refit=[]", "compile=true", "allow=['m']"]
+    assert overrides_of(whole) == ["data.root='a b'", "refit=[]", "compile=true", "allow=[m]"]
+
+
+def test_a_text_is_written_as_hydra_reads_it_back() -> None:
+    for text in ("age", "a-b", "/d/x.csv", "null", "NaN", "True", "1e3", "2", "größe", "a,b", "",
+                 "it's", "[a]", "a:b", "~/x", "-a", "$x", "a b", "x\\", "a=b", "{a}"):  # fmt: skip
+        (read,) = parsed_overrides([f"k={written(text)}"])
+        assert read.value() == text
+        (read,) = parsed_overrides([f"k=[{written(text)},{written(text)}]"])
+        assert read.value() == [text, text]
 
 
 class Net(nn.Module):
@@ -175,7 +184,7 @@ def test_data_in_memory_are_written_as_they_are(
     data: Any, kind: str | None, word: str, arrays: dict[str, Any], tmp_path: Path
 ) -> None:
     line = options_of(data, (), (), kind, tmp_path)
-    assert line[:2] == [f"data={word}", f"data.path='{tmp_path}/data.npz'"]
+    assert line[:2] == [f"data={word}", f"data.path={tmp_path}/data.npz"]
     assert line[2:] == (
         ["condition=none"]
         if "x" not in str(list(arrays))
@@ -200,7 +209,7 @@ def test_a_data_frame_of_pandas_or_polars_becomes_a_table(tmp_path: Path) -> Non
     missing = FRAME.with_columns(sex=polars.when(polars.col("age") > 0.5).then("sex"))
     for frame in (missing, pandas.DataFrame(missing.to_dict(as_series=False))):
         line = options_of(frame, ["age"], ["height", "sex"], None, tmp_path)
-        assert line[2:] == ["data.x=['age']", "data.y=['height','sex']"]
+        assert line[2:] == ["data.x=[age]", "data.y=[height,sex]"]
         assert polars.read_parquet(tmp_path / "data.parquet").equals(missing)
 
 
