@@ -1,6 +1,7 @@
 """Settings by keyword, as the commands take them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from threading import Lock
@@ -14,9 +15,18 @@ from cvae.config.compose import Config, resolved, written
 from cvae.config.explain_errors import explain
 from cvae.config.natural_names import meant
 from cvae.config.options import options, root, settings_of
-from cvae.errors import InputError
+from cvae.errors import ArgumentError, InputError
 
 _composing = Lock()  # Hydra has one state for the whole process
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let an `ArgumentError`, which is for the program itself, be the `InputError` of users."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise InputError(str(error)) from error.__cause__
 
 
 def composed(command: str, overrides: list[str]) -> Config:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 
 from cvae.api.given_data import options_of
 from cvae.api.run import Run
-from cvae.api.settings import composed, overrides_of
+from cvae.api.settings import composed, overrides_of, plain_errors
 from cvae.files import hold_for_run, let_go, write_whole
 from cvae.store.run_folder import RunFolder
 from cvae.training.fit import fit
@@ -56,17 +57,20 @@ def train(
     place = Path(folder).expanduser().absolute() if folder else _new_folder()
     files = RunFolder(place)
     files.require_own()
-    is_new = not place.exists()
+    made = [at for at in (place, *place.parents) if not at.exists()]
     hold_for_run(place, resuming=False)
     try:
-        with without_lightning_s_talk():
+        with without_lightning_s_talk(), plain_errors():
             try:
                 overrides = [*options_of(data, x, y, kind, place), *chosen]
                 config = composed("train", overrides)
                 prepared = prepare(config)
             except BaseException:
-                if is_new:
+                if made:
                     shutil.rmtree(place)
+                with suppress(OSError):  # another run has begun in one of them
+                    for folder_of_it in made[1:]:
+                        folder_of_it.rmdir()
                 raise
             files.overrides.parent.mkdir(exist_ok=True)
             write_whole(files.overrides, yaml.safe_dump(overrides))
