@@ -329,3 +329,8 @@ def test_the_page_about_python_runs_and_its_evaluation_is_the_command_s(
         with pytest.raises(InputError, match=words) as refused:
             run.evaluate(**settings)
         assert type(refused.value) is InputError
+    with pytest.warns(UserWarning, match=r"x\[1\]=9 is far from the training data") as warned:
+        run.model.sample([[0.5, 9.0]])
+    assert warned[0].filename == __file__
+    status, _, err = call(cli.sample, str(run.folder), "x=[0.5, 9]", "out=far.csv")
+    assert (status, " ".join(err.split())) == (0, str(warned[0].message))
