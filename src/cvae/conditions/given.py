@@ -91,7 +91,7 @@ class GivenCondition(Condition):
             raise InputError("x: expected a value for x, got none")
         if single:
             return self.parts[0].asked(_of_name(wanted, self.parts[0].name))
-        if isinstance(wanted, Sequence) and all(isinstance(row, Mapping) for row in wanted):
+        if isinstance(wanted, list | tuple) and all(isinstance(row, Mapping) for row in wanted):
             wanted = _by_name(wanted)
         if not isinstance(wanted, Mapping):
             two = ", ".join(f'"{part.name}": {part.examples()}' for part in self.parts)
@@ -161,7 +161,7 @@ class GivenCondition(Condition):
         return torch.cat([part.flatten(1) for part in values], 1)
 
 
-def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _by_name(rows: Sequence[Any]) -> dict[str, list[Any]]:
     """Return conditions, given one by one, as the values of each part."""
     if any(row.keys() != rows[0].keys() for row in rows):
         raise InputError("x: expected the same parts in each of a list of conditions")
