@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,9 +22,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import cvae
 from cvae.api.given_data import options_of
 from cvae.api.run import Table
-from cvae.api.train import overrides_of
+from cvae.api.settings import overrides_of
 from cvae.commands import main as cli
-from cvae.config.compose import find
+from cvae.config.compose import find, parsed_overrides, written
 from cvae.errors import InputError
 from cvae.store.allowed import require_buildable
 from cvae.training import progress
@@ -41,6 +42,7 @@ def test_a_run_from_python_is_the_command_s(call: Callable[..., tuple[int, str, 
     line += ["trainer.max_epochs=2", "network.width=16", "hydra.run.dir=command"]
     assert call(cli.train, *line)[0] == 0
     ours, theirs = run.metrics, json.loads(Path("command/metrics.json").read_text())
+    assert "run.evaluate()" in run.verdict
     assert ours | {"seconds": 0} == theirs | {"seconds": 0}
     assert call(cli.sample, "checkpoint=python", "out=python/drawn.npz", "n=2")[0] == 0
     assert call(cli.train, "resume=python", "trainer.max_epochs=3")[0] == 0
@@ -67,15 +69,33 @@ def test_nothing_is_left_of_what_is_refused(capfd: pytest.CaptureFixture[str]) -
         with pytest.raises(InputError, match=words.replace(".", r"\.")):
             cvae.train((X, Y), folder="new", **settings)
         assert not Path("new").exists()
+    for given in ({"x": ["agee"]}, {"x": ["age"], "lr": "fast"}):
+        with pytest.raises(InputError) as refused:
+            cvae.train(FRAME, y=["height"], **given)
+        assert type(refused.value) is InputError
+        assert list(Path.cwd().iterdir()) == []
+    Path("outputs").mkdir()  # which is not of this run
+    with pytest.raises(InputError):
+        cvae.train(FRAME, x=["agee"], y=["height"])
+    assert [path.name for path in Path.cwd().rglob("*")] == ["outputs"]
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_settings_are_known_by_their_last_word() -> None:
     given = {"max_epochs": 5, "lr": 0.1, "width": 8, "components": 3, "prior": "mixture"}
     expected = ["trainer.max_epochs=5", "optimizer.lr=0.1", "network.width=8"]
-    assert overrides_of(given) == [*expected, "prior.components=3", "prior='mixture'"]
+    assert overrides_of(given) == [*expected, "prior.components=3", "prior=mixture"]
     whole = {"data.root": "a b", "refit": None, "compile": True, "allow": ["m"]}
-    assert overrides_of(whole) == ["data.root='a b'", "refit=[]", "compile=true", "allow=['m']"]
+    assert overrides_of(whole) == ["data.root='a b'", "refit=[]", "compile=true", "allow=[m]"]
+
+
+def test_a_text_is_written_as_hydra_reads_it_back() -> None:
+    for text in ("age", "a-b", "/d/x.csv", "null", "NaN", "True", "1e3", "2", "größe", "a,b", "",
+                 "it's", "[a]", "a:b", "~/x", "-a", "$x", "a b", "x\\", "a=b", "{a}"):  # fmt: skip
+        (read,) = parsed_overrides([f"k={written(text)}"])
+        assert read.value() == text
+        (read,) = parsed_overrides([f"k=[{written(text)},{written(text)}]"])
+        assert read.value() == [text, text]
 
 
 class Net(nn.Module):
@@ -175,7 +195,7 @@ def test_data_in_memory_are_written_as_they_are(
     data: Any, kind: str | None, word: str, arrays: dict[str, Any], tmp_path: Path
 ) -> None:
     line = options_of(data, (), (), kind, tmp_path)
-    assert line[:2] == [f"data={word}", f"data.path='{tmp_path}/data.npz'"]
+    assert line[:2] == [f"data={word}", f"data.path={tmp_path}/data.npz"]
     assert line[2:] == (
         ["condition=none"]
         if "x" not in str(list(arrays))
@@ -200,7 +220,7 @@ def test_a_data_frame_of_pandas_or_polars_becomes_a_table(tmp_path: Path) -> Non
     missing = FRAME.with_columns(sex=polars.when(polars.col("age") > 0.5).then("sex"))
     for frame in (missing, pandas.DataFrame(missing.to_dict(as_series=False))):
         line = options_of(frame, ["age"], ["height", "sex"], None, tmp_path)
-        assert line[2:] == ["data.x=['age']", "data.y=['height','sex']"]
+        assert line[2:] == ["data.x=[age]", "data.y=[height,sex]"]
         assert polars.read_parquet(tmp_path / "data.parquet").equals(missing)
 
 
@@ -239,6 +259,35 @@ def test_a_run_in_a_thread_and_in_a_process_without_a_guard(tmp_path: Path) -> N
     assert done.stderr == ""
 
 
+def test_what_is_no_run_has_nothing_to_say() -> None:
+    for ask in (lambda run: run.metrics, lambda run: run.verdict, cvae.Run.plot, cvae.Run.evaluate):
+        with pytest.raises(InputError, match="'no_run' is not the folder of a run"):
+            ask(cvae.Run("no_run"))
+
+
+def test_runs_print_as_a_few_columns_and_keep_the_others(run_dir: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    for name in ("a", "b"):
+        shutil.copytree(run_dir, f"runs/{name}")
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    Path("runs/b/metrics.json").write_text(json.dumps(metrics | {"test/nll": 61.5, "val/elbo": 0}))
+    settings = Path("runs/b/hparams.yaml").read_text()
+    Path("runs/b/hparams.yaml").write_text(settings.replace("width: 64", f"width: {'w' * 40}"))
+    table = cvae.runs("runs")
+    head, first, _, more = str(table).splitlines()
+    assert head.split() == ["run", "network.width", "val/elbo", "test/elbo", "test/nll"]
+    assert first.startswith(f"b    {'w' * 31}…")
+    assert max(map(len, (head, first))) <= 96
+    count = len(pandas.DataFrame(table).columns)
+    assert more == f"{count - 5} more columns; pandas.DataFrame(table) has all"
+    assert table._repr_html_().count("<th>") == 5
+    assert table[0]["test/nll"] == 61.5
+    assert table[1]["test/kl"] == metrics["test/kl"]
+    history = str(cvae.Run(run_dir).history).splitlines()[0].split()
+    assert history[:3] == ["step", "train/elbo", "val/elbo"]
+    assert len(str(Table([{"row": k} for k in range(100)])).splitlines()) == 21
+
+
 def test_a_table_of_rows_is_shown_in_a_notebook() -> None:
     shown = Table([{"a": 1, "b": 0.123456789}, {"a": "<i>"}])._repr_html_()
     assert shown == (
@@ -247,7 +296,9 @@ def test_a_table_of_rows_is_shown_in_a_notebook() -> None:
     )
 
 
-def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_about_python_runs_and_its_evaluation_is_the_command_s(
+    capsys: pytest.CaptureFixture[str], call: Callable[..., tuple[int, str, str]]
+) -> None:
     page = (find("src") / "cvae" / "api" / "README.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
@@ -260,3 +311,26 @@ def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert names["predicted"].shape == (400, 1)
     assert "given x, x" in capsys.readouterr().out
+
+    run = names["run"]
+    metrics, verdict = run.metrics, run.verdict
+    assert names["table"][0]["verdict/coverage"] == metrics["verdict/coverage"]
+    assert call(cli.evaluate, str(run.folder), "samples=50", "images=0")[0] == 0
+    assert run.metrics == metrics  # to the last digit
+    assert run.verdict == verdict
+    assert verdict.startswith(("z is", "The "))
+    state = torch.get_rng_state()
+    found = run.evaluate(samples=1, seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert found["samples"] == 1
+    assert {name: run.metrics[name] for name in found} == found
+    assert not capsys.readouterr().out
+    for settings, words in (({"samples": 0}, "samples: expected at least 1"), ({"sed": 1}, "seed")):
+        with pytest.raises(InputError, match=words) as refused:
+            run.evaluate(**settings)
+        assert type(refused.value) is InputError
+    with pytest.warns(UserWarning, match=r"x\[1\]=9 is far from the training data") as warned:
+        run.model.sample([[0.5, 9.0]])
+    assert warned[0].filename == __file__
+    status, _, err = call(cli.sample, str(run.folder), "x=[0.5, 9]", "out=far.csv")
+    assert (status, " ".join(err.split())) == (0, str(warned[0].message))

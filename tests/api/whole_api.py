@@ -12,6 +12,8 @@ run: cvae.Run = cvae.train(
 )
 model: cvae.CVAE = run.model
 metrics: dict[str, float] = run.metrics
+found: dict[str, float] = run.evaluate(samples=10, images=0, seed=1, trainer="gpu")
+verdict: str = run.verdict
 row: float = run.history[0]["val/elbo"]
 run.plot().savefig("a.png")
 y: torch.Tensor = model.sample({"age": 3, "sex": "f"}, n=3, rng=torch.Generator())

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import cvae
 from conftest import SHORT, composed, train, written_own_data
 from cvae.commands import main as cli
 from cvae.evaluation.image_metrics import test_split as served
+from cvae.evaluation.posterior_file import Encoded, contents
 
 N = 60
 """Pairs of a user's own file."""
@@ -59,8 +61,10 @@ def test_the_same_pairs_in_another_file_have_the_same_posteriors(call, own_run: 
     assert call(cli.encode, run, "out=own.npz", "data.split=all")[0] == 0
     assert call(cli.encode, run, "out=new.npz", "data.split=all", "data.path=turned.npz")[0] == 0
     own, new = np.load("own.npz"), np.load("new.npz")
-    order = own["item"].argsort()
-    assert own["item"][order].tolist() == new["item"].tolist() == list(range(N))
+    assert own["item"].tolist() == new["item"].tolist() == list(range(N))
+    with np.load(own_run / "vectors.npz") as arrays:  # which rows can be put next to
+        np.testing.assert_allclose(own["x"][:, 0], arrays["x.age"])
+        np.testing.assert_array_equal(own["x"][:, 1] == 1, arrays["x.sex"] == "f")
     assert {str(name): sum(own["split"] == name) for name in np.unique(own["split"])} == {
         "train": 43,
         "val": 5,
@@ -69,10 +73,30 @@ def test_the_same_pairs_in_another_file_have_the_same_posteriors(call, own_run: 
     assert "split" not in new
     for name in ("mean", "deviation"):
         assert own[name].shape == (N, 2)
-        np.testing.assert_allclose(own[name][order], new[name][::-1], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(own[name], new[name][::-1], rtol=1e-4, atol=1e-6)
     assert len(np.unique(own["mean"][:, 0])) == N
+    assert call(cli.encode, run, "out=own.csv", "data.split=all")[0] == 0
+    rows = rows_of("own.csv")
+    assert [row["split"] for row in rows] == own["split"].tolist()
+    np.testing.assert_allclose([float(row["mean_z1"]) for row in rows], own["mean"][:, 1], 1e-6)
+    ages = [float(row["x"].partition(",")[0].removeprefix("age=")) for row in rows]
+    np.testing.assert_allclose(ages, own["x"][:, 0])
     assert call(cli.encode, run, "out=new.csv", "data.split=all", "data.path=turned.npz")[0] == 0
     assert re.match(r"age=\d\d\.5, sex=[fm]$", rows_of("new.csv")[0]["x"])
+
+
+def test_items_of_a_test_file_come_after_those_of_the_training_file() -> None:
+    """As MNIST has them, both counted from 0."""
+
+    def part(*numbers: int) -> Encoded:
+        column = torch.tensor(numbers).unsqueeze(1).float()
+        return Encoded(torch.tensor(numbers), column, [], list(map(str, numbers)), column, column)
+
+    found = {"train": part(0, 3), "val": part(1, 2), "test": part(0, 1)}
+    arrays = np.load(BytesIO(contents(".npz", found)))
+    assert arrays["item"].tolist() == arrays["x"][:, 0].tolist() == [0, 1, 2, 3, 0, 1]
+    assert arrays["label"].tolist() == ["0", "1", "2", "3", "0", "1"]
+    assert arrays["split"].tolist() == ["train", "val", "val", "train", "test", "test"]
 
 
 def test_other_data_are_not_taken_for_those_of_the_run(call, own_run: Path) -> None:

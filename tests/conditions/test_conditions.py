@@ -1,6 +1,7 @@
 """Conditions make the pairs that they say, and put them together again."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def test_x_of_several_parts_is_asked_by_their_names() -> None:
     assert x.tolist() == [[30, 0, 1], [50, 0, 1]]
     assert condition.names(x) == ["age=30, sex=male", "age=50, sex=male"]
     assert torch.equal(condition.encode("{sex: male, age: [30, 50]}"), x)
+    assert torch.equal(condition.encode([{"age": age, "sex": "male"} for age in (30, 50)]), x)
     drawn = Items(torch.rand(2, 1, 2, 2), torch.zeros(2), (x[:, :1], torch.tensor([1, 1])))
     assert torch.equal(condition(drawn).x, x)
     encoder = condition.encoder()
@@ -153,7 +155,12 @@ def test_x_of_several_parts_is_asked_by_their_names() -> None:
     ("wanted", "message"),
     [
         (None, "expected a value for x"),
-        (3, "expected a value for each part, {age: ..., sex: ...}, got 3"),
+        (
+            3,
+            'each part by its name, as {"age": [30, 50], "sex": ["female", "male"]} for two '
+            "conditions, got 3",
+        ),
+        ([{"age": 3, "sex": "male"}, {"age": 4}], "the same parts in each"),
         ({"age": 3}, "a value for 'sex' is missing; x has age, sex"),
         ({"age": 3, "sexe": "male"}, "no part is called 'sexe'; did you mean 'sex'"),
         ({"age": 3, "sex": "mal"}, "x.sex: no class is called 'mal'; did you mean 'male'"),
@@ -164,6 +171,22 @@ def test_x_of_several_parts_is_asked_by_their_names() -> None:
 def test_what_no_part_of_x_is_is_refused(wanted: Any, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         GivenCondition(PARTS).encode(wanted)
+
+
+def test_x_far_outside_of_the_training_data_is_told() -> None:
+    condition = GivenCondition(PARTS)
+    told = "x: age=300 is far from the training data, 26 deviations from their mean, 40"
+    for ages, said in (([-9, 89], ""), ([300, 50, -50], told), ([-10], told), ([], "")):
+        x = condition.encode({"age": ages, "sex": "male"}) if ages else torch.empty(0, 3)
+        expected = said.replace("300", "-10").replace("26", "5") if ages == [-10] else said
+        assert condition.far(x) == expected
+    alone = Numbers((2,), "", (0.0, 1.0), (1.0, 2.0))
+    for part, name in ((alone, "x[1]"), (replace(alone, names=("a", "b")), "b")):
+        said = GivenCondition(Sizes(ImageKind((1, 2, 2)), 1, (part,))).far(torch.tensor([[0, 21]]))
+        assert said.startswith(f"x: {name}=21 is far from the training data, 10 deviations")
+    picture = GivenCondition(Sizes(ImageKind((1, 2, 2)), 1, (Picture((1, 2, 2)),)))
+    assert picture.far(torch.full((1, 1, 2, 2), 99.0)) == ""
+    assert LabelCondition(GIVEN).far(torch.eye(3)) == ""
 
 
 def test_x_comes_from_a_file(tmp_path: Path) -> None:

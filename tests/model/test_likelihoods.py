@@ -17,10 +17,12 @@ from cvae.batch import Support
 from cvae.config.building import completed
 from cvae.config.compose import instantiate
 from cvae.errors import InputError
+from cvae.kinds.table import Column, Kind
 from cvae.model.likelihoods.base import Likelihood
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
 from cvae.model.likelihoods.discretized_logistic import DiscretizedLogisticLikelihood
 from cvae.model.likelihoods.gaussian import MIN_SCALE, GaussianLikelihood
+from cvae.model.likelihoods.mixed import MixedLikelihood
 
 LEVELS, CATEGORIES = 5, 3
 KNOWN = {
@@ -271,3 +273,12 @@ def test_pixels_between_the_levels_are_refused_by_a_mass_over_them() -> None:
         likelihood.require(Support.UNIT_INTERVAL)
     with pytest.raises(InputError, match="grey"):
         BernoulliLikelihood((1, 2, 2)).require(Support.LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "nats_of"),
+    [(["real"], "density"), (["binary", "count"], "mass"), (["real", "binary"], "mixed")],
+)
+def test_nats_of_a_table_are_of_what_its_columns_are(kinds: list[Kind], nats_of: str) -> None:
+    columns = [Column(f"{k}", kind) for k, kind in enumerate(kinds)]
+    assert MixedLikelihood((len(kinds),), columns).nats_of == nats_of

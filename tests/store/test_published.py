@@ -19,6 +19,8 @@ from conftest import altered, built, composed, written_own_data
 from cvae.commands import export
 from cvae.commands import main as cli
 from cvae.errors import InputError
+from cvae.evaluation.cures import cure
+from cvae.evaluation.verdict import ILLNESSES
 from cvae.export import page
 from cvae.store.checkpoint import KEY, Stored, read
 from cvae.store.publish import publish
@@ -105,7 +107,7 @@ def test_the_hub_reads_its_card_and_the_card_s_code_runs(published: Path, call: 
     names = {"README.md", "config.json", "index.html", "model.safetensors", "samples.png"}
     assert {path.name for path in published.iterdir()} == names
     card = ModelCard.load(published / "README.md")
-    assert card.data.library_name == "cvae"
+    assert card.data.library_name == "lightning-cvae"
     assert "conditional-vae" in card.data.tags
     assert card.data.license is None  # which is the author's to choose
     for file in re.findall(r"\]\(([\w.]+)\)", card.text):
@@ -135,9 +137,16 @@ def test_the_card_says_the_verdict_of_an_evaluation_and_how_to_get_one(
     assert re.findall(r"^- (z is|The draws|The prior|p\(y\\\|x\) is) .*\.$", part, re.MULTILINE)
     assert "](calibration.png)" in part
     assert "Try:" not in part  # which may name a place of the author's
+    (helps,) = re.findall(r"^A setting that may help is `([\w.= ]+)`: ", part, re.MULTILINE)
+    illness = next(i.name for i in ILLNESSES if evaluation[f"verdict/is/{i.name}"])
+    assert helps.split() == list(cure(illness, read("run").config).change)
     assert call(cli.export, "judged", "format=weights", "out=again")[0] == 0
     assert Path("again/README.md").read_text() == Path("judged/README.md").read_text()
-    assert call(cli.export, str(run_dir), "format=weights", "out=again")[0] == 0
+    card = Path("judged/README.md").read_text()
+    assert "| trained on | 1,293 pairs |" in card
+    assert "*Draws from the model for each class*" in card
+    assert call(cli.export, str(run_dir), "format=weights", "out=again", "title=Mine_1")[0] == 0
+    assert "\n# Mine\\_1\n\nIt draws" in Path("again/README.md").read_text()
     assert not Path("again/calibration.png").exists()  # that of the model before
 
 

@@ -9,7 +9,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import Dataset
 
-from cvae.config.compose import quoted
+from cvae.config.compose import written
 from cvae.data.table import load_polars
 from cvae.errors import InputError
 from cvae.kinds import plain
@@ -64,16 +64,16 @@ def _named(data: str, x: Sequence[str], y: Sequence[str], kind: str | None) -> l
     if path.suffix == ".npz" or (path / "y.npy").is_file():
         if kind is None:
             raise InputError(f"kind: what y of '{data}' is has to be said, such as kind='vectors'")
-        return [f"data={kind}", f"data.path={quoted(path.absolute())}"]
+        return [f"data={kind}", f"data.path={written(str(path.absolute()))}"]
     return [f"data={data}"]
 
 
 def _table(path: Path, x: Sequence[str], y: Sequence[str]) -> list[str]:
     if not y:
         raise InputError("y: expected the columns of the table that are y, such as y=['height']")
-    columns = [f"data.{name}=[{','.join(map(quoted, of))}]" for name, of in (("x", x), ("y", y))]
+    columns = [f"data.{name}=[{','.join(map(written, of))}]" for name, of in (("x", x), ("y", y))]
     return [
-        *("data=table", f"data.path={quoted(path.absolute())}", *columns),
+        *("data=table", f"data.path={written(str(path.absolute()))}", *columns),
         *([] if x else ["condition=none"]),
     ]
 
@@ -90,7 +90,7 @@ def _written_table(columns: Mapping[str, np.ndarray], folder: Path) -> Path:
 def _arrays(arrays: Mapping[str, np.ndarray], kind: str | None, folder: Path) -> list[str]:
     word = kind or _kind_of(arrays["y"])
     np.savez(folder / "data.npz", allow_pickle=False, **arrays)
-    line = [f"data={word}", f"data.path={quoted((folder / 'data.npz').absolute())}"]
+    line = [f"data={word}", f"data.path={written(str((folder / 'data.npz').absolute()))}"]
     given = [array for name, array in arrays.items() if name.partition(".")[0] == "x"]
     if not given:
         return [*line, "condition=none"]

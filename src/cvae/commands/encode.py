@@ -1,4 +1,7 @@
-"""`cvae-encode`: the posterior of z for each item of the data, in a file."""
+"""`cvae-encode`: the posterior of z for each item of the data, in a file.
+
+Rows come in the order of the data's file, whatever their splits, so that they fit its columns.
+"""
 
 from collections.abc import Sequence
 from functools import partial

@@ -24,11 +24,10 @@ from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
 from cvae.store.checkpoint import Stored, read
+from cvae.store.model_card import is_own, x_in_words
 from cvae.store.publish import publish, require_publishable
 
 _PARTS = {
-    "trained on": "data",
-    "x": "condition",
     "prior p(z|x)": "prior",
     "posterior q(z|x, y)": "posterior",
     "likelihood p(y|x, z)": "likelihood",
@@ -138,7 +137,12 @@ def _page(config: Config, stored: Stored, model: CVAE) -> str:
         difference = largest_difference(made, model, rng)
         if difference < _CLOSE:
             break
-    told = about(stored.config, stored.metrics, model)
+    source = stored.config["data"]["_target_"].rpartition(".")[2]
+    told = {
+        "trained on": "its author's data" if is_own(stored.config) else source,
+        "x": "; ".join(x_in_words(model.condition)) or "nothing",
+        **about(stored.config, stored.metrics, model),
+    }
     rounding = {
         "weights": f"{config['weights']}; no {'pixel' if images else 'number'} of "
         f"{_CHUNK * _CHUNKS} means of each {'condition' if names else 'class'} differs by more "
@@ -148,9 +152,9 @@ def _page(config: Config, stored: Stored, model: CVAE) -> str:
     for name, words in rounding.items():
         print(wrapped(f"{name}: {words}"))
     kind = "a VAE" if model.condition.x_shape == (0,) else "a conditional VAE"
-    y = told["trained on"] if images else stored.sizes.y.word.replace("_", " ").capitalize()
+    y = source if images else stored.sizes.y.word.replace("_", " ").capitalize()
     title = config["title"] or f"{y} by {kind}"
-    noun: Any = "hand" if told["trained on"] in _HANDWRITTEN else "variant"
+    noun: Any = "hand" if source in _HANDWRITTEN else "variant"
     return page(made, stored.sizes, title, told | rounding, config["seed"], noun, names)
 
 
@@ -177,11 +181,13 @@ def _write_weights(config: Config, stored: Stored, model: CVAE) -> None:
     try:
         text = _page({**config, "images": 0}, stored, model)
     except InputError as error:
-        print(wrapped(f"no page: {error}"))
+        print(wrapped(f"no page: {str(error).removeprefix('checkpoint: ')}"))
         text = None
-    rng = torch.Generator().manual_seed(config["seed"])
-    for file in publish(stored, model, out, about(stored.config, {}, model), text, rng):
+    rng, told = torch.Generator().manual_seed(config["seed"]), about(stored.config, {}, model)
+    for file in publish(stored, model, out, told, text, rng, config["title"]):
         print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+    if config["title"] is None and is_own(stored.config):
+        print(wrapped("title=... gives the card a title that says what the data are"))
     print(f"upload it: hf upload OWNER/NAME {shlex.quote(str(out))}")
 
 

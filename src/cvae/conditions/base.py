@@ -87,6 +87,10 @@ class Condition(ABC):
             "conditions from the test set"
         )
 
+    def far(self, x: Tensor) -> str:
+        """Return a line on x, (B, *x_shape), far outside of the training data; "" where none is."""
+        return ""
+
     def names(self, x: Tensor) -> list[str]:
         """Return a name for each condition of (B, *x_shape); an empty list if they have none."""
         return []

@@ -1,7 +1,7 @@
 """x is the condition that comes with each y of the data set."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from cvae.conditions.base import Condition, Wanted, classes_in, one_hot, require
 from cvae.conditions.x_file import SUFFIXES, read_x
 from cvae.errors import InputError, did_you_mean
 from cvae.kinds import PartsEncoder, Sizes
-from cvae.kinds.parts import Category, needs_no_encoder
+from cvae.kinds.parts import Category, Part, needs_no_encoder
+
+_FAR = 5.0
+"""Deviations from the mean beyond which x is outside of what a model was trained on."""
 
 
 class GivenCondition(Condition):
@@ -66,6 +69,9 @@ class GivenCondition(Condition):
     def encode(self, wanted: Wanted) -> Tensor:
         """Encode values in their own units: of the only part, or of each part by its name.
 
+        A mapping of lists, `{"age": [50, 60], "sex": ["f", "m"]}`, is several conditions; so is a
+        list of mappings.
+
         A text is taken as `read` takes it.
 
         None is every class once, where x is a class.
@@ -85,9 +91,14 @@ class GivenCondition(Condition):
             raise InputError("x: expected a value for x, got none")
         if single:
             return self.parts[0].asked(_of_name(wanted, self.parts[0].name))
+        if isinstance(wanted, list | tuple) and all(isinstance(row, Mapping) for row in wanted):
+            wanted = _by_name(wanted)
         if not isinstance(wanted, Mapping):
-            names = ", ".join(f"{part.name}: ..." for part in self.parts)
-            raise InputError(f"x: expected a value for each part, {{{names}}}, got {wanted!r}")
+            two = ", ".join(f'"{part.name}": {part.examples()}' for part in self.parts)
+            raise InputError(
+                f"x: expected a value for each part by its name, as {{{two}}} for two conditions, "
+                f"got {wanted!r}"
+            )
         known = [part.name for part in self.parts]
         for name in wanted:
             if name not in known:
@@ -119,12 +130,14 @@ class GivenCondition(Condition):
             ) from error
         return wanted
 
+    def far(self, x: Tensor) -> str:
+        distance, said = max(part.farthest(values) for part, values in self._apart(x))
+        return f"x: {said}" if distance >= _FAR else ""
+
     def names(self, x: Tensor) -> list[str]:
         if len(self.parts) == 1:
             return self.parts[0].words(x)
-        sizes = [torch.Size(part.shape).numel() for part in self.parts]
-        split = zip(self.parts, x.split(sizes, -1), strict=True)
-        words = [(p.name, p.words(rows.unflatten(-1, p.shape))) for p, rows in split]
+        words = [(part.name, part.words(values)) for part, values in self._apart(x)]
         known = [[f"{name}={word}" for word in said] for name, said in words if said]
         return [", ".join(row) for row in zip(*known, strict=True)]
 
@@ -134,10 +147,25 @@ class GivenCondition(Condition):
             return None
         return x[..., : shape[0], :, :].float().clamp(0, 1)
 
+    def _apart(self, x: Tensor) -> list[tuple[Part, Tensor]]:
+        """Return each part with its values, (B, *shape)."""
+        if len(self.parts) == 1:
+            return [(self.parts[0], x)]
+        sizes = [torch.Size(part.shape).numel() for part in self.parts]
+        split = zip(self.parts, x.split(sizes, -1), strict=True)
+        return [(part, values.unflatten(-1, part.shape)) for part, values in split]
+
     def _joined(self, values: list[Tensor]) -> Tensor:
         if len(values) == 1:
             return values[0]
         return torch.cat([part.flatten(1) for part in values], 1)
+
+
+def _by_name(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return conditions, given one by one, as the values of each part."""
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise InputError("x: expected the same parts in each of a list of conditions")
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def _of_name(wanted: Any, name: str) -> Any:

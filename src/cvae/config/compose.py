@@ -223,6 +223,18 @@ def quoted(value: object) -> str:
     return f"'{escaped}'"
 
 
+def written(text: str) -> str:
+    """Return a text as a person writes it in an override: in quotes where it would be no text.
+
+    Example:
+        >>> written("age"), written("/data/my.csv"), written("a b"), written("12"), written("null")
+        ('age', '/data/my.csv', "'a b'", "'12'", "'null'")
+    """
+    plain_word = re.fullmatch(r"[A-Za-z_/][\w./-]*", text, re.ASCII)
+    means_more = text.lower() in ("true", "false", "null", "nan", "inf")
+    return text if plain_word and not means_more else quoted(text)
+
+
 def require_plain_name(folder: Path) -> None:
     """Refuse a folder that Hydra cannot work in: it would look a part of its name up as a setting.
 

@@ -141,7 +141,7 @@ class _SaysWhatIsLeft(Callback):
 def why_no_judge(data: PairData) -> str | None:
     """Return why there is no judge of these data, or None if there is one."""
     if not isinstance(data, ImageData):
-        return "it looks at images, and y is none"
+        return "it looks at images, and y is no image"
     data.prepare_data()
     data.setup("test")
     if data.sizes.num_classes == 1:

@@ -73,25 +73,29 @@ def contents(suffix: str, found: Mapping[str, Encoded]) -> bytes:
         suffix: One of `cvae.evaluation.draws_file.FORMATS`. `.npz` has `item`, `mean` and
             `deviation`, `x` and `label`, as `Encoded` describes them. A table has a row for each
             item, with x where it has a name, the class where that says more, and a column for each
-            mean and deviation. Both have `split`, where there are several.
-        found: The items of each split, by its name.
+            mean and deviation. Both have `split`, where there are several. Rows are in the order of
+            the items' file; where the test split has a file of its own, its items come last.
+        found: The items of each split, by its name, "test" the last.
 
     Raises:
         InputError: If `.parquet` lacks its extra.
     """
+    order = _order(found)
     split = [name for name, part in found.items() for _ in part.item] if len(found) > 1 else []
-    words = [word for part in found.values() for word in part.words]
-    label = [word for part in found.values() for word in part.label]
-    item, mean, deviation = (
-        torch.cat([getattr(part, name) for part in found.values()])
-        for name in ("item", "mean", "deviation")
+    split, words, label = (
+        [texts[k] for k in order.tolist()] if texts else []
+        for texts in (split, _joined(found, "words"), _joined(found, "label"))
+    )
+    item, x, mean, deviation = (
+        torch.cat([getattr(part, name) for part in found.values()])[order]
+        for name in ("item", "x", "mean", "deviation")
     )
     if suffix == ".npz":
         arrays: dict[str, Any] = {
             "item": item.numpy(),
             "mean": mean.numpy(),
             "deviation": deviation.numpy(),
-            "x": torch.cat([part.x for part in found.values()]).numpy(),
+            "x": x.numpy(),
         }
         named = {"split": split, "label": label}
         arrays |= {name: np.array(texts) for name, texts in named.items() if texts}
@@ -104,3 +108,16 @@ def contents(suffix: str, found: Mapping[str, Encoded]) -> bytes:
     header = ["item", *texts, *(f"{of}_z{k}" for of in ("mean", "deviation") for k in dimensions)]
     columns = zip(item.tolist(), *texts.values(), mean.tolist(), deviation.tolist(), strict=True)
     return table(suffix, header, [[*told, *means, *spread] for *told, means, spread in columns])
+
+
+def _joined(found: Mapping[str, Encoded], name: str) -> list[str]:
+    return [word for part in found.values() for word in getattr(part, name)]
+
+
+def _order(found: Mapping[str, Encoded]) -> Tensor:
+    """Return the places of all items, of the splits one after another, in the order of the file."""
+    *others, last = (part.item for part in found.values())
+    first = torch.cat([last[:0], *others])
+    if torch.isin(last, first).any():  # two files, both counted from 0
+        return torch.cat((first.argsort(), len(first) + last.argsort()))
+    return torch.cat((first, last)).argsort()

@@ -1,5 +1,6 @@
 """What x can be made of: numbers, an image, a class; one of them, or several with a name each."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -70,6 +71,18 @@ class Part(ABC):
     def words(self, values: Tensor) -> list[str]:
         """Return each of some values, (B, *shape), in words; none where they have none."""
 
+    def farthest(self, values: Tensor) -> tuple[float, str]:
+        """Return how far the farthest of some values, (B, *shape), is from the training data.
+
+        It is in deviations from the mean of its number, with the same in words; 0 where no mean is
+        known, as of classes and images.
+        """
+        return 0.0, ""
+
+    def examples(self) -> str:
+        """Return two values as a user asks for them."""
+        return "[...]"
+
     def of_columns(self, rows: Sequence[Mapping[str, str]]) -> Any:
         """Return the values of this part, for `asked`, from the rows of a table.
 
@@ -118,6 +131,27 @@ class Numbers(Part):
         raise InputError(
             f"{self.called}: expected {_shaped(self.shape)}, got {_shaped(tuple(rows.shape))}"
         )
+
+    def farthest(self, values: Tensor) -> tuple[float, str]:
+        if not (self.mean and len(values)):
+            return 0.0, ""
+        flat = values.flatten(1).double().cpu()
+        mean, scale = Standard(self.mean, self.scale).tensors()
+        distances = ((flat - mean) / scale).abs()
+        row, place = divmod(int(distances.argmax()), len(mean))
+        distance, several = distances[row, place].item(), len(mean) > 1
+        name = f"{self.name or 'x'}[{place}]" if several else self.name or "x"
+        name = self.names[place] if self.names and several else name
+        return distance, (
+            f"{name}={flat[row, place]:.6g} is far from the training data, {distance:.3g} "
+            f"deviations from their mean, {mean[place]:.3g}"
+        )
+
+    def examples(self) -> str:
+        if self.shape != (1,) or not self.mean:
+            return "[...]"
+        (mean,), (scale,) = self.mean, self.scale
+        return f"[{mean - scale:.2g}, {mean + scale:.2g}]"
 
     def words(self, values: Tensor) -> list[str]:
         if math.prod(self.shape) > 3:
@@ -203,6 +237,9 @@ class Category(Part):
             wanted = wanted.tolist()  # Python's own numbers and texts
         many = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
         return self.values(torch.tensor([self._number(one) for one in many]))
+
+    def examples(self) -> str:
+        return json.dumps(list(self.names[:2]) or [0, min(1, self.shape[0] - 1)])
 
     def of_columns(self, rows: Sequence[Mapping[str, str]]) -> Any:
         column = [row[self.name or "x"] for row in rows]

@@ -6,6 +6,7 @@ It is ordinary PyTorch: a notebook can build one from parts and use it without a
 """
 
 import math
+import warnings
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -27,6 +28,8 @@ _NUMBERS = 2**21  # elements of y decoded at a time; bounds the memory
 _WEIGHED_ON_CPU = 2**18  # elements decoded and weighed at a time on a CPU; they fit its caches
 _HELD_ON_CPU = 2**21  # elements between two layers of the generator at a time on a CPU, likewise
 
+_CALLER = 3
+"""Frames from a warning to whoever called: one is torch's, around functions without gradients."""
 _ROWS = 1000  # targets encoded at a time; bounds the memory
 
 
@@ -120,7 +123,8 @@ class CVAE(nn.Module):
 
         Args:
             x: What `cvae-sample x=` takes, in words or as such: a class or its name, numbers, a
-                list of B of these, or a value for each part of x by name; or a tensor of conditions
+                list of B of these, or a value for each part of x by name, with lists for several
+                conditions: `{"age": [50, 60], "sex": ["f", "m"]}`; or a tensor of conditions
                 (B, *x_shape), in their own units. None is every class once, or no condition.
             n: Number of draws for each condition.
             rng: Source of randomness; the same state gives the same draws.
@@ -132,9 +136,16 @@ class CVAE(nn.Module):
 
         Raises:
             InputError: If `n` is below 1, or the model knows no such condition.
+
+        Warns:
+            UserWarning: If a number that is asked for, not by a tensor, is five deviations or more
+                from the mean of the training data.
         """
         require_at_least("n", n, 1)
+        is_data = isinstance(x, Tensor)
         x = self.conditions_of(x)
+        if not is_data and (far := self.condition.far(x)):
+            warnings.warn(far, stacklevel=_CALLER)
         with drawing_from(rng):
             return self._decoded(x, self.prior(x).sample((n,)), mean)
 

@@ -40,6 +40,9 @@ KEY = "cvae"
 SECONDS = "seconds"
 """Where among these it holds how long the run had taken until then."""
 
+TRAINED_ON = "train_items"
+"""Where among these it holds how many pairs the model was trained on."""
+
 POSITION = "position"
 """Where among these it holds the epoch, and how many of its batches had been trained on."""
 

@@ -13,10 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cvae.conditions import Condition
 from cvae.config.compose import PLACES, Config, nodes
 from cvae.data.user_data import OwnData
+from cvae.evaluation.cures import Cure, cure
 from cvae.evaluation.metrics.latent import latent_verdict
 from cvae.evaluation.nats import COMPARE
 from cvae.evaluation.tables import formatted
-from cvae.evaluation.verdict import sentences_of
+from cvae.evaluation.verdict import ILLNESSES, PREFIX, sentences_of
 from cvae.kinds import Image, Part, Target
 from cvae.kinds.categories import LabelMap, Tokens
 from cvae.kinds.counts import Counts
@@ -68,6 +69,8 @@ def model_card(
     page: str | None,
     command: str | None,
     version: str,
+    trained_on: int | None = None,
+    title: str | None = None,
 ) -> str:
     """Return the card, which says nothing that is not in the checkpoint or in the run's folder.
 
@@ -81,9 +84,11 @@ def model_card(
         page: The name of the page that shows it in a browser, or None.
         command: The command that trained it, without places of the author's machine; or None.
         version: The version of the program that trained it.
+        trained_on: How many pairs it was trained on, where that is known.
+        title: Its title; None says what the model was trained on.
     """
     condition, source = model.condition, resolve_name(config["data"]["_target_"])
-    own, y = issubclass(source, OwnData), condition.sizes.y
+    own, y = is_own(config), condition.sizes.y
     verdict, collapse = sentences_of(metrics), None
     if not verdict and {"test/kl", "test/active_units"} <= metrics.keys():
         collapse = latent_verdict(
@@ -100,7 +105,9 @@ def model_card(
         settings=_settings(config["data"]),
         y=_of_y(y),
         columns=_listed(y.names) if y.names and not isinstance(y, Table) else None,
-        x=_of_x(condition),
+        x=x_in_words(condition),
+        trained_on=f"{trained_on:,}" if type(trained_on) is int else None,
+        title=title,
         latent_dim=model.generator.latent_dim,
         about=about,
         rows=[(n, formatted(n, metrics[n]), m) for n, m in _MEANS.items() if n in metrics],
@@ -113,6 +120,7 @@ def model_card(
         shell=_asked(condition, in_python=False),
         whole=", ".join(map(str, y.shape)),
         verdict=verdict,
+        cure=_cure(metrics, config) if verdict else None,
         collapse=collapse,
         classes=_own_classes(config),
         unfinished=bool(metrics) and "epochs" not in metrics,
@@ -120,6 +128,17 @@ def model_card(
         place=next((said for name, said in _ASKED.items() if name in config["data"]), None),
         version=version,
     )
+
+
+def is_own(config: Config) -> bool:
+    """Return whether a run's data are its author's own."""
+    return issubclass(resolve_name(config["data"]["_target_"]), OwnData)
+
+
+def _cure(metrics: Mapping[str, float], config: Config) -> Cure | None:
+    """Return what to change about the first illness that a setting is known against."""
+    found = (one.name for one in ILLNESSES if metrics.get(f"{PREFIX}is/{one.name}"))
+    return next((cured for name in found if (cured := cure(name, config))), None)
 
 
 def _own_classes(config: Config) -> list[str]:
@@ -166,7 +185,7 @@ def _of_y(y: Target) -> str:
     return f"vectors of {sides} numbers, in their own units"
 
 
-def _of_x(condition: Condition) -> list[str]:
+def x_in_words(condition: Condition) -> list[str]:
     """Return each part of x in words; none where there is no condition."""
     sizes = condition.sizes
     if condition.asked_by_class and not sizes.given:

@@ -17,7 +17,7 @@ from cvae.evaluation.panels import draw
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import require_own, write_whole
 from cvae.model.cvae import CVAE
-from cvae.store.checkpoint import KEY, Stored
+from cvae.store.checkpoint import KEY, TRAINED_ON, Stored
 from cvae.store.model_card import Shown, model_card
 from cvae.store.plain_files import read_list
 from cvae.store.published import CARD, SETTINGS, WEIGHTS, safetensors
@@ -62,6 +62,7 @@ def publish(
     about: Mapping[str, str],
     page: str | None,
     rng: torch.Generator,
+    title: str | None = None,
 ) -> list[Path]:
     """Write the folder; return its files.
 
@@ -72,6 +73,7 @@ def publish(
         about: Facts about the model, by name, for its card.
         page: A page that shows it in a browser, or None.
         rng: Source of the draws of a picture, where the run has none.
+        title: The card's title; None says what the model was trained on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS).unlink(missing_ok=True)  # what is half written is no model
@@ -90,6 +92,8 @@ def publish(
         None if page is None else PAGE,
         command,
         stored.writer.removeprefix("cvae "),
+        stored.about.get(TRAINED_ON),
+        title,
     )
     stored_weights = stored.contents["state_dict"]
     weights = {name: part.clone().contiguous() for name, part in stored_weights.items()}
@@ -158,14 +162,22 @@ def _pictures(stored: Stored, model: CVAE, rng: torch.Generator) -> dict[str, tu
     if stored.path == run.best_to_use:
         source = run.path
         require_own(source, *(source / name for name in _PICTURES))
+    asked, pictures = model.condition, pictures_of(stored.sizes)
+    x = (
+        " for x of its test split"
+        if asked.needs_examples or pictures.beside_data
+        else (" for each class")
+    )
+    captions = dict(_PICTURES)
+    if asked.x_shape != (0,):
+        captions[run.samples.name] += x
     found = {
         name: (caption, (source / name).read_bytes())
-        for name, caption in _PICTURES.items()
+        for name, caption in captions.items()
         if (source / name).is_file()
     }
     samples = run.samples.name
     if samples not in found and not model.condition.needs_examples:
-        pictures = pictures_of(stored.sizes)
         drawn = draw(model, None, pictures.draws, rng, pictures.mean)
-        found[samples] = (_PICTURES[samples], png(pictures.samples(drawn)))
+        found[samples] = (captions[samples], png(pictures.samples(drawn)))
     return found

@@ -19,7 +19,7 @@ from cvae.config.compose import Config
 from cvae.errors import ArgumentError, did_you_mean, require_at_least
 from cvae.files import whole_file
 from cvae.kinds import Sizes
-from cvae.store.checkpoint import KEY, SECONDS
+from cvae.store.checkpoint import KEY, SECONDS, TRAINED_ON
 from cvae.store.run_folder import RunFolder
 from cvae.training.module import MONITOR
 
@@ -60,6 +60,7 @@ class CheckpointContents(Callback):
             **self.contents,
             "machine": _machine(trainer),
             "data_checksum": data.checksum,
+            TRAINED_ON: len(data.train_set),
             SECONDS: monotonic() - self.started,
         }
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
@@ -25,7 +26,11 @@ def test(model: TrainingModule, data: PairData, trainer: Trainer) -> dict[str, f
 
 
 def bounds(
-    model: TrainingModule, data: Data, trainer: Callable[..., Trainer], samples: int
+    model: TrainingModule,
+    data: Data,
+    trainer: Callable[..., Trainer],
+    samples: int,
+    show_progress: bool = True,
 ) -> dict[str, float]:
     """Return the ELBO with its terms, the importance-sampled NLL, and the use of the latent space.
 
@@ -38,11 +43,15 @@ def bounds(
         data: Builder of its data.
         trainer: Builder of a trainer.
         samples: Draws of z for each target.
+        show_progress: Whether to show a progress bar.
     """
+    shown: dict[str, Any] = {"callbacks": [RichProgressBar(leave=False)]}
+    if not show_progress:
+        shown = {"enable_progress_bar": False}
 
     def tested(part: PairData, sampled: bool) -> dict[str, float]:
         model.nll = ImportanceSampledNLL(samples, _groups(part)) if sampled else None
-        return test(model, part, trainer(callbacks=[RichProgressBar(leave=False)]))
+        return test(model, part, trainer(**shown))
 
     served, scored = data(), in_scored_pixels(model, data)
     if scored.support == served.support:

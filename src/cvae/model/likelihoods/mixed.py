@@ -40,6 +40,9 @@ class MixedLikelihood(Likelihood):
         super().__init__(y_shape)
         if scale == "optimal":
             raise ArgumentError("scale", "expected a number, learned or per_element for a table")
+        is_real = {column.kind == "real" for column in columns}
+        if len(is_real) == 1:
+            self.nats_of = "density" if is_real.pop() else "mass"
         groups: list[tuple[list[int], Likelihood]] = []
         of = {
             kind: [i for i, column in enumerate(columns) if column.kind == kind]
