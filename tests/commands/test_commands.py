@@ -641,6 +641,9 @@ def test_a_run_says_what_it_is_and_why_it_ended_within_eighty_columns(call) -> N
         assert words in log
         assert words in out
     assert "next: cvae-evaluate run\n      cvae-sample run " in out
+    Path("run/verdict.txt").write_text("of the model before\n")
     status, out, _ = call(cli.train, "resume=run", "trainer.max_epochs=2")
     assert status == 0
+    assert not Path("run/verdict.txt").exists()
+    assert "go on by:\ncvae-train resume=run trainer.max_epochs=50\n" in out
     assert Path("run/run.log").read_text().startswith(log)  # a resumed run adds to it

@@ -64,7 +64,8 @@ def show(
 
 def _only_in_the_file(name: str) -> bool:
     """Return whether a figure of the verdict is left out: the sentences say what it means."""
-    return name.startswith((f"{PREFIX}is/", f"{PREFIX}best_of/")) or (
+    own = (f"{PREFIX}is/", f"{PREFIX}best_of/", f"{PREFIX}statistics")
+    return name.startswith(own) or (
         name.startswith(PREFIX) and name.endswith(("_p_value", "_error"))
     )
 
