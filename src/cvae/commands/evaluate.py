@@ -26,8 +26,8 @@ from cvae.store.checkpoint import Stored, read
 from cvae.store.events import curve
 from cvae.store.plain_files import read_list
 from cvae.store.published import is_published
-from cvae.store.resume_arguments import require_same_data, was_trained_on
 from cvae.store.results import VALIDATION
+from cvae.store.resume_arguments import require_same_data, was_trained_on
 from cvae.store.run_folder import RunFolder
 from cvae.store.unfinished_evaluation import UnfinishedEvaluation, checksum
 from cvae.training.module import build_training_module
