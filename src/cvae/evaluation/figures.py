@@ -6,7 +6,7 @@ tensors give the same bytes.
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib import colormaps, rc_context
@@ -73,7 +73,7 @@ def image_grid(
         12 + (18 if columns else 0) + above + 20 * bool(words.title) + 20 * bool(words.across)
     )
     total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
-    total_w += max(0, above - width)  # the last name may lean beyond its column
+    total_w += max(0, above + _LETTER - width // 2)  # the last name leans beyond its column
     total_w = max(total_w, _LETTER * max(len(words.title), len(words.across) + len("columns: ")))
     total_h = max(total_h, _LETTER * (len(words.down) + len("rows: ")) + 12 if words.down else 0)
     if legend:
@@ -100,7 +100,9 @@ def image_grid(
         spine.set_visible(False)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=10)
-    turned = {"rotation": _SLANT, "ha": "left", "rotation_mode": "anchor"} if slant else {}
+    turned: dict[str, Any] = (
+        {"rotation": _SLANT, "ha": "left", "rotation_mode": "anchor"} if slant else {}
+    )
     axes.set_xticks([c * (width + GAP) + width / 2 for c in range(len(names))], names, **turned)
     axes.set_yticks([r * (height + GAP) + height / 2 for r in range(len(rows))], rows)
     _say(figure, words, (total_w, total_h))
