@@ -358,6 +358,7 @@ def test_a_run_that_still_rose_goes_on_before_it_is_cured() -> None:
     settings = {"likelihood": {"scale": 0.3}, "trainer": {"max_epochs": 8}}
     _, first, then = sentences(narrow, settings, "runs/a b", risen=0.2)
     assert first.startswith("Try first: cvae-train 'resume=runs/a b' trainer.max_epochs=24  (")
+    assert "rose by 0.2 nats in the last epoch)" in first
     assert then.startswith("If that does not help: cvae-train likelihood.scale=learned  (")
     assert sentences(narrow, settings)[-1].startswith("Try: cvae-train likelihood.scale=learned")
     few = {"trainer": {"max_epochs": 2}}  # the cure is more epochs as well: they are said once

@@ -159,6 +159,12 @@ def rise(curve: Sequence[float]) -> float:
     return gain if gain > max(_RISE, _NOISES * noise) else 0.0
 
 
+def last_of(epochs: int) -> str:
+    """Return what of so many epochs `rise` looks at, in words."""
+    last = max(1, epochs // 10)
+    return f"last {last} epochs" if last > 1 else "last epoch"
+
+
 def longer(run: str, epochs: int) -> str:
     """Return the line that goes on with a run which has trained for so many epochs."""
     more = LONGER * epochs if epochs >= _FEW_EPOCHS else _ENOUGH

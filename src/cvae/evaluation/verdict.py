@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from cvae.evaluation.cures import MORE_DATA, Settings, command, cure, longer
+from cvae.evaluation.cures import MORE_DATA, Settings, command, cure, last_of, longer
 
 Figures = Mapping[str, float]
 
@@ -321,7 +321,7 @@ def _go_on(settings: Settings, run: str, risen: float) -> str:
     epochs = settings["trainer"]["max_epochs"]
     return (
         f"Try first: {longer(run, epochs)}  (its {epochs} epochs were too few: the validation ELBO "
-        f"rose by {risen:.2g} nats in the last tenth of them)"
+        f"rose by {risen:.2g} nats in the {last_of(epochs)})"
     )
 
 

@@ -18,7 +18,7 @@ from cvae.config.building import instantiated
 from cvae.config.command_line import short
 from cvae.config.compose import Config
 from cvae.data.base import PairData
-from cvae.evaluation.cures import longer, rise
+from cvae.evaluation.cures import last_of, longer, rise
 from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import samples
@@ -190,8 +190,8 @@ def _say_what_is_left(log: RunLog, folder: RunFolder, epochs: int, trainer: Trai
     if epochs != trainer.max_epochs or not (risen := rise([*curve(folder.path, MONITOR).values()])):
         return
     log.say(
-        f"still improving at its last epoch: {MONITOR} rose by {risen:.2g} nats in the last tenth "
-        "of them; go on by:"
+        f"still improving when it ended: {MONITOR} rose by {risen:.2g} nats in the "
+        f"{last_of(epochs)}; go on by:"
     )
     log.say_whole(longer(short(folder.path), epochs))
 
