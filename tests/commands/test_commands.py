@@ -1,11 +1,13 @@
 """The commands as a user has them: a run's folder, sweeps, resuming, sampling, evaluating."""
 
+import copy
 import csv
 import json
 import re
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +23,10 @@ from conftest import SHORT, composed, train
 from cvae.commands import evaluate, export, sample
 from cvae.commands import main as cli
 from cvae.conditions import LabelCondition
+from cvae.config.building import build_datamodule, build_model
 from cvae.data.digits import Digits
 from cvae.errors import InputError
+from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import draw
 from cvae.evaluation.pictures import pictures_of
 from cvae.store.checkpoint import KEY, read
@@ -107,6 +111,7 @@ def test_tensorboard_has_the_curves_the_pictures_and_the_settings(
         if tag == "_hparams_/session_start_info"
     ]
     said = settings.session_start_info.hparams
+    assert not [name for name in said if "checksum" in name]  # they are nobody's setting
     assert said["nats_of"].string_value == "mass"
     assert said["latent_dim"].number_value == 8
     assert said["prior"].string_value == "GaussianPrior"
@@ -370,6 +375,10 @@ def test_a_traversal_passes_through_the_prior_s_mean_in_every_row(run_dir: Path)
     assert panel.values.shape == (8, 5, 1, 8, 8)
     middle = model.decode(7, model.prior(model.condition.encode(7)).mean)
     torch.testing.assert_close(panel.values[:, 2], middle.expand(8, -1, -1, -1))
+    assert panel.columns == ["-2.0σ", "-1.0σ", "0", "+1.0σ", "+2.0σ"]
+    changes = panel.values.flatten(2).std(1).square().sum(1).tolist()
+    assert changes == sorted(changes, reverse=True)  # what changes y most comes first
+    assert sorted(panel.rows) == [f"z{i}" for i in range(8)]
 
 
 EVIL = [
@@ -607,6 +616,21 @@ def test_rounding_is_seen_where_it_harms(run_dir: Path) -> None:
     assert found == pytest.approx(255 * 0.1225, rel=0.05)
 
 
+def test_a_difference_of_numbers_is_in_deviations_of_each() -> None:
+    config = composed("data=vectors", "data.path=own.npz", "latent_dim=2", "network.width=8")
+    rng = np.random.default_rng(0)
+    scales = np.array([1e4, 1e-3])
+    np.savez("own.npz", x=rng.normal(size=(80, 1)), y=scales * rng.normal(size=(80, 2)))
+    data = build_datamodule(config)
+    model = build_model(config, data.sizes).eval()
+    moved = copy.deepcopy(model)
+    decode, y = model.decode, model.condition.sizes.y
+    moved.decode = lambda x, z: decode(x, z) + 0.5 * torch.tensor(y.scale) * torch.eye(2)[1]
+    made = SimpleNamespace(x=examples(data, 2).x, model=moved)
+    found = export.largest_difference(made, model, torch.Generator().manual_seed(0))
+    assert found == pytest.approx(0.5, rel=1e-3)  # of the small column
+
+
 def test_onnx_files_are_written_next_to_each_other(call, run_dir: Path) -> None:
     status, out, _ = call(cli.export, f"checkpoint={run_dir}", "format=onnx", "out=two.onnx")
     assert status == 0
@@ -641,6 +665,9 @@ def test_a_run_says_what_it_is_and_why_it_ended_within_eighty_columns(call) -> N
         assert words in log
         assert words in out
     assert "next: cvae-evaluate run\n      cvae-sample run " in out
+    Path("run/verdict.txt").write_text("of the model before\n")
     status, out, _ = call(cli.train, "resume=run", "trainer.max_epochs=2")
     assert status == 0
+    assert not Path("run/verdict.txt").exists()
+    assert "cvae-train resume=run trainer.max_epochs=50" in out.splitlines()  # to be pasted
     assert Path("run/run.log").read_text().startswith(log)  # a resumed run adds to it

@@ -13,7 +13,7 @@ from scipy.special import gamma
 from torch import Tensor
 
 from conftest import built, composed
-from cvae.evaluation.cures import CURES, Cure, command
+from cvae.evaluation.cures import CURES, Cure, command, longer, rise
 from cvae.evaluation.diagnostics import examine as examining
 from cvae.evaluation.diagnostics import latent_use
 from cvae.evaluation.diagnostics.calibration import (
@@ -337,3 +337,47 @@ def test_a_cure_s_command_replaces_what_it_changes() -> None:
     )
     assert "objective.beta" not in command(fixed, "a b", started)
     assert command(resumed, "a b", started) == "cvae-train 'resume=a b' refit=mixture"
+
+
+def test_a_bound_rises_where_its_curve_does_and_not_where_it_is_noise() -> None:
+    def curve(scale: float, noise: float, seed: int) -> list[float]:
+        rng = np.random.default_rng(seed)
+        epochs = np.arange(30)
+        return list(-20 - 10 * np.exp(-epochs / scale) + noise * rng.normal(size=30))
+
+    assert rise(curve(15, 0.0, 0)) == pytest.approx(10 * (np.exp(-26 / 15) - np.exp(-29 / 15)))
+    assert all(rise(curve(15, 0.05, seed)) > 0 for seed in range(20))
+    assert [rise(curve(3, noise, 0)) for noise in (0.0, 0.02)] == [0, 0]  # at its end
+    assert sum(rise(curve(3, 0.5, seed)) > 0 for seed in range(100)) <= 5
+    assert rise([]) == rise([-3.0]) == rise([-3.0, math.nan]) == 0
+    assert rise([-9.0, -8.0]) == 1
+
+
+def test_a_run_that_still_rose_goes_on_before_it_is_cured() -> None:
+    narrow = {"width": 0.5, "width_p_value": 0.001}
+    settings = {"likelihood": {"scale": 0.3}, "trainer": {"max_epochs": 8}}
+    _, first, then = sentences(narrow, settings, "runs/a b", risen=0.2)
+    assert first.startswith("Try first: cvae-train 'resume=runs/a b' trainer.max_epochs=24  (")
+    assert "rose by 0.2 nats in the last epoch)" in first
+    assert then.startswith("If that does not help: cvae-train likelihood.scale=learned  (")
+    assert sentences(narrow, settings)[-1].startswith("Try: cvae-train likelihood.scale=learned")
+    few = {"trainer": {"max_epochs": 2}}  # the cure is more epochs as well: they are said once
+    assert [line.partition(":")[0] for line in sentences(narrow, few, risen=0.2)[1:]] == [
+        "Try first"
+    ]
+    assert longer("a", 2) == "cvae-train resume=a trainer.max_epochs=50"
+
+
+def test_words_name_the_figure_that_they_quote_and_what_chance_allows() -> None:
+    ill = {"coverage": 0.04, "ranks": 0.132, "log_p": 0.09, "ranks_p_value": 1e-6}
+    (said,) = (line for line in sentences(ill) if "another shape" in line)
+    assert "is off by 13% (verdict/ranks)" in said
+    well = ill | {"ranks": 0.19, "ranks_p_value": 0.3, "pairs": 80, "statistics": 13}
+    (said,) = sentences(well | {"width": 1.49, "width_p_value": 0.2})
+    # Kolmogorov's 1 - 0.05 / 6 / 13 quantile of 80: sqrt(-ln(0.00064 / 2) / 2 / 80) = 0.224
+    assert "off by 19% (verdict/ranks)" in said
+    assert "may be off by 22%" in said
+    assert "1.49 times as wide as the data (1 is right), which is no sign of illness" in said
+    assert sentences({}, pairs=12) == [
+        "There are too few test pairs for a verdict: it needs 40, and there are 12."
+    ]

@@ -4,6 +4,7 @@ import math
 from functools import partial
 from io import BytesIO
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -186,3 +187,34 @@ def test_a_picture_is_of_its_format_and_the_same_bytes_again(suffix: str) -> Non
     if suffix == ".png":
         small, large = (Image.open(BytesIO(drawn(scale))).size for scale in (1, 3))
         assert large == tuple(3 * side for side in small)
+
+
+def test_names_wider_than_their_columns_are_turned_and_whole() -> None:
+    figure = image_grid(torch.ones(1, 2, 3, 40, 40), ["circle", "square"])
+    labels = figure.axes[0].get_xticklabels()
+    assert [(label.get_text(), label.get_rotation()) for label in labels] == [
+        ("circle", 45),
+        ("square", 45),
+    ]
+    figure.draw_without_rendering()
+    inside = figure.bbox
+    assert all(inside.contains(*label.get_window_extent().max) for label in labels)
+    flat = image_grid(torch.ones(1, 2, 3, 40, 40), ["one", "two"]).axes[0].get_xticklabels()
+    assert {label.get_rotation() for label in flat} == {0}
+
+
+def test_a_plane_of_one_class_has_no_legend() -> None:
+    points, ellipse = torch.zeros(3, 2), (torch.zeros(1, 2), torch.eye(2)[None])
+    one = Plane(points, torch.zeros(3).long(), ["0"], ("z0", "z1"), *ellipse)
+    assert not latent_planes({"one": one}).legends
+    two = one._replace(names=["a", "b"])
+    assert len(latent_planes({"two": two}).legends) == 1
+
+
+@pytest.mark.parametrize(("count", "most"), [(60, 12), (100_000, 40)])
+def test_a_histogram_has_as_many_bins_as_its_draws_fill(count: int, most: int) -> None:
+    values = np.random.default_rng(0).normal(size=count)
+    pictures = VectorPictures(Vector((1,)))
+    edges = pictures._bins(values)
+    assert 5 <= len(edges) - 1 <= most
+    assert len(edges) - 1 == min(40, len(np.histogram_bin_edges(values, "fd")) - 1)  # numpy's own

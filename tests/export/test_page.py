@@ -439,6 +439,13 @@ def test_what_is_no_image_is_drawn_as_what_it_is(
     assert "New variant" in page.text_content("#new")
     drawn = images(page)
     assert len(set(drawn)) == shown
+    if kind == "bars":  # has names, values and a scale for each, of the second condition
+        listed = [row.split("\t") for row in page.locator("#values tbody tr").all_inner_texts()]
+        assert [name for name, _, _ in listed] == model.condition.target.columns()
+        here = page.evaluate("[...pixels(1, noiseOf(handOf(0)), 0)]")
+        told = [float(value.replace("−", "-")) for _, value, _ in listed]
+        assert told == pytest.approx(here, rel=0.01)
+        assert all(" … " in scale for _, _, scale in listed)
     z = torch.randn(4, 3, 2, generator=rng)
     expected = made.model.decode(x, z).flatten(2)
     found = page.evaluate(

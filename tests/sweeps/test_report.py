@@ -259,7 +259,7 @@ def test_every_chart_brings_out_the_run_that_is_pointed_at(
     colours = "all => all.map((e) => getComputedStyle(e).backgroundColor)"
     dot, cell = (
         page.eval_on_selector_all(f".kind >> nth=0 >> {place}", colours)[0]
-        for place in ("tbody tr i", "table.map td.deep")
+        for place in ("tbody tr i", "table.map td[style*='1.000']")
     )
     assert dot == cell
     box = page.locator("canvas").first.bounding_box()
@@ -463,6 +463,58 @@ def test_two_files_of_data_are_two_settings_and_two_test_sets_two_tables(tmp_pat
     assert (differing(first), [r.name for r in second]) == (["data.checksum"], ["c"])
     text = tables.as_markdown(runs, "own data")
     assert text.count("## Digits") == text.count(", test data ") == 2
+
+
+def test_what_follows_from_the_pixels_is_in_no_title(tmp_path: Path) -> None:
+    for number, (kind, likelihood) in enumerate(((MASS, "B"), (DENSITY, "G")) * 2):
+        sums = {"data.checksum": likelihood, "data.test_checksum": likelihood}
+        settings = {"latent_dim": number // 2, "likelihood": likelihood, **sums}
+        run(tmp_path / str(number), kind | settings, {"test/elbo": -1.0})
+    runs = find_runs(tmp_path)
+    assert sorted(differing(runs)) == ["latent_dim", "likelihood"]
+    assert words.swept(runs) == "latent_dim × likelihood"
+
+
+_CONTRASTS = """() => {
+  const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const luminance = (colour) => {
+    brush.fillStyle = colour;
+    brush.fillRect(0, 0, 1, 1);
+    const linear = [...brush.getImageData(0, 0, 1, 1).data].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  const contrast = (one, other) => {
+    const [low, high] = [one, other].map(luminance).sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const paper = getComputedStyle(document.body).backgroundColor;
+  const cells = [...document.querySelectorAll("table.map td[data-rows]")].map((cell) => getComputedStyle(cell));
+  return [cells.length, Math.min(...cells.map((s) => contrast(s.color, s.backgroundColor))), Math.min(...cells.map((s) => contrast(paper, s.backgroundColor)))];
+}"""  # noqa: E501
+"""Of the numbers in the cells with their cells, and of the cells with the page, by WCAG 2.2."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_can_be_read_on_the_page_and_under_numbers(
+    browser: Any, scheme: str, tmp_path: Path
+) -> None:
+    for number in range(64):
+        settings = {"latent_dim": number // 8, "network.width": number % 8}
+        run(tmp_path / str(number), MASS | settings, {"test/elbo": -float(number)})
+    file = tmp_path / "report.html"
+    file.write_text(report.page(find_runs(tmp_path), "sweep"))
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(f"file://{file}")
+    cells, text, mark = page.evaluate(_CONTRASTS)
+    assert cells == 64
+    assert (text >= 4.5, mark >= 3) == (True, True), (text, mark)  # 1.4.3 and 1.4.11
+    page.close()
+
+
+def test_a_tie_has_one_colour() -> None:
+    found = charts.scale([-1.493, -1.4931], -1)
+    assert found.share(-1.493) == found.share(-1.4931) == 1
+    assert charts.scale([-1.49, -1.51], -1).share(-1.51) == 0
 
 
 def test_a_real_sweep_is_reported(call, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from cvae.export.page import Carried, carried, page
 from cvae.export.rounding import LARGEST, Precision
 from cvae.files import output_file, write_whole
 from cvae.kinds import Image
+from cvae.kinds.real import Real
 from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from
@@ -52,15 +53,18 @@ _CHUNK, _CHUNKS = 100, 10
 def largest_difference(made: Carried, model: CVAE, rng: torch.Generator) -> float:
     """Return the largest difference, before and after rounding, between means given the same z.
 
-    That of a pixel is in 255ths; that of other numbers in their units.
+    That of a pixel is in 255ths; that of real numbers in deviations of each in the training data.
     """
     x, rounded, worst = made.x, made.model, 0.0
-    unit = 255 if isinstance(model.condition.sizes.y, Image) else 1
+    y = model.condition.sizes.y
+    unit = torch.tensor(255.0 if isinstance(y, Image) else 1.0)
+    if isinstance(y, Real) and y.scale:
+        unit = 1 / torch.tensor(y.scale)
     for _ in range(_CHUNKS):
         with drawing_from(rng):
             z = model.prior(x).sample(torch.Size([_CHUNK]))
         difference = model.decode(x, z) - rounded.decode(x, z)
-        worst = max(worst, unit * difference.abs().max().item())
+        worst = max(worst, (unit * difference.abs()).max().item())
     return worst
 
 
@@ -143,10 +147,12 @@ def _page(config: Config, stored: Stored, model: CVAE) -> str:
         "x": "; ".join(x_in_words(model.condition)) or "nothing",
         **about(stored.config, stored.metrics, model),
     }
+    unit = " of its deviations in the data" if isinstance(stored.sizes.y, Real) else ""
     rounding = {
         "weights": f"{config['weights']}; no {'pixel' if images else 'number'} of "
         f"{_CHUNK * _CHUNKS} means of each {'condition' if names else 'class'} differs by more "
-        f"than {f'{difference:.2f}/255' if images else f'{difference:.3g}'} from the exact model's",
+        f"than {f'{difference:.2f}/255' if images else f'{difference:.2g}{unit}'} from the exact "
+        "model's",
         **consistency(config, stored, model, made.model),
     }
     for name, words in rounding.items():

@@ -1,12 +1,13 @@
 """What to change about an ill model: settings of this program, and who found them to help."""
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Settings = Mapping[str, Any]
-_FEW_EPOCHS = 5
-"""Epochs below which more of them come before every other advice."""
+_FEW_EPOCHS, _ENOUGH = 5, 50
+"""Epochs below which more of them come before every other advice, and how many."""
 
 
 class Cure(NamedTuple):
@@ -64,7 +65,7 @@ CURES = (
     Cure(
         ("collapsed", "ignores_x", "too_wide", "too_narrow", "shape", "by_x"),
         _hardly_trained,
-        (f"trainer.max_epochs={10 * _FEW_EPOCHS}",),
+        (f"trainer.max_epochs={_ENOUGH}",),
         False,
         "a training of so few epochs has hardly begun",
         "He et al. 2019, Lagging Inference Networks and Posterior Collapse",
@@ -122,12 +123,52 @@ CURES = (
 )
 """Cures, the first one that applies first."""
 MORE_DATA = "no setting is known to help: train longer, or on more data"
+LONGER = 3
+"""How many times as many epochs a training gets that was stopped too early."""
+_RISE, _NOISES = 0.1, 2
+"""Nats, and deviations of the noise, by which the bound has to rise to be called rising."""
 
 
 def cure(illness: str, settings: Settings) -> Cure | None:
     """Return the first cure of an illness that changes something, None where there is none."""
     fitting = (one for one in CURES if illness in one.of and one.applies(settings))
     return next(fitting, None)
+
+
+def rise(curve: Sequence[float]) -> float:
+    r"""Return by how much a bound still rises in the last tenth of its epochs, in nats, or 0.
+
+    It is how much better the best of them is than the best before. Less than 0.1 nats, or twice the
+    noise, is nothing. The noise is the deviation of a value from the middle of its neighbours, as
+    of the second differences, in the last half: their variance is six times that of the noise.
+
+    Args:
+        curve: The validation's bound after each epoch.
+
+    Example:
+        >>> rise([-9.0, -8.0, -7.0, -6.0, -5.0]), rise([-9.0, -5.0, -6.0, -5.0, -6.0])
+        (1.0, 0.0)
+    """
+    last = max(1, len(curve) // 10)
+    if len(curve) <= last or not all(map(math.isfinite, curve)):
+        return 0.0
+    late = curve[len(curve) // 2 - 1 :] if len(curve) > 3 else curve
+    bends = [a - 2 * b + c for a, b, c in zip(late, late[1:], late[2:], strict=False)]
+    noise = math.sqrt(sum(bend**2 for bend in bends) / (6 * max(1, len(bends))))
+    gain = max(curve[-last:]) - max(curve[:-last])
+    return gain if gain > max(_RISE, _NOISES * noise) else 0.0
+
+
+def last_of(epochs: int) -> str:
+    """Return what of so many epochs `rise` looks at, in words."""
+    last = max(1, epochs // 10)
+    return f"last {last} epochs" if last > 1 else "last epoch"
+
+
+def longer(run: str, epochs: int) -> str:
+    """Return the line that goes on with a run which has trained for so many epochs."""
+    more = LONGER * epochs if epochs >= _FEW_EPOCHS else _ENOUGH
+    return shlex.join(["cvae-train", f"resume={run}", f"trainer.max_epochs={more}"])
 
 
 def command(found: Cure, run: str, overrides: Sequence[str]) -> str:

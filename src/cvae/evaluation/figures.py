@@ -6,7 +6,7 @@ tensors give the same bytes.
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib import colormaps, rc_context
@@ -19,8 +19,10 @@ from torch import Tensor
 DPI = 100
 GAP, CELL = 4, 56
 """Pixels between two images of a grid, and of an image's width, about."""
-_LETTER = 8
-"""Width of a letter of a column's name, in pixels."""
+_LETTER, _LETTERS = 8, 16
+"""Width of a letter of a column's name, in pixels, and the letters of one that are shown."""
+_SLANT, _SIDE = 45, 0.71
+"""Degrees by which names are turned that are wider than their columns; the sine and cosine."""
 
 
 class Words(NamedTuple):
@@ -61,9 +63,17 @@ def image_grid(
             top, left = r * (height + GAP), c * (width + GAP)
             canvas[:, top : top + height, left : left + width] = tiles[r, c]
 
+    names = [_rounded(name) for name in columns]
+    names = [name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…" for name in names]
+    longest = max(map(len, names), default=0)
+    slant = longest > max(2, width // _LETTER)
+    above = int(slant * _SIDE * _LETTER * longest)
     margin_left = 12 + 9 * max((len(name) for name in rows), default=0) + 20 * bool(words.down)
-    margin_top = 12 + (18 if columns else 0) + 20 * bool(words.title) + 20 * bool(words.across)
+    margin_top = (
+        12 + (18 if columns else 0) + above + 20 * bool(words.title) + 20 * bool(words.across)
+    )
     total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
+    total_w += max(0, above + _LETTER - width // 2)  # the last name leans beyond its column
     total_w = max(total_w, _LETTER * max(len(words.title), len(words.across) + len("columns: ")))
     total_h = max(total_h, _LETTER * (len(words.down) + len("rows: ")) + 12 if words.down else 0)
     if legend:
@@ -90,10 +100,10 @@ def image_grid(
         spine.set_visible(False)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=10)
-    most = max(2, width // _LETTER)
-    columns = [_rounded(name) for name in columns]
-    short = [name if len(name) <= most else f"{name[: most - 1]}…" for name in columns]
-    axes.set_xticks([c * (width + GAP) + width / 2 for c in range(len(columns))], short)
+    turned: dict[str, Any] = (
+        {"rotation": _SLANT, "ha": "left", "rotation_mode": "anchor"} if slant else {}
+    )
+    axes.set_xticks([c * (width + GAP) + width / 2 for c in range(len(names))], names, **turned)
     axes.set_yticks([r * (height + GAP) + height / 2 for r in range(len(rows))], rows)
     _say(figure, words, (total_w, total_h))
     if legend:
@@ -162,7 +172,8 @@ def latent_planes(planes: Mapping[str, Plane]) -> Figure:
         Line2D([], [], ls="", marker="o", color=colour, label=name)
         for name, colour in zip(names, colours, strict=True)
     ]
-    figure.legend(handles=marks, loc="outside right center", frameon=False)
+    if len(marks) > 1:
+        figure.legend(handles=marks, loc="outside right center", frameon=False)
     return figure
 
 

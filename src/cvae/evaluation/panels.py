@@ -101,7 +101,7 @@ def interpolation(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> 
 
 def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:
     """Vary each latent dimension alone from two of the prior's standard deviations below its mean
-    to two above, in n steps: a row per dimension, for one condition.
+    to two above, in n steps: a row per dimension, for one condition, what changes y most first.
 
     Raises:
         InputError: If z has no dimensions, or `wanted` is not one condition.
@@ -113,13 +113,16 @@ def traversal(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Pane
     steps = torch.linspace(-2, 2, n, device=x.device)
     offsets = torch.eye(mean.shape[-1], device=x.device).unsqueeze(1) * steps.view(n, 1)
     values = model.decode(x, (mean + stddev * offsets).unsqueeze(-2)).squeeze(2)
-    rows = [f"z{i}" for i in range(len(values))]
+    numbers = model.condition.target.numbers(values.flatten(0, 1).cpu()).unflatten(0, (-1, n))
+    order = numbers.var(1, correction=0).sum(-1).argsort(descending=True, stable=True)
+    values, rows = values[order.to(values.device)], [f"z{i}" for i in order.tolist()]
+    names = [f"{step:+.1f}σ" if step else "0" for step in steps.tolist()]
     words = Words(
         f"one dimension of z at a time{_given(model, x)}",
         "deviations of p(z|x) from its mean",
         "dimension",
     )
-    return Panel(values, [f"{step:+.1f}σ" for step in steps.tolist()], rows, words)
+    return Panel(values, names, rows, words)
 
 
 def manifold(model: CVAE, wanted: Wanted, n: int, rng: torch.Generator) -> Panel:

@@ -12,6 +12,12 @@ from cvae.evaluation.verdict import PREFIX
 from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 
+_MEANS = {
+    "refit/before": ": nats of z under the trained prior",
+    "refit/after": ": the same under the fitted one",
+}
+"""What names say too little of, in words."""
+
 
 def show(
     metrics: Mapping[str, float],
@@ -44,7 +50,7 @@ def show(
         if name.rpartition("/")[0] != part:
             part = name.rpartition("/")[0]
             table.add_section()
-        table.add_row(name, formatted(name, value))
+        table.add_row(f"{name}{_MEANS.get(name, '')}", formatted(name, value))
         if name == "test/kl" and kl:
             spread = f"{max(kl):.2f} / {median(kl):.2f} / {min(kl):.2f}"
             table.add_row("  of one dimension: most / median / least", spread)
@@ -64,7 +70,8 @@ def show(
 
 def _only_in_the_file(name: str) -> bool:
     """Return whether a figure of the verdict is left out: the sentences say what it means."""
-    return name.startswith((f"{PREFIX}is/", f"{PREFIX}best_of/")) or (
+    own = (f"{PREFIX}is/", f"{PREFIX}best_of/", f"{PREFIX}statistics")
+    return name.startswith(own) or (
         name.startswith(PREFIX) and name.endswith(("_p_value", "_error"))
     )
 

@@ -8,10 +8,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from cvae.evaluation.cures import MORE_DATA, Settings, command, cure
+from cvae.evaluation.cures import MORE_DATA, Settings, command, cure, last_of, longer
 
 Figures = Mapping[str, float]
 
+FEWEST = 40
+"""Test pairs below which nothing is said."""
 LEVEL = 0.05
 """Chance that any test of p(y|x) raises a false alarm."""
 _TESTS = ("width", "coverage", "ranks", "log_p", "told_apart", "by_x")
@@ -43,6 +45,10 @@ BY_X = 0.25
 def significant(figures: Figures, name: str) -> bool:
     """Return whether a test of p(y|x) would be a chance of less than its share of 5 %."""
     return figures.get(f"{name}_p_value", 1.0) < LEVEL / len(_TESTS)
+
+
+PREFIX = "verdict/"
+"""How the names of its figures begin among the metrics."""
 
 
 class Illness(NamedTuple):
@@ -86,11 +92,22 @@ def _ignores_x(f: Figures) -> bool:
     return worth < SAME_DRAWS and significant(f, "by_x")
 
 
+_COVERAGES = {
+    "coverage": "the distance of y from a reference point",
+    "ranks": "a single number, or projection, of y",
+    "log_p": "log p(y|x)",
+}
+"""The figures that are errors of a coverage, each with what is covered."""
+
+
+def _coverage(f: Figures, name: str) -> str:
+    return f"coverage of {_COVERAGES[name]} is off by {f[name]:.0%} ({PREFIX}{name})"
+
+
 def _signs_of_another_shape(f: Figures) -> str:
     """Return which of the tests tell draws from data, in words; empty where none does."""
-    covered = ("coverage", "ranks", "log_p")
-    off = [f[name] for name in covered if significant(f, name) and f[name] > COVERAGE]
-    signs = [f"a coverage is off by {max(off):.0%}"] if off else []
+    off = [(f[n], n) for n in _COVERAGES if significant(f, n) and f[n] > COVERAGE]
+    signs = [f"the {_coverage(f, max(off)[1])}"] if off else []
     if significant(f, "told_apart") and f["told_apart"] > TOLD:
         share = f"{f['told_apart']:.0%}"
         signs.append(f"a classifier tells the real y of a pair in {share} of cases (50% is chance)")
@@ -168,7 +185,6 @@ ILLNESSES = (
 )
 """All illnesses, what causes others first."""
 _OF_Z = ("collapsed", "leaks_x", "prior_narrow", "prior_wide", "holes")
-PREFIX = "verdict/"
 
 
 def illnesses(figures: Figures) -> list[Illness]:
@@ -233,21 +249,28 @@ def sentences(
     settings: Settings | None = None,
     run: str = "RUN_DIR",
     overrides: Sequence[str] = (),
+    risen: float = 0.0,
+    pairs: int | None = None,
 ) -> list[str]:
     """Return the verdict: two sentences on z and on p(y|x) where all is well, else the illnesses.
+
+    A run whose bound was still rising is to go on before anything else is changed.
 
     Args:
         figures: As `examine` gives them.
         settings: The run's resolved configuration; without it no cure is named.
         run: The run's folder.
         overrides: What the run was started with.
+        risen: Nats by which its bound still rose when all its epochs were done, as `rise` says.
+        pairs: Test pairs that there are, of which figures may be too few.
 
     Example:
         >>> sentences({"width": 2.0, "width_p_value": 0.001})
         ['The draws are too wide: 2.00 times as wide as the data.']
     """
     if not figures:
-        return ["There are too few test pairs for a verdict."]
+        there = "" if pairs is None else f", and there are {pairs}"
+        return [f"There are too few test pairs for a verdict: it needs {FEWEST}{there}."]
     found = illnesses(figures)
     derived = {
         "signs": _signs_of_another_shape(figures),
@@ -258,10 +281,12 @@ def sentences(
         said.insert(0, _used(figures))
     if not any(illness.name not in _OF_Z for illness in found):
         said.append(_right(figures))
+    if settings is not None and risen > 0:
+        said.append(_go_on(settings, run, risen))
     if [illness.name for illness in found] == ["collapsed"]:
         said.append("Nothing is wrong with draws that need no z; latent_dim=0 gives the same ones.")
     elif found and settings is not None:
-        said.append(_advice(found, settings, run, overrides))
+        said += _advice(found, settings, run, overrides, first=not risen > 0)
     return said
 
 
@@ -277,20 +302,43 @@ def _used(f: Figures) -> str:
 
 
 def _right(f: Figures) -> str:
-    worst = max(f["coverage"], f["ranks"], f["log_p"])
+    from cvae.evaluation.diagnostics.calibration import band  # scipy, for a second
+
+    worst = max(_COVERAGES, key=lambda name: f[name])
+    each = f.get("statistics", 1.0) if worst == "ranks" else 1.0
+    allowed = band(int(f["pairs"]), 1 - LEVEL / len(_TESTS) / each)
+    width = f"the draws are {f['width']:.2f} times as wide as the data"
+    if not TOO_NARROW <= f["width"] <= TOO_WIDE:
+        width += " (1 is right), which is no sign of illness as the ranks of y are as wide as due"
+        width += f" (p = {f['width_p_value']:.2g})" if "width_p_value" in f else ""
     return (
-        f"p(y|x) is right as far as {f['pairs']:.0f} test pairs can tell: the draws are "
-        f"{f['width']:.2f} times as wide as the data, and no coverage is off by more than "
-        f"{worst:.0%}."
+        f"p(y|x) is right as far as {f['pairs']:.0f} test pairs can tell: {width}, and the "
+        f"{_coverage(f, worst)}, the most of all; by chance it may be off by {allowed:.0%}."
+    )
+
+
+def _go_on(settings: Settings, run: str, risen: float) -> str:
+    epochs = settings["trainer"]["max_epochs"]
+    return (
+        f"Try first: {longer(run, epochs)}  (its {epochs} epochs were too few: the validation ELBO "
+        f"rose by {risen:.2g} nats in the {last_of(epochs)})"
     )
 
 
 def _advice(
-    found: Sequence[Illness], settings: Settings, run: str, overrides: Sequence[str]
-) -> str:
+    found: Sequence[Illness],
+    settings: Settings,
+    run: str,
+    overrides: Sequence[str],
+    first: bool = True,
+) -> list[str]:
+    """Return the first cure of what was found, `first` unless the run is to go on before."""
     for illness in found:
         chosen = cure(illness.name, settings)
+        if chosen is not None and not first and chosen.change[0].startswith("trainer.max_epochs"):
+            return []  # which has been said
         if chosen is not None:
             line = command(chosen, run, overrides)
-            return f"Try: {line}  ({chosen.because}; {chosen.reference})"
-    return f"Against this, {MORE_DATA}."
+            when = "Try" if first else "If that does not help"
+            return [f"{when}: {line}  ({chosen.because}; {chosen.reference})"]
+    return [f"Against this, {MORE_DATA}."] if first else []

@@ -99,6 +99,7 @@ async function look(mine, planeAsWell = true) {
   state.chosen = Math.min(state.chosen, entries.length - 1);
   const index = state.chosen, k = entries[index], hand = handOf(index), noise = noiseOf(hand);
   show($("preview"), k, noise, index);
+  if (MODEL.kind === "bars") list(pixels(k, noise, index));
   $("preview").setAttribute("aria-label", `${nameOf(k)}, enlarged`);
   $("which").textContent = UNCONDITIONAL ? `Image ${index + 1}, closely` : `“${nameOf(k)}”, closely`;
   if (MODEL.hand === 0) return finish(mine);

@@ -1,6 +1,7 @@
 // What is no image: a map of labels in colours, a sequence as a line for each of its numbers, a vector as bars.
 
 const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]; // Tol 2021, "bright"
+const LISTED = 20; // numbers of a vector whose values are listed
 const FINE = 4; // pixels of the screen for one of the picture
 
 function drawing(canvas, y) {
@@ -41,4 +42,19 @@ function drawing(canvas, y) {
     for (let t = 0; t < steps; t++) context.lineTo(((t + 0.5) * width) / steps, level(y[t * numbers + i]));
     context.stroke();
   }
+}
+
+// The names, values and scales of bars, which are too small for them.
+function list(y) {
+  const word = (value) => `${Number(value.toPrecision(3))}`.replace("-", "−");
+  const rows = MODEL.columns.slice(0, LISTED).map((name, i) => {
+    const row = document.createElement("tr"), mark = document.createElement("i");
+    const [first, ...others] = [name, word(y[i]), MODEL.ranges[i].map(word).join(" … ")].map((text) => Object.assign(document.createElement("td"), { textContent: text }));
+    mark.style.background = COLOURS[i % COLOURS.length];
+    first.prepend(mark);
+    row.append(first, ...others);
+    return row;
+  });
+  if (MODEL.columns.length > LISTED) rows.push(Object.assign(document.createElement("tr"), { textContent: `and ${MODEL.columns.length - LISTED} more` }));
+  $("values").tBodies[0].replaceChildren(...rows);
 }

@@ -141,7 +141,8 @@ def _looks(carried: Carried, sizes: Sizes) -> dict[str, Any]:
     room = 0.1 * (high - low)
     image = [3, _WIDTH * 3 // 4, _WIDTH]
     ranges = torch.stack([low - room, high + room], -1).tolist()
-    return {"kind": kind, "shape": shape, "image": image, "ranges": ranges}
+    columns = sizes.y.columns() if kind == "bars" else []
+    return {"kind": kind, "shape": shape, "image": image, "ranges": ranges, "columns": columns}
 
 
 def page(

@@ -45,10 +45,12 @@ class Verdict(NamedTuple):
     Attributes:
         sentences: In words.
         places: Ranks of the test targets, as `Examination.places`.
+        names: What the numbers among them are of.
     """
 
     sentences: Sequence[str]
     places: Mapping[str, Tensor]
+    names: Sequence[str] = ()
 
 
 def add_evaluation(
@@ -96,8 +98,10 @@ def add_evaluation(
             writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)
         writer.add_text("verdict", "\n\n".join(verdict.sentences), step)
         if verdict.places:
-            write_whole(folder.calibration, png(calibration(verdict.places)))
-            writer.add_figure("verdict/calibration", calibration(verdict.places), step)
+            write_whole(folder.calibration, png(calibration(verdict.places, verdict.names)))
+            writer.add_figure(
+                "verdict/calibration", calibration(verdict.places, verdict.names), step
+            )
         _show_latent_space(writer, folder, model, data, step)
 
 

@@ -132,7 +132,8 @@ def differing(runs: Sequence[Run]) -> list[str]:
     def follows(name: str) -> bool:
         nodes = [[node] for node in accumulate(name.split(".")[:-1], "{}.{}".format)]
         if name == CHECKSUM:
-            nodes = [[other for other in names if other.startswith("data.") and other != name]]
+            others = {key for run in runs for key in run.settings if key.startswith("data.")}
+            nodes = [sorted(others - {CHECKSUM, TEST_CHECKSUM, *NOT_COMPARED})]
         return any(len(values(*node, name)) == len(values(*node)) for node in nodes)
 
     names = dict.fromkeys(name for run in runs for name in run.settings if name not in _NO_COLUMN)

@@ -20,10 +20,13 @@ class Scale(NamedTuple):
     best: float
 
     def share(self, value: float) -> float | None:
-        """Return how near a value is to the best: 0 of the worst and beyond, 1 of the best."""
+        """Return how near a value is to the best: 0 of the worst and beyond, 1 of the best.
+
+        Where both are the same in the two digits that are shown, all are the best.
+        """
         if not math.isfinite(value):
             return None
-        if self.worst == self.best:
+        if f"{self.worst:.2f}" == f"{self.best:.2f}":
             return 1.0
         return min(1.0, max(0.0, (value - self.worst) / (self.best - self.worst)))
 

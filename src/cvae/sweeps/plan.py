@@ -10,7 +10,15 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, open_dict
 
 from cvae.config.command_line import require_own_settings
-from cvae.config.compose import PLACES, Config, check_root, plain, quoted, with_absolute_paths
+from cvae.config.compose import (
+    PLACES,
+    Config,
+    check_root,
+    parsed_overrides,
+    plain,
+    quoted,
+    with_absolute_paths,
+)
 from cvae.errors import InputError
 from cvae.store.run_folder import RunFolder
 from cvae.store.settings import OF_THE_MACHINE, first_difference
@@ -96,7 +104,7 @@ class Planner:
         with open_dict(config):
             config.hydra.job.num = number
         require_own_settings(config)
-        name = config.hydra.sweep.subdir
+        name = self._name(config)
         RunFolder(self.folder / name).require_own(self.folder)
         # A launcher may start a job elsewhere, and a resumed sweep does not launch them all again.
         settings = with_absolute_paths(plain(config))
@@ -104,6 +112,18 @@ class Planner:
         where = [f"data.{key}={quoted(places[key])}" for key in PLACES if key in places]
         where += [f"hydra.sweep.dir={quoted(self.folder)}", f"hydra.sweep.subdir={quoted(name)}"]
         return Job(number, [*overrides, *where], self.folder / name, settings)
+
+    def _name(self, config: DictConfig) -> str:
+        """Return the name of a job's folder, without what all jobs of the sweep have."""
+        whole, task = config.hydra.sweep.subdir, list(config.hydra.overrides.task)
+        if (self.folder / whole).is_dir():  # of a sweep from before names were without it
+            return str(whole)
+        typed = parsed_overrides(list(self.config.hydra.overrides.task))
+        same = {override.input_line for override in typed if not override.is_sweep_override()}
+        config.hydra.overrides.task = [override for override in task if override not in same]
+        name = str(config.hydra.sweep.subdir)
+        config.hydra.overrides.task = task
+        return name
 
     def require_some_runnable(self, points: Sequence[Sequence[str]]) -> None:
         """Say which of some jobs cannot be run.

@@ -165,7 +165,8 @@ function coordinates(place, all, table, context) {
     marks.push(order.filter((_, i) => i % step === 0).map((value) => [height(value), words.get(value)]));
     return values.map(height);
   });
-  marks.push([[1, place.dataset.best], [0, place.dataset.worst]]);
+  const { best, worst } = place.dataset;
+  marks.push(best === worst ? [[1, best]] : [[1, best], [0, worst]]);
   const data = [names.map((_, i) => i), ...rows.map((_, r) => [...heights.map((height) => height[r]), shares[r]])];
   const found = chart(place, rows, data, {
     zooms: false,

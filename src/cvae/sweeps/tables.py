@@ -134,7 +134,7 @@ def _title(kind: tuple[str, ...]) -> str:
     if "?" in (nats_of, count):  # written before runs said so
         return f"{data}, runs that do not say what their nats are of"
     words = {
-        "none": "grey pixels",
+        "none": "pixel values",
         "dynamic": "binarised pixels",
         "static": "pixels binarised once",
         "threshold": "split pixels",

@@ -7,12 +7,22 @@ from functools import cache
 
 from cvae.config.compose import find
 from cvae.store.results import SEED, Run, Value, differing
+from cvae.store.settings import CHECKSUM
 
 _LONGEST = 60
 """Characters of a word that is shown."""
 _NAMED, _VALUES = 4, 4
 """Settings that a title names, and values of each that it lists."""
-_OF_THE_MACHINE = ("threads", "parallel", "launcher", "hydra.", "sweep.", "data.root", "data.path")
+_OF_THE_MACHINE = (
+    "resume",
+    "threads",
+    "parallel",
+    "launcher",
+    "hydra.",
+    "sweep.",
+    "data.root",
+    "data.path",
+)
 """How overrides begin that say where and how a run was made, and not what it is."""
 
 
@@ -49,7 +59,7 @@ def whole_command(run: Run) -> str:
 def swept(runs: Sequence[Run]) -> str:
     """Return what tells these runs apart, `prior × latent_dim`; empty if nothing does."""
     found = differing(runs)
-    names = [name for name in found if name != SEED] or found
+    names = [name for name in found if name not in (SEED, CHECKSUM)] or found
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED + 1 else []
     return " × ".join([*map(short, names[: len(names) if not more else _NAMED]), *more])
 

@@ -12,6 +12,7 @@ from cvae.config.building import naming, require_known_settings
 from cvae.config.compose import Config, changes
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_between, require_seed
+from cvae.evaluation.cures import rise
 from cvae.evaluation.diagnostics.examine import examine
 from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
@@ -21,8 +22,10 @@ from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.store.add_evaluation import Verdict, add_evaluation
 from cvae.store.checkpoint import Stored, read
+from cvae.store.events import curve
 from cvae.store.plain_files import read_list
 from cvae.store.published import is_published
+from cvae.store.results import VALIDATION
 from cvae.store.resume_arguments import require_same_data, was_trained_on
 from cvae.store.run_folder import RunFolder
 from cvae.store.unfinished_evaluation import UnfinishedEvaluation, checksum
@@ -125,7 +128,9 @@ def evaluate(config: Config, show_progress: bool = True) -> Evaluation:
     x, y = (part.to(model.device) for part in (split.x, split.y))
     found = examine(model, x, y, config["seed"], kept)
     metrics |= metrics_of(found.figures)
-    verdict = Verdict(sentences(found.figures, stored.config, *_started(config)), found.places)
+    risen = 0.0 if folder is None else _risen(folder, stored)
+    said = sentences(found.figures, stored.config, *_started(config), risen, len(y))
+    verdict = Verdict(said, found.places, found.names)
     title, step = "all of the data" if whole else "test split", stored.contents["global_step"]
     return Evaluation(metrics, verdict, model, data, title, step, folder, out, kept)
 
@@ -203,6 +208,13 @@ def _started(config: Config) -> tuple[str, list[str]]:
         return config["checkpoint"], []
     folder.require_own()
     return config["checkpoint"], read_list(folder.overrides)
+
+
+def _risen(folder: RunFolder, stored: Stored) -> float:
+    """Return by how much the validation ELBO still rose when all epochs of a run were done."""
+    if folder.read_metrics().get("epochs") != stored.config["trainer"].get("max_epochs"):
+        return 0.0
+    return rise([*curve(folder.path, VALIDATION).values()])
 
 
 def _seen(config: Config, model: CVAE, data: Data, judged: _Judged | None) -> dict[str, float]:

@@ -18,6 +18,7 @@ from cvae.config.building import instantiated
 from cvae.config.command_line import short
 from cvae.config.compose import Config
 from cvae.data.base import PairData
+from cvae.evaluation.cures import last_of, longer, rise
 from cvae.evaluation.figures import png
 from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import samples
@@ -27,7 +28,7 @@ from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.store.checkpoint import Stored, read
-from cvae.store.events import forget_events, put_events_in_order
+from cvae.store.events import curve, forget_events, put_events_in_order
 from cvae.store.plain_files import read_list, read_yaml
 from cvae.store.run_folder import RunFolder
 from cvae.store.settings import CHECKSUM, TEST_CHECKSUM, settings_by_name
@@ -81,6 +82,8 @@ def fit(
     _leave_damaged(resumed, folder)
     started = time.monotonic() - (resumed.seconds if resumed else 0.0)
     remove_parts(folder.path, folder.checkpoints)
+    for said in (folder.verdict, folder.calibration, folder.latent_plane):
+        said.unlink(missing_ok=True)  # of the model that this one takes the place of
     loggers = _begin_log(prepared, folder)
     log = RunLog(folder.log, shown=show_progress)
     bars = [part for part in callbacks.values() if isinstance(part, Progress)]
@@ -109,6 +112,7 @@ def fit(
     with drawing_pictures(tested, *place):
         _draw_samples(config, tested, data, folder)
     log.say(_end(best, last, trainer))
+    _say_what_is_left(log, folder, last.contents["epoch"] + 1, trainer)
     log.note(f"test: test/elbo {number(metrics['test/elbo'])}")
     metrics |= {
         **refitted,
@@ -179,6 +183,17 @@ def _end(best: Stored, last: Stored, trainer: Trainer) -> str:
         f"best: epoch {best.contents['epoch'] + 1} of {epochs}, {monitor} {number(value)}; "
         f"ended as {why_ended(trainer, epochs)}"
     )
+
+
+def _say_what_is_left(log: RunLog, folder: RunFolder, epochs: int, trainer: Trainer) -> None:
+    """Say how to go on with a training that was stopped while it still got better."""
+    if epochs != trainer.max_epochs or not (risen := rise([*curve(folder.path, MONITOR).values()])):
+        return
+    log.say(
+        f"still improving when it ended: {MONITOR} rose by {risen:.2g} nats in the "
+        f"{last_of(epochs)}; go on by:"
+    )
+    log.say_whole(longer(short(folder.path), epochs))
 
 
 def _validation_elbo(best: Stored, last: Stored, refitted: Mapping[str, float]) -> dict[str, float]:

@@ -21,6 +21,7 @@ from torch.utils.tensorboard.summary import hparams
 from cvae.files import write_whole
 from cvae.store.events import in_markdown, tagged
 from cvae.store.run_folder import RunFolder
+from cvae.store.settings import CHECKSUM, TEST_CHECKSUM
 
 _CURVES = (
     "test/elbo",
@@ -77,7 +78,10 @@ class TensorBoard(TensorBoardLogger):
             if sub_run == "test" and name in _CURVES:
                 self.writer(f"test_{kind}").add_scalar(tag, value, step)
         # TensorBoard finds the columns itself, those first that differ, if no run has a list.
-        _, begins, ends = hparams(dict(self.hparams), {})
+        # A checksum differs where its data do, is nobody's setting, and would be among the few
+        # columns that are ticked.
+        chosen = {k: v for k, v in self.hparams.items() if k not in (CHECKSUM, TEST_CHECKSUM)}
+        _, begins, ends = hparams(chosen, {})
         for summary in (begins, ends):
             self.experiment._get_file_writer().add_summary(summary, step)
         self.experiment.add_text("metrics", in_markdown(metrics), step)

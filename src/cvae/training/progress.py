@@ -36,15 +36,22 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Print a text in lines of 79 columns at most, and keep it."""
+        self.say_whole(wrapped(text))
+
+    def say_whole(self, text: str) -> None:
+        """Print a text as it is, as a command that is to be pasted, and keep it."""
         if self.shown:
             with suppress(BrokenPipeError):  # nobody reads it any more, and the run is whole
-                print(wrapped(text), flush=True)
-        self.note(text)
+                print(text, flush=True)
+        self._keep(text)
 
     def note(self, text: str) -> None:
         """Keep a text without printing it."""
+        self._keep(wrapped(text))
+
+    def _keep(self, text: str) -> None:
         with self.file.open("a", encoding="utf-8") as file:
-            file.write(f"{wrapped(text)}\n")
+            file.write(f"{text}\n")
 
 
 class Progress(ProgressBar):

@@ -1,5 +1,6 @@
 """All figures of the verdict, of one model and some test pairs."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,16 +18,15 @@ from cvae.evaluation.diagnostics.calibration import (
     width,
 )
 from cvae.evaluation.diagnostics.latent_use import Look, mean_and_error, narrowed
-from cvae.evaluation.diagnostics.pairs import BEST, Keep, Pairs, at_once, draw_pairs
+from cvae.evaluation.diagnostics.pairs import BEST, Keep, Pairs, at_once, draw_pairs, names_of
 from cvae.evaluation.diagnostics.two_sample import told_apart
+from cvae.evaluation.verdict import FEWEST
 from cvae.left import Left
 from cvae.model.cvae import CVAE
 from cvae.random import seed_of
 
 MOST = 1000
 """Test pairs that the verdict is of, at most."""
-FEWEST = 40
-"""Pairs below which nothing is said."""
 
 
 class Examination(NamedTuple):
@@ -36,10 +36,12 @@ class Examination(NamedTuple):
         figures: Numbers by name; empty where there are too few pairs.
         places: Ranks of y among the draws, by what they are of, (N, J) each: `numbers` and
             projections of y, `distance` from a reference point, `log p(y|x)`.
+        names: Of the J numbers and projections.
     """
 
     figures: dict[str, float]
     places: dict[str, Tensor]
+    names: Sequence[str] = ()
 
 
 def examine(model: CVAE, x: Tensor, y: Tensor, seed: int = 0, keep: Keep = at_once) -> Examination:
@@ -77,7 +79,7 @@ def examine(model: CVAE, x: Tensor, y: Tensor, seed: int = 0, keep: Keep = at_on
     }
     figures |= of_draws(pairs, places, rng)
     figures["spread_of_data"] = _spread(pairs.x, model.condition.target.numbers(y.cpu()))
-    return Examination(figures, places)
+    return Examination(figures, places, names_of(model.condition.target))
 
 
 def of_latent(seen: Look, rng: torch.Generator) -> dict[str, float]:
@@ -121,7 +123,7 @@ def of_draws(pairs: Pairs, places: dict[str, Tensor], rng: torch.Generator) -> d
     if pairs.x.shape[1]:
         every = torch.cat(list(places.values()), 1)
         tests["by_x"] = by_condition(every, narrowed(pairs.x, rng), rng)
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = {"statistics": places["numbers"].shape[1]}
     for name, test in tests.items():
         figures |= _tested(name, test)
     scores = {name: float(score.nanmean()) for name, score in pairs.scores.items()}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cvae.evaluation.diagnostics.calibration import references
 from cvae.evaluation.diagnostics.scores import best_of, crps, energy_score
+from cvae.kinds import Target
 from cvae.model.cvae import CVAE
 from cvae.random import drawing_from, seed_of
 
@@ -179,9 +180,22 @@ def _statistics(y: Tensor, draws: Tensor, points: Tensor, project: Tensor) -> di
 
 def _projections(count: int, rng: torch.Generator) -> Tensor:
     """Return what maps numbers, (..., count), to some of them and to random projections."""
-    alone = torch.arange(count) if count <= _RANDOM else torch.arange(_ALONE) * count // _ALONE
-    single = torch.nn.functional.one_hot(alone, count).float().T
+    single = torch.nn.functional.one_hot(_alone(count), count).float().T
     if count == 1:
         return single
     random = torch.randn(count, _ALONE if count <= _RANDOM else _RANDOM, generator=rng)
     return torch.cat((single, random / random.norm(dim=0)), 1)
+
+
+def _alone(count: int) -> Tensor:
+    """Return which numbers of y are statistics by themselves."""
+    return torch.arange(count) if count <= _RANDOM else torch.arange(_ALONE) * count // _ALONE
+
+
+def names_of(target: Target) -> list[str]:
+    """Return what the statistics are of that are single numbers of y, by the names in the data."""
+    names = target.columns()
+    count = math.prod(target.features)
+    if count != len(names):  # as a category has several
+        names = [f"number {number}" for number in range(count)]
+    return [names[number] for number in _alone(count).tolist()]

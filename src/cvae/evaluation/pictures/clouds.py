@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from cvae.evaluation.figures import DPI, Words, colours_of
@@ -23,6 +24,8 @@ _VALUES, _LETTERS, _TURNED = 20, 14, 5
 """Values of a category that are shown, the letters of each, and how many fit side by side."""
 _OVERLAID, _LISTED = 3, 12
 """Histograms that can be read over each other, and lines that a legend names."""
+_BINS, _TICKS = 40, 3
+"""Bins of a histogram at most, and ticks whose labels have room below a panel."""
 _DATA, _DRAWN = "0.65", "tab:blue"
 
 
@@ -55,6 +58,7 @@ class VectorPictures(Pictures):
                     for rows, colour, _ in clouds:
                         axes.scatter(rows[:, c], rows[:, r], s=5, lw=0, alpha=0.5, color=colour)
                 axes.tick_params(labelsize=7)
+                axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
                 axes.spines[["top", "right"]].set_visible(False)
                 if r == size - 1:
                     axes.set_xlabel(names[c], fontsize=9)
@@ -63,13 +67,30 @@ class VectorPictures(Pictures):
         handles = [
             axes.scatter([], [], s=16, color=colour, label=label) for _, colour, label in clouds
         ]
-        self._finish(figure, drawn, handles, size)
+        corner = grid[0, 1] if size > 1 else None
+        self._finish(figure, drawn, handles, size, corner)
         return figure
 
-    def _finish(self, figure: Figure, drawn: Drawn, handles: list[Any], shown: int) -> None:
-        """Add the title, and the legend, which says how many columns are not shown."""
+    def _finish(
+        self,
+        figure: Figure,
+        drawn: Drawn,
+        handles: list[Any],
+        shown: int,
+        corner: Axes | None = None,
+    ) -> None:
+        """Add the title, and the legend, which says how many columns are not shown.
+
+        It is in the free corner of a corner plot, next to what it explains, if that is given.
+        """
         more = self.target.shape[0] - shown
-        _legend(figure, handles, f"and {more} more columns" if more else None)
+        title = f"and {more} more columns" if more else None
+        if corner is None:
+            _legend(figure, handles, title)
+        else:
+            corner.set_visible(True)
+            corner.set_axis_off()
+            corner.legend(handles=handles, loc="upper left", frameon=False, fontsize=8, title=title)
         said(figure, Words(drawn.words.title))
 
     def cells(self, panel: Panel) -> Figure:
@@ -130,7 +151,12 @@ class VectorPictures(Pictures):
         largest = np.abs(values).max(initial=0)
         if len(values) and np.ptp(values) <= 1e-9 * largest:  # too little for 40 bins to differ
             return values.mean() + np.array([-1, 1]) * max(1e-6 * largest, 1e-6)
-        return np.histogram_bin_edges(values, 40)
+        if not len(values):
+            return np.histogram_bin_edges(values, 1)
+        # As wide as so many values can fill (Freedman & Diaconis 1981).
+        width = 2 * np.subtract(*np.percentile(values, [75, 25])) / len(values) ** (1 / 3)
+        count = np.ptp(values) / width if width > 0 else _BINS
+        return np.histogram_bin_edges(values, int(np.clip(np.ceil(count), 5, _BINS)))
 
 
 class CountPictures(VectorPictures):
@@ -156,6 +182,7 @@ class TablePictures(VectorPictures):
                 self._bars(axes, column, parts)
             else:
                 self._histogram(axes, parts)
+                axes.xaxis.set_major_locator(MaxNLocator(_TICKS + 1))
         handles = [Patch(color=colour, label=label) for _, colour, label in clouds]
         self._finish(figure, drawn, handles, len(panels))
         return figure
