@@ -33,7 +33,7 @@ from cvae.evaluation.image_metrics import (
     judged_reality,
 )
 from cvae.evaluation.metrics.base import clustered_standard_error
-from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
+from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, StandardError
 from cvae.evaluation.metrics.diversity import spread_distance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.latent import LatentUse, latent_verdict
@@ -265,6 +265,17 @@ def test_equal_weights_give_numbers_in_single_precision() -> None:
     nll = ImportanceSampledNLL(50)
     nll.update(estimate)
     assert nll.compute()["nll_sampling_error"].isfinite()
+
+
+def test_the_standard_error_is_scipy_s_and_counts_conditions() -> None:
+    values = torch.randn(12)
+    error = StandardError()
+    for part in values.split(5):
+        error.update(part)
+    assert error.compute().item() == pytest.approx(stats.sem(values.numpy()), rel=1e-5)
+    error.groups = torch.arange(12) % 4
+    each = values.reshape(3, 4).mean(0)  # four conditions of three targets are four numbers
+    assert error.compute().item() == pytest.approx(stats.sem(each.numpy()), rel=1e-5)
 
 
 def test_uneven_batches_weigh_by_their_images() -> None:

@@ -18,6 +18,8 @@ _MEANS = {
 }
 """What names say too little of, in words."""
 
+_ERROR = "_standard_error"
+
 
 def show(
     metrics: Mapping[str, float],
@@ -39,18 +41,21 @@ def show(
         if apart:
             print(wrapped(f"  ({reason}"))
     nats_of = model.generator.likelihood.nats_of
-    caption = f"nats per target, {COMPARE[nats_of]}"
+    caption = f"nats per target, ± a standard error over targets, {COMPARE[nats_of]}"
     table = Table("metric", "value", title=title, caption=caption)
     table.columns[1].justify = "right"
     part = "test"
     kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
-    for name, value in metrics.items():
+    for name in metrics:
+        of = name.removesuffix(_ERROR)
         if name.startswith(KL_PER_DIMENSION) or _only_in_the_file(name):
+            continue
+        if of != name and of in metrics:  # it stands beside it
             continue
         if name.rpartition("/")[0] != part:
             part = name.rpartition("/")[0]
             table.add_section()
-        table.add_row(f"{name}{_MEANS.get(name, '')}", formatted(name, value))
+        table.add_row(f"{name}{_MEANS.get(name, '')}", _with_error(name, metrics))
         if name == "test/kl" and kl:
             spread = f"{max(kl):.2f} / {median(kl):.2f} / {min(kl):.2f}"
             table.add_row("  of one dimension: most / median / least", spread)
@@ -66,6 +71,12 @@ def show(
                 "draws lowers it as much as the one before; more samples say how low it is"
             )
         )
+
+
+def _with_error(name: str, metrics: Mapping[str, float]) -> str:
+    error = metrics.get(f"{name}{_ERROR}")
+    said = formatted(name, metrics[name])
+    return said if error is None else f"{said} ± {formatted(name, error)}"
 
 
 def _only_in_the_file(name: str) -> bool:

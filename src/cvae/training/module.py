@@ -18,7 +18,7 @@ from cvae.config.building import build_objective, build_parts, built
 from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.diagnostics.pairs import Keep, at_once
-from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
+from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms, StandardError
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION, LatentUse
 from cvae.kinds import Sizes
 from cvae.left import Left
@@ -94,6 +94,7 @@ class TrainingModule(CVAE, LightningModule):
         log_prob_is = generator.likelihood.log_prob_is
         self.means = nn.ModuleDict({f"{split}_means": MeanTerms(log_prob_is) for split in _SPLITS})
         self.latent_use = LatentUse(generator.latent_dim)
+        self.elbo_error = StandardError()
         self.nll: ImportanceSampledNLL | None = None
         self.marginal = MeanMetric()
         self.left = Left("test targets", 0)
@@ -173,7 +174,7 @@ class TrainingModule(CVAE, LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         seed_torch(seed_of(self.seed, batch_idx), self.device)
         batch = self._pair(batch)
-        self._evaluate("test", batch)
+        self.elbo_error.update(self._evaluate("test", batch))
         x, y = batch
         self.latent_use.update(self.posterior(x, y), self.prior(x))
         if self.nll is None:
@@ -239,12 +240,16 @@ class TrainingModule(CVAE, LightningModule):
         self.means_of(split).update(terms.loss, terms.log_likelihood, terms.kl)
         return terms
 
-    def _evaluate(self, split: str, batch: Batch) -> None:
+    def _evaluate(self, split: str, batch: Batch) -> Tensor:
+        """Add a batch to the means of a split; return the mean ELBO of each target, (B,)."""
         x, y = batch
         q, p = self.posterior(x, y), self.prior(x)
+        elbos = []
         for _ in range(_DRAWS if self.generator.latent_dim else 1):
             terms = self.objective(q, p, partial(self.generator, x), y)
             self.means_of(split).update(terms.loss, terms.log_likelihood, terms.kl)
+            elbos.append(terms.log_likelihood - terms.kl)
+        return torch.stack(elbos).mean(0)
 
     # -- logging ---------------------------------------------------------------------------------
 
@@ -284,6 +289,8 @@ class TrainingModule(CVAE, LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self._log_means("test")
+        self.log("test/elbo_standard_error", self.elbo_error.compute())
+        self.elbo_error.reset()
         if self.nll is not None:
             self.log_dict({f"test/{name}": value for name, value in self.nll.compute().items()})
             self.nll.reset()

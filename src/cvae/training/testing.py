@@ -20,6 +20,7 @@ _FEWEST_CONDITIONS = 20
 
 def test(model: TrainingModule, data: PairData, trainer: Trainer) -> dict[str, float]:
     """Return what the model logs of the test split, by name."""
+    model.elbo_error.groups = _groups(data)
     trainer.test(model, data, verbose=False)
     found = {name: value.item() for name, value in trainer.callback_metrics.items()}
     return found | _in_bits(model, found)

@@ -5,7 +5,7 @@ One file for each question. Sums are kept in float64 on the device, so that no s
 number.
 """
 
-from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms
+from cvae.evaluation.metrics.bounds import ImportanceSampledNLL, MeanTerms, StandardError
 from cvae.evaluation.metrics.diversity import spread_distance
 from cvae.evaluation.metrics.kernel import kernel_distance
 from cvae.evaluation.metrics.latent import LatentUse
@@ -16,6 +16,7 @@ __all__ = [
     "ImportanceSampledNLL",
     "LatentUse",
     "MeanTerms",
+    "StandardError",
     "kernel_distance",
     "spread_distance",
 ]

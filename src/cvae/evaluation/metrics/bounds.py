@@ -71,6 +71,31 @@ class MeanTerms(Metric):
         return self.names[index], float(self.total[index]), int(self.sound[index])
 
 
+class StandardError(Metric):
+    """Standard error of the mean of a number over all targets, such as their ELBO.
+
+    Args:
+        groups: As for `ImportanceSampledNLL`.
+        **kwargs: As for every torchmetrics metric.
+    """
+
+    full_state_update = False
+    values: list[Tensor]
+
+    def __init__(self, groups: Tensor | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.groups = groups
+        self.add_state("values", [], dist_reduce_fx="cat")
+
+    def update(self, values: Tensor) -> None:
+        """Add the numbers of B targets, (B,)."""
+        self.values.append(values.detach())
+
+    def compute(self) -> Tensor:
+        """Return the standard error, (), in the unit of the numbers."""
+        return _standard_error(torch.cat([*self.values]), self.groups).float()
+
+
 class ImportanceSampledNLL(Metric):
     """Mean of -log p(y|x) over all targets, in nats per target, with its errors.
 
