@@ -57,10 +57,19 @@ def front_page(app: Sphinx, docname: str, source: list[str]) -> None:
 def escaped(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Have docstrings, which are plain text with code in backticks, read as such."""
+    """Have docstrings read as what they are: plain text with code in backticks, and formulas."""
     if what in ("data", "attribute"):
         lines.insert(0, "")  # else what comes before a colon is taken for a type
+    formula = None  # how far one that goes on is indented
     for place, line in enumerate(lines):
+        text = line.lstrip()
+        indent = len(line) - len(text)
+        if formula is not None and text and indent <= formula:
+            formula = None
+        if text.startswith(".. math::"):
+            formula = indent
+        if formula is not None or text.startswith((">>>", "...")):
+            continue
         parts = re.split("(`[^`]*`)", line)
         lines[place] = "".join(
             p if p[:1] == "`" else re.sub(r"(?<!\\)([*|_])(?=\w)", r"\\\1", p) for p in parts
@@ -69,7 +78,8 @@ def escaped(
 
 def mathml(page: Any, node: nodes.Element, display: bool) -> None:
     """Write a formula as MathML, which browsers show without a script from a network."""
-    page.body.append(to_mathml(node.astext(), displaystyle=display))
+    formula = to_mathml(node.astext(), displaystyle=display)
+    page.body.append(f'<div class="formula">{formula}</div>' if display else formula)
     raise nodes.SkipNode
 
 
