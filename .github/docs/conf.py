@@ -34,7 +34,6 @@ nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
-nb_merge_streams = True  # a command's output comes in pieces
 
 default_role = "code"
 napoleon_use_ivar = True

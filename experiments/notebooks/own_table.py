@@ -130,7 +130,10 @@ embeddings.head().round(2)
 # columns and the pictures of the run: look at it before you share it.
 
 # %% language="sh"
-# cvae-export table format=weights out=published
+# cvae-export table format=weights out=published > export.txt 2>&1
+
+# %%
+sorted(file.name for file in Path("published").iterdir())
 
 # %%
 again = cvae.load("published")

@@ -31,7 +31,10 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 # %% language="sh"
 # cvae-train -m prior=standard,gaussian objective.beta=1,20 latent_dim=4 \
-#   trainer.max_epochs=20 hydra.sweep.dir=sweep
+#   trainer.max_epochs=20 hydra.sweep.dir=sweep > sweep.txt 2>&1
+
+# %%
+print(Path("sweep.txt").read_text())
 
 # %% [markdown]
 # All runs of a folder as a table, the best validation ELBO first:
@@ -54,7 +57,7 @@ best, *_, worst = [Path("sweep") / row["run"] for row in cvae.runs("sweep")]
 print((worst / "verdict.txt").read_text())
 
 # %% [markdown]
-# The same of the best run, all of the figures, and how well its draws are calibrated:
+# The same of the best run, the figures of the test, and how well its draws are calibrated:
 
 # %% magic_args="-s $best" language="sh"
 # cvae-evaluate "$1" samples=200 images=0 > best.txt 2>&1
@@ -63,7 +66,8 @@ print((worst / "verdict.txt").read_text())
 print((best / "verdict.txt").read_text())
 
 # %%
-cvae.Run(best).metrics
+figures = cvae.Run(best).metrics
+{name: round(value, 2) for name, value in figures.items() if name.startswith("test/")}
 
 # %%
 Image(best / "calibration.png")
