@@ -84,7 +84,7 @@ docs: setup ## Build the documentation's site into build/docs
 	@if command -v uv >/dev/null; then \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev,docs]'; \
 	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'; fi
-	@$(BIN)/python -m sphinx -W --keep-going -q -c .github/docs -d build/docs/.trees . build/docs && echo build/docs/.github/docs/index.html
+	@$(BIN)/python -m sphinx -W --keep-going -q -c .github/docs -d build/docs/.trees . build/docs && echo build/docs/index.html
 
 lint: setup ## Check style, types, and what imports what
 	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check --quiet $(CODE) && $(BIN)/mypy \

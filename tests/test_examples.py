@@ -1,6 +1,6 @@
 """Each public function is used where a reader sees it: in a doctest, a README or a notebook.
 
-Public is what the reference documents: `.github/docs/api.md` and `rooms.md`.
+Public is what the reference documents: `.github/docs/api.md` and `building_blocks.md`.
 """
 
 import ast
@@ -22,7 +22,9 @@ from cvae.data import PairData
 
 DOCUMENTED = re.findall(
     r"^\.\. auto(\w+):: (\S+)\n((?:   :.*\n)*)",
-    "".join((find(".github") / "docs" / f"{page}.md").read_text() for page in ("api", "rooms")),
+    "".join(
+        (find(".github") / "docs" / f"{page}.md").read_text() for page in ("api", "building_blocks")
+    ),
     re.MULTILINE,
 )
 THEIRS = {n for cls in (LightningDataModule, LightningModule, torch.nn.Module) for n in dir(cls)}

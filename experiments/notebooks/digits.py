@@ -59,9 +59,16 @@ for row, of_row in zip(axes, images, strict=True):
 # where it likes. Under N(0, I) all digits share one place, and z says what is left once the digit is known.
 
 # %%
-plain = cvae.train("digits", prior="standard", latent_dim=2, max_epochs=40, folder=work / "plain")
+plain = cvae.train(
+    "digits",
+    prior="standard",
+    latent_dim=2,
+    max_epochs=40,
+    folder=work / "plain",
+)
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), sharex=True, sharey=True)
-for ax, one, title in zip(axes, (run, plain), ("p(z|x) learned", "p(z|x) = N(0, I)"), strict=True):
+titles = ("p(z|x) learned", "p(z|x) = N(0, I)")
+for ax, one, title in zip(axes, (run, plain), titles, strict=True):
     data = cvae.datamodule(one.folder)
     data.setup("test")
     x, y = data.on_after_batch_transfer(data.test_set.some())

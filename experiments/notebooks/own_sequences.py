@@ -31,13 +31,9 @@ rng = np.random.default_rng(0)
 count, steps = 3000, np.linspace(0, 1, 16)
 width = rng.uniform(0.2, 1.0, count)
 side = rng.choice([-1, 1], count)
-y = np.stack(
-    [
-        np.broadcast_to(steps, (count, 16)),
-        (side * width)[:, None] * np.sin(np.pi * steps) + 0.03 * rng.standard_normal((count, 16)),
-    ],
-    axis=-1,
-)
+across = (side * width)[:, None] * np.sin(np.pi * steps)
+across += 0.03 * rng.standard_normal((count, 16))
+y = np.stack([np.broadcast_to(steps, (count, 16)), across], axis=-1)
 run = cvae.train(
     (width[:, None], y),
     kind="sequences",

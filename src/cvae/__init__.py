@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cvae.model.cvae import CVAE
     from cvae.store.checkpoint import datamodule, load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["CVAE", "InputError", "Run", "datamodule", "load", "runs", "train"]
 
 _HOMES = {

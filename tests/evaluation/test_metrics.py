@@ -269,13 +269,12 @@ def test_equal_weights_give_numbers_in_single_precision() -> None:
 
 def test_the_standard_error_is_scipy_s_and_counts_conditions() -> None:
     values = torch.randn(12)
-    error = StandardError()
-    for part in values.split(5):
-        error.update(part)
-    assert error.compute().item() == pytest.approx(stats.sem(values.numpy()), rel=1e-5)
-    error.groups = torch.arange(12) % 4
     each = values.reshape(3, 4).mean(0)  # four conditions of three targets are four numbers
-    assert error.compute().item() == pytest.approx(stats.sem(each.numpy()), rel=1e-5)
+    for groups, numbers in ((None, values), (torch.arange(12) % 4, each)):
+        error = StandardError(groups)
+        for part in values.split(5):
+            error.update(part)
+        assert error.compute().item() == pytest.approx(stats.sem(numbers.numpy()), rel=1e-5)
 
 
 def test_uneven_batches_weigh_by_their_images() -> None:
