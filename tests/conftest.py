@@ -44,7 +44,11 @@ SHORT = [
     "+trainer.limit_train_batches=1",
     "~callbacks.progress",
 ]
-TORCHVISION = {c.__name__: c for c in mnist.MNIST.__subclasses__()} | {"MNIST": mnist.MNIST}
+TORCHVISION = {
+    c.__name__: c
+    for c in (mnist.MNIST, *mnist.MNIST.__subclasses__())
+    if c.__module__ == mnist.__name__
+}
 
 
 QUICK = [*SHORT[:1], "trainer.max_epochs=4", "data.batch_size=256", "threads=1"]

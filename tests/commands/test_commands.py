@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cvae
 from conftest import SHORT, composed, train
-from cvae.commands import evaluate, export, sample
+from cvae.commands import export, sample
 from cvae.commands import main as cli
 from cvae.conditions import LabelCondition
 from cvae.config.building import build_datamodule, build_model
@@ -528,7 +528,7 @@ def test_an_evaluation_that_could_not_be_kept_is_refused_before_the_work(
     def refuse(path: str, suffix: str) -> Path:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(evaluate, "output_file", refuse)
+    monkeypatch.setattr("cvae.training.evaluate.output_file", refuse)
     status, _, err = call(cli.evaluate, f"checkpoint={run_dir}", "images=0")
     assert (status, err.count("\n")) == (2, 1)
     assert "cannot be written to; to leave the run as it is, give" in err

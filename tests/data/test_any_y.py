@@ -26,7 +26,11 @@ from cvae.errors import InputError
 Call = Callable[..., tuple[int, str, str]]
 HERE = find("experiments") / "own_data"
 README = find("src") / "cvae" / "data" / "README.md"
-LINES = re.findall(r"^cvae-train (data=\S+ .*own_data/.*)$", README.read_text(), re.MULTILINE)
+LINES = re.findall(
+    r"^cvae-train (data=\S+ .*own_data/.*)$",
+    README.read_text().replace("\\\n", ""),  # a command in several lines
+    re.MULTILINE,
+)
 ASKED = {
     "vectors.npz": "0.3",
     "sequences.npz": "[0.3, 0.9]",

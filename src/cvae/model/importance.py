@@ -106,7 +106,7 @@ def log_weights(
         r: The refined posterior.
         p: The prior.
         log_likelihood: log p(y|x, z) of z alone.
-        draws: The numbers K_r and K_p.
+        draws: The numbers K_r, 1 at least, and K_p.
         prior_share: The prior's share a of the mixture.
     """
     log_shares = [
@@ -114,14 +114,13 @@ def log_weights(
     ]
 
     def weighed(component: Distribution, number: int) -> Tensor:
-        if number == 0:
-            return torch.empty(0, *p.batch_shape)
         z = component.sample(torch.Size([number]))
         log_p = p.log_prob(z)
         mixture = torch.logaddexp(r.log_prob(z) + log_shares[0], log_p + log_shares[1])
         return log_likelihood(z) + log_p - mixture
 
-    return weighed(r, draws[0]), weighed(p, draws[1])
+    of_r = weighed(r, draws[0])
+    return of_r, weighed(p, draws[1]) if draws[1] else of_r[:0]
 
 
 class Moved(Distribution):
