@@ -30,7 +30,8 @@ import cvae
 from cvae.config.compose import resolved
 from cvae.evaluation.diagnostics.examine import examine
 from cvae.evaluation.image_metrics import test_split
-from cvae.evaluation.verdict import illnesses, sentences
+from cvae.evaluation.sentences import sentences
+from cvae.evaluation.verdict import illnesses
 from cvae.store.checkpoint import read
 from cvae.training.fit import fit
 from cvae.training.prepare import prepare

@@ -30,8 +30,9 @@ from cvae.evaluation.diagnostics.latent_use import Look, look
 from cvae.evaluation.diagnostics.pairs import draw_pairs
 from cvae.evaluation.diagnostics.scores import best_of, crps, energy_score
 from cvae.evaluation.diagnostics.two_sample import told_apart
+from cvae.evaluation.sentences import sentences
 from cvae.evaluation.tables import show
-from cvae.evaluation.verdict import ILLNESSES, illnesses, mark, metrics_of, sentences
+from cvae.evaluation.verdict import ILLNESSES, illnesses, mark, metrics_of
 from cvae.model.likelihoods.bernoulli import BernoulliLikelihood
 from verdict_models import drawn_from, exact
 

@@ -39,7 +39,7 @@ class Table(list[dict[str, Any]]):
     Args:
         rows: The rows.
         first: The names of the columns that matter, the most important first; as many of them are
-            shown as fit into a line. None is all of them.
+            shown as fit into a line. Without any, all of them matter.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]] = (), first: Sequence[str] = ()) -> None:

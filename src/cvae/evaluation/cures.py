@@ -166,7 +166,7 @@ def last_of(epochs: int) -> str:
 
 
 def longer(run: str, epochs: int) -> str:
-    """Return the line that goes on with a run which has trained for so many epochs."""
+    """Return the command that resumes a run of so many epochs, for more of them."""
     more = LONGER * epochs if epochs >= _FEW_EPOCHS else _ENOUGH
     return shlex.join(["cvae-train", f"resume={run}", f"trainer.max_epochs={more}"])
 

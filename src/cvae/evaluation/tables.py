@@ -47,10 +47,8 @@ def show(
     part = "test"
     kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
     for name in metrics:
-        of = name.removesuffix(_ERROR)
-        if name.startswith(KL_PER_DIMENSION) or _only_in_the_file(name):
-            continue
-        if of != name and of in metrics:  # it stands beside it
+        stands_beside = name.endswith(_ERROR) and name.removesuffix(_ERROR) in metrics
+        if name.startswith(KL_PER_DIMENSION) or _only_in_the_file(name) or stands_beside:
             continue
         if name.rpartition("/")[0] != part:
             part = name.rpartition("/")[0]

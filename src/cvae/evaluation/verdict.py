@@ -1,14 +1,12 @@
-"""What the figures say of a model, in plain sentences: is z used, is p(y|x) right.
+"""What the figures say of a model: the illnesses that they show.
 
 An illness is named where a deviation is both improbable by chance and large enough to matter. The
 chances of all tests of p(y|x) together are 5 %, by Bonferroni; how large is stated here, once.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
-
-from cvae.evaluation.cures import MORE_DATA, Settings, command, cure, last_of, longer
 
 Figures = Mapping[str, float]
 
@@ -16,7 +14,7 @@ FEWEST = 40
 """Test pairs below which nothing is said."""
 LEVEL = 0.05
 """Chance that any test of p(y|x) raises a false alarm."""
-_TESTS = ("width", "coverage", "ranks", "log_p", "told_apart", "by_x")
+TESTS = ("width", "coverage", "ranks", "log_p", "told_apart", "by_x")
 """The tests that share it."""
 NATS = 0.1
 """Nats that z is worth at least where it counts as used: the KL of a tenth of a coin toss. Below
@@ -44,7 +42,7 @@ BY_X = 0.25
 
 def significant(figures: Figures, name: str) -> bool:
     """Return whether a test of p(y|x) would be a chance of less than its share of 5 %."""
-    return figures.get(f"{name}_p_value", 1.0) < LEVEL / len(_TESTS)
+    return figures.get(f"{name}_p_value", 1.0) < LEVEL / len(TESTS)
 
 
 PREFIX = "verdict/"
@@ -67,16 +65,17 @@ class Illness(NamedTuple):
     said: str
 
 
-def _has_z(f: Figures) -> bool:
+def has_z(f: Figures) -> bool:
+    """Return whether figures are of a model that has z."""
     return "gain_by_z" in f
 
 
 def _unused(f: Figures) -> bool:
-    return _has_z(f) and (f["information_at_most"] < NATS or f["gain_by_z"] < NATS)
+    return has_z(f) and (f["information_at_most"] < NATS or f["gain_by_z"] < NATS)
 
 
 def _z_differs(f: Figures) -> bool:
-    return _has_z(f) and not _unused(f) and f["z_told_from_prior_p_value"] < LEVEL
+    return has_z(f) and not _unused(f) and f["z_told_from_prior_p_value"] < LEVEL
 
 
 def _has_holes(f: Figures) -> bool:
@@ -92,7 +91,7 @@ def _ignores_x(f: Figures) -> bool:
     return worth < SAME_DRAWS and significant(f, "by_x")
 
 
-_COVERAGES = {
+COVERAGES = {
     "coverage": "the distance of y from a reference point",
     "ranks": "a single number, or projection, of y",
     "log_p": "log p(y|x)",
@@ -100,14 +99,15 @@ _COVERAGES = {
 """The figures that are errors of a coverage, each with what is covered."""
 
 
-def _coverage(f: Figures, name: str) -> str:
-    return f"coverage of {_COVERAGES[name]} is off by {f[name]:.0%} ({PREFIX}{name})"
+def coverage_in_words(f: Figures, name: str) -> str:
+    """Return by how much a coverage is off, and of what, as a part of a sentence."""
+    return f"coverage of {COVERAGES[name]} is off by {f[name]:.0%} ({PREFIX}{name})"
 
 
-def _signs_of_another_shape(f: Figures) -> str:
+def signs_of_another_shape(f: Figures) -> str:
     """Return which of the tests tell draws from data, in words; empty where none does."""
-    off = [(f[n], n) for n in _COVERAGES if significant(f, n) and f[n] > COVERAGE]
-    signs = [f"the {_coverage(f, max(off)[1])}"] if off else []
+    off = [(f[n], n) for n in COVERAGES if significant(f, n) and f[n] > COVERAGE]
+    signs = [f"the {coverage_in_words(f, max(off)[1])}"] if off else []
     if significant(f, "told_apart") and f["told_apart"] > TOLD:
         share = f"{f['told_apart']:.0%}"
         signs.append(f"a classifier tells the real y of a pair in {share} of cases (50% is chance)")
@@ -179,12 +179,12 @@ ILLNESSES = (
     Illness(
         "shape",
         "another shape",
-        _signs_of_another_shape,
+        signs_of_another_shape,
         "The draws are of another shape than the data: {signs}.",
     ),
 )
 """All illnesses, what causes others first."""
-_OF_Z = ("collapsed", "leaks_x", "prior_narrow", "prior_wide", "holes")
+OF_Z = ("collapsed", "leaks_x", "prior_narrow", "prior_wide", "holes")
 
 
 def illnesses(figures: Figures) -> list[Illness]:
@@ -208,27 +208,6 @@ def metrics_of(figures: Figures) -> dict[str, float]:
     return {**flags, **{f"{PREFIX}{name}": value for name, value in finite.items()}}
 
 
-def sentences_of(metrics: Figures) -> list[str]:
-    """Return the verdict of a run from its metrics, without a cure; none where it has none.
-
-    Example:
-        >>> metrics = {"samples": 9, "verdict/width": 0.5, "verdict/width_p_value": 0.001}
-        >>> sentences_of(metrics)
-        ['The draws are too narrow: 0.50 times as wide as the data.']
-        >>> sentences_of({"test/elbo": -9.0})
-        []
-    """
-    figures = {
-        name.removeprefix(PREFIX): value
-        for name, value in metrics.items()
-        if name.startswith(PREFIX)
-    }
-    try:
-        return sentences(figures) if "samples" in metrics else []
-    except KeyError:  # an evaluation of before there were all of today's figures
-        return []
-
-
 def mark(metrics: Figures) -> str:
     """Return the verdict in a few words, from a run's metrics; empty where there is none.
 
@@ -242,103 +221,3 @@ def mark(metrics: Figures) -> str:
     return ", ".join(name for name, flag in flags.items() if flag) or (
         "used, calibrated" if f"{PREFIX}gain_by_z" in metrics else "calibrated"
     )
-
-
-def sentences(
-    figures: Figures,
-    settings: Settings | None = None,
-    run: str = "RUN_DIR",
-    overrides: Sequence[str] = (),
-    risen: float = 0.0,
-    pairs: int | None = None,
-) -> list[str]:
-    """Return the verdict: two sentences on z and on p(y|x) where all is well, else the illnesses.
-
-    A run whose bound was still rising is to go on before anything else is changed.
-
-    Args:
-        figures: As `examine` gives them.
-        settings: The run's resolved configuration; without it no cure is named.
-        run: The run's folder.
-        overrides: What the run was started with.
-        risen: Nats by which its bound still rose when all its epochs were done, as `rise` says.
-        pairs: Test pairs that there are, of which figures may be too few.
-
-    Example:
-        >>> sentences({"width": 2.0, "width_p_value": 0.001})
-        ['The draws are too wide: 2.00 times as wide as the data.']
-    """
-    if not figures:
-        there = "" if pairs is None else f", and there are {pairs}"
-        return [f"There are too few test pairs for a verdict: it needs {FEWEST}{there}."]
-    found = illnesses(figures)
-    derived = {
-        "signs": _signs_of_another_shape(figures),
-        "worth": max(0.0, figures.get("gain_by_z", 0.0)),
-    }
-    said = [illness.said.format(**figures, **derived) for illness in found]
-    if _has_z(figures) and not any(illness.name in _OF_Z for illness in found):
-        said.insert(0, _used(figures))
-    if not any(illness.name not in _OF_Z for illness in found):
-        said.append(_right(figures))
-    if settings is not None and risen > 0:
-        said.append(_go_on(settings, run, risen))
-    if [illness.name for illness in found] == ["collapsed"]:
-        said.append("Nothing is wrong with draws that need no z; latent_dim=0 gives the same ones.")
-    elif found and settings is not None:
-        said += _advice(found, settings, run, overrides, first=not risen > 0)
-    return said
-
-
-def _used(f: Figures) -> str:
-    bounds = sorted((max(0.0, f["information_at_least"]), f["information_at_most"]))
-    low, high = (f"{bound:.2f}" for bound in bounds)
-    nats = low if low == high else f"{low} to {high}"
-    return (
-        f"z is used: it carries {nats} nats about y, in "
-        f"{f['active_units']:.0f} of {f['latent_dim']:.0f} dimensions, and y costs "
-        f"{f['gain_by_z']:.2f} nats more under the z of another pair."
-    )
-
-
-def _right(f: Figures) -> str:
-    from cvae.evaluation.diagnostics.calibration import band  # scipy, for a second
-
-    worst = max(_COVERAGES, key=lambda name: f[name])
-    each = f.get("statistics", 1.0) if worst == "ranks" else 1.0
-    allowed = band(int(f["pairs"]), 1 - LEVEL / len(_TESTS) / each)
-    width = f"the draws are {f['width']:.2f} times as wide as the data"
-    if not TOO_NARROW <= f["width"] <= TOO_WIDE:
-        width += " (1 is right), which is no sign of illness as the ranks of y are as wide as due"
-        width += f" (p = {f['width_p_value']:.2g})" if "width_p_value" in f else ""
-    return (
-        f"p(y|x) is right as far as {f['pairs']:.0f} test pairs can tell: {width}, and the "
-        f"{_coverage(f, worst)}, the most of all; by chance it may be off by {allowed:.0%}."
-    )
-
-
-def _go_on(settings: Settings, run: str, risen: float) -> str:
-    epochs = settings["trainer"]["max_epochs"]
-    return (
-        f"Try first: {longer(run, epochs)}  (its {epochs} epochs were too few: the validation ELBO "
-        f"rose by {risen:.2g} nats in the {last_of(epochs)})"
-    )
-
-
-def _advice(
-    found: Sequence[Illness],
-    settings: Settings,
-    run: str,
-    overrides: Sequence[str],
-    first: bool = True,
-) -> list[str]:
-    """Return the first cure of what was found, `first` unless the run is to go on before."""
-    for illness in found:
-        chosen = cure(illness.name, settings)
-        if chosen is not None and not first and chosen.change[0].startswith("trainer.max_epochs"):
-            return []  # which has been said
-        if chosen is not None:
-            line = command(chosen, run, overrides)
-            when = "Try" if first else "If that does not help"
-            return [f"{when}: {line}  ({chosen.because}; {chosen.reference})"]
-    return [f"Against this, {MORE_DATA}."] if first else []

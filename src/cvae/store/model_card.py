@@ -16,8 +16,9 @@ from cvae.data.user_data import OwnData
 from cvae.evaluation.cures import Cure, cure
 from cvae.evaluation.metrics.latent import latent_verdict
 from cvae.evaluation.nats import COMPARE
+from cvae.evaluation.sentences import sentences_of
 from cvae.evaluation.tables import formatted
-from cvae.evaluation.verdict import ILLNESSES, PREFIX, sentences_of
+from cvae.evaluation.verdict import ILLNESSES, PREFIX
 from cvae.kinds import Image, Part, Target
 from cvae.kinds.categories import LabelMap, Tokens
 from cvae.kinds.counts import Counts

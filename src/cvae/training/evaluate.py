@@ -16,7 +16,8 @@ from cvae.evaluation.cures import rise
 from cvae.evaluation.diagnostics.examine import examine
 from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
-from cvae.evaluation.verdict import metrics_of, sentences
+from cvae.evaluation.sentences import sentences
+from cvae.evaluation.verdict import metrics_of
 from cvae.files import output_file, write_whole
 from cvae.lines import wrapped
 from cvae.model.cvae import CVAE

@@ -172,7 +172,7 @@ def _test(config: Config, data: PairData, best: Stored) -> tuple[TrainingModule,
     model = best.built(build_training_module, config["allow"])
     tester = single_device_trainer(config["trainer"])(enable_progress_bar=False)
     torch.manual_seed(config["seed"])
-    return model, test(model, data, tester)
+    return model, test(model, data, tester, samples=0)
 
 
 def _end(best: Stored, last: Stored, trainer: Trainer) -> str:

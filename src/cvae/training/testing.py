@@ -18,9 +18,18 @@ from cvae.training.module import TrainingModule
 _FEWEST_CONDITIONS = 20
 
 
-def test(model: TrainingModule, data: PairData, trainer: Trainer) -> dict[str, float]:
-    """Return what the model logs of the test split, by name."""
-    model.elbo_error.groups = _groups(data)
+def test(model: TrainingModule, data: PairData, trainer: Trainer, samples: int) -> dict[str, float]:
+    """Return what the model logs of the test split, by name: the NLL too, where there are samples.
+
+    Args:
+        model: A trained model.
+        data: Its data.
+        trainer: A trainer of one device.
+        samples: Draws of z for the NLL of each target; 0 for no NLL.
+    """
+    groups = _groups(data)
+    model.elbo_error.groups = groups
+    model.nll = ImportanceSampledNLL(samples, groups) if samples else None
     trainer.test(model, data, verbose=False)
     found = {name: value.item() for name, value in trainer.callback_metrics.items()}
     return found | _in_bits(model, found)
@@ -50,15 +59,11 @@ def bounds(
     if not show_progress:
         shown = {"enable_progress_bar": False}
 
-    def tested(part: PairData, sampled: bool) -> dict[str, float]:
-        model.nll = ImportanceSampledNLL(samples, _groups(part)) if sampled else None
-        return test(model, part, trainer(**shown))
-
     served, scored = data(), in_scored_pixels(model, data)
     if scored.support == served.support:
-        return tested(served, sampled=True)
-    metrics = tested(served, sampled=False)
-    binary = tested(scored, sampled=True)
+        return test(model, served, trainer(**shown), samples)
+    metrics = test(model, served, trainer(**shown), 0)
+    binary = test(model, scored, trainer(**shown), samples)
     metrics["test/binarized_elbo"] = binary["test/elbo"]
     return metrics | {key: value for key, value in binary.items() if key not in metrics}
 
