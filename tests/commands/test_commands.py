@@ -534,6 +534,21 @@ def test_an_evaluation_that_could_not_be_kept_is_refused_before_the_work(
     assert "cannot be written to; to leave the run as it is, give" in err
 
 
+def test_an_evaluation_is_kept_though_nobody_reads_it(
+    call, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `cvae-evaluate RUN out=FILE | head`."""
+
+    def closed(*_: object) -> None:
+        raise RuntimeError("closed")
+
+    monkeypatch.setattr("cvae.commands.evaluate.show", closed)
+    best = f"checkpoint={run_dir}/checkpoints/best.ckpt"
+    with pytest.raises(RuntimeError, match="closed"):
+        call(cli.evaluate, best, "samples=1", "images=0", "out=kept.json")
+    assert "test/nll" in json.loads(Path("kept.json").read_text())
+
+
 def _labels() -> list[int]:
     data = Digits(LabelCondition)
     data.setup("test")

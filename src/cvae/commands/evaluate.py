@@ -8,6 +8,9 @@ from cvae.training.evaluate import evaluate
 def task(config: Config) -> None:
     """Run `cvae-evaluate`."""
     found = evaluate(config)
-    show(found.metrics, found.model, found.verdict.sentences, found.title)
-    for file in found.write():
+    try:
+        files = found.write()  # first: the reader of the output may have gone
+    finally:  # what cannot be written is on the screen at least
+        show(found.metrics, found.model, found.verdict.sentences, found.title)
+    for file in files:
         print(file)
