@@ -179,12 +179,12 @@ class PairData(LightningDataModule, ABC):
     @cached_property
     def checksum(self) -> int:
         """CRC-32 of the training and the validation items, once they are set up."""
-        return _checksum(self.train_set.some(), self.val_set.some())
+        return _checksum(self.train_set, self.val_set)
 
     @cached_property
     def test_checksum(self) -> int:
         """CRC-32 of the test items, once they are set up."""
-        return _checksum(self.test_set.some())
+        return _checksum(self.test_set)
 
     @property
     def support(self) -> Support:
@@ -265,11 +265,11 @@ class PairData(LightningDataModule, ABC):
             device = self.trainer.strategy.root_device
         # A resumed run asks for its first batch before Lightning sets the sampler's epoch.
         (epoch, seen), self.position = self.position, (0, 0)
-        train_set = self.train_set
-        if isinstance(train_set, InMemory):
+        train_set, at = self.train_set, torch.device("cpu")
+        if isinstance(train_set, InMemory) and device != at:
             # The whole set is on the device, so that no step waits for the host.
             train_set = InMemory(self.transfer_batch_to_device(train_set.items, device, 0))
-        at = device if isinstance(train_set, InMemory) else torch.device("cpu")
+            at = device
         order = ShuffledBatches(
             len(train_set), self.batch_size, self.order_seed, rank, processes, at, epoch, seen
         )
@@ -313,8 +313,8 @@ class PairData(LightningDataModule, ABC):
         )
 
 
-def _checksum(*items: Items) -> int:
+def _checksum(*sets: Rows) -> int:
     found = 0
-    for part in (part for some in items for part in (some.y, some.labels, *some.given)):
-        found = zlib.crc32(part.contiguous().numpy().data, found)
+    for piece in (piece for rows in sets for piece in rows.pieces()):
+        found = zlib.crc32(piece.contiguous().numpy().data, found)
     return found

@@ -87,9 +87,9 @@ def _thresholded(items: Items, index: Tensor, white: int) -> Items:
 
 def _drawn(items: Items, index: Tensor, white: int, stream: int) -> Items:
     """Draw each pixel once; whichever items are asked for, those at a place are drawn alike."""
-    chosen = torch.empty(items.y.shape, dtype=torch.bool)
+    pixels = torch.empty_like(items.y)
     generator = torch.Generator()
-    for place, grey, drawn in zip(index.tolist(), items.y, chosen, strict=True):
+    for place, grey, drawn in zip(index.tolist(), items.y, pixels, strict=True):
         generator.manual_seed(seed_of(stream, place))
         torch.lt(torch.rand(grey.shape, generator=generator) * white, grey, out=drawn)
-    return items._replace(y=chosen.to(items.y.dtype) * white)
+    return items._replace(y=pixels.mul_(white))

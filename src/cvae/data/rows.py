@@ -1,5 +1,6 @@
 """Items that are fetched by their numbers: from memory, or from disk as they are needed."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -14,8 +15,8 @@ from cvae.batch import Items
 
 KEPT = 2**31
 """Bytes of items up to which they are kept in memory."""
-_BLOCK = 2**24
-"""Numbers that are read at a time."""
+_BLOCK, _PIECE = 2**24, 2**20
+"""Numbers that are read at a time, and that are copied at a time."""
 
 
 class Source(Protocol):
@@ -71,6 +72,11 @@ class Rows(Dataset[Items], ABC):
     def some(self) -> Items:
         """Return the items; of items on disk, as many, evenly spaced, as memory has room for."""
 
+    def pieces(self) -> Iterator[Tensor]:
+        """Yield the tensors of `some`, one after the other."""
+        some = self.some()
+        yield from (some.y, some.labels, *some.given)
+
     def spread(self) -> Items:
         """Return items that stand for all in what is computed of them, evenly spaced."""
         items = self[torch.zeros(1, dtype=torch.int64)]
@@ -88,28 +94,49 @@ class Rows(Dataset[Items], ABC):
 
 
 class InMemory(Rows):
-    """Items that are kept as tensors."""
+    """Items that are kept as tensors, which the splits of a source share.
+
+    Args:
+        whole: The items of the source.
+        index: Places of these items in the source, (N,); None is all of them.
+    """
 
     workers = 0
     spread_of = 2**25
 
-    def __init__(self, items: Items) -> None:
-        self.items, self.labels = items, items.labels
+    def __init__(self, whole: Items, index: Tensor | None = None) -> None:
+        self.whole, self.index = whole, index
+        self.labels = whole.labels if index is None else whole.labels[index]
+
+    @property
+    def items(self) -> Items:
+        """The items, which takes as much memory once more if they are not all of the source."""
+        return self.whole if self.index is None else self.whole.each(lambda p: p[self.index])
 
     def __getitem__(self, index: Tensor) -> Items:
-        return self.items.each(lambda part: part.index_select(0, index))
+        places = self._places(index)
+        return self.whole.each(lambda part: part.index_select(0, places))
 
     def given(self, index: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part.index_select(0, index) for part in self.items.given)
+        places = self._places(index)
+        return tuple(part.index_select(0, places) for part in self.whole.given)
 
     def part(self, index: Tensor) -> "InMemory":
-        return InMemory(self[index])
+        return InMemory(self.whole, self._places(index))
 
     def changed(self, change: Change) -> "InMemory":
         return InMemory(change(self.items, torch.arange(len(self))))
 
     def some(self) -> Items:
         return self.items
+
+    def pieces(self) -> Iterator[Tensor]:
+        for part in (self.whole.y, self.whole.labels, *self.whole.given):
+            for index in blocks(len(self), math.prod(part.shape[1:]), _PIECE):
+                yield part[self._places(index)]
+
+    def _places(self, index: Tensor) -> Tensor:
+        return index if self.index is None else self.index.index_select(0, index)
 
 
 class OnDisk(Rows):
@@ -162,9 +189,9 @@ class OnDisk(Rows):
         return self if size > KEPT else InMemory(self[torch.arange(len(self))])
 
 
-def blocks(count: int, size: int) -> Iterator[Tensor]:
-    """Yield the places of `count` items of `size` numbers each, a block at a time."""
-    yield from torch.arange(count).split(max(1, _BLOCK // max(1, size)))
+def blocks(count: int, size: int, most: int = _BLOCK) -> Iterator[Tensor]:
+    """Yield the places of `count` items of `size` numbers each, `most` numbers at a time."""
+    yield from torch.arange(count).split(max(1, most // max(1, size)))
 
 
 def groups(parts: Sequence[Tensor], count: int) -> Tensor:

@@ -56,6 +56,24 @@ class Trained(NamedTuple):
     metrics: dict[str, float]
 
 
+class Ended(NamedTuple):
+    """What the checkpoints of a training say of its end.
+
+    Attributes:
+        step: Steps that it took.
+        epochs: Its epochs.
+        best_epoch: The best of them, from 1.
+        best: What that epoch reached in the metric that epochs are compared by, by its name.
+        validated: The validation metrics of that epoch, by name.
+    """
+
+    step: int
+    epochs: int
+    best_epoch: int
+    best: dict[str, float]
+    validated: dict[str, float]
+
+
 def fit(
     prepared: Prepared,
     run_dir: Path,
@@ -106,18 +124,18 @@ def fit(
     refitted = refit(config, folder, data) if config["refit"] else {}
     best = read(folder.path)
     tested, metrics = _test(config, data, best)
-    last = read(folder.last)  # the training may have been that of other processes
-    _end_log(config, tested, metrics, folder, last.contents["global_step"])
-    place = (folder.path, last.contents["global_step"], last.contents["epoch"])
-    with drawing_pictures(tested, *place):
+    ended = _ended(best, read(folder.last))  # the training may have been that of other processes
+    del best  # and all that is as large as the weights
+    _end_log(config, tested, metrics, folder, ended.step)
+    with drawing_pictures(tested, folder.path, ended.step, ended.epochs - 1):
         _draw_samples(config, tested, data, folder)
-    log.say(_end(best, last, trainer))
-    _say_what_is_left(log, folder, last.contents["epoch"] + 1, trainer)
+    log.say(_end(ended, trainer))
+    _say_what_is_left(log, folder, ended.epochs, trainer)
     log.note(f"test: test/elbo {number(metrics['test/elbo'])}")
     metrics |= {
         **refitted,
-        **_validation_elbo(best, last, refitted),
-        "epochs": last.contents["epoch"] + 1,
+        **_validation_elbo(ended, refitted),
+        "epochs": ended.epochs,
         "seconds": round(time.monotonic() - started, 1),
     }
     folder.write_metrics(metrics)
@@ -175,13 +193,22 @@ def _test(config: Config, data: PairData, best: Stored) -> tuple[TrainingModule,
     return model, test(model, data, tester, samples=0)
 
 
-def _end(best: Stored, last: Stored, trainer: Trainer) -> str:
+def _ended(best: Stored, last: Stored) -> Ended:
+    return Ended(
+        last.contents["global_step"],
+        last.contents["epoch"] + 1,
+        best.contents["epoch"] + 1,
+        last.about[BEST_VALUE],
+        best.contents.get(VALIDATED, {}),
+    )
+
+
+def _end(ended: Ended, trainer: Trainer) -> str:
     """Return which epoch is the best, and why the training ended."""
-    epochs = last.contents["epoch"] + 1
-    monitor, value = next(iter(last.about[BEST_VALUE].items()))
+    monitor, value = next(iter(ended.best.items()))
     return (
-        f"best: epoch {best.contents['epoch'] + 1} of {epochs}, {monitor} {number(value)}; "
-        f"ended as {why_ended(trainer, epochs)}"
+        f"best: epoch {ended.best_epoch} of {ended.epochs}, {monitor} {number(value)}; "
+        f"ended as {why_ended(trainer, ended.epochs)}"
     )
 
 
@@ -196,9 +223,9 @@ def _say_what_is_left(log: RunLog, folder: RunFolder, epochs: int, trainer: Trai
     log.say_whole(longer(short(folder.path), epochs))
 
 
-def _validation_elbo(best: Stored, last: Stored, refitted: Mapping[str, float]) -> dict[str, float]:
+def _validation_elbo(ended: Ended, refitted: Mapping[str, float]) -> dict[str, float]:
     """Return the validation ELBO of the model that is tested: runs and trials are ranked by it."""
-    reached = {**best.contents.get(VALIDATED, {}), **last.about[BEST_VALUE]}
+    reached = {**ended.validated, **ended.best}
     if MONITOR not in reached:
         return {}
     gained = refitted["refit/before"] - refitted["refit/after"] if refitted else 0.0
