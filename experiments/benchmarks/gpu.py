@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,12 +20,11 @@ from typing import Any
 
 import lightning
 import torch
+from hosted import Naive, naive_loader
 from inference import network
 from rivals import CLASSES, Network
-from torch import Tensor
 from torch.nn.functional import one_hot
-from torch.utils.data import DataLoader
-from torchvision import datasets, transforms
+from torchvision import datasets
 
 from cvae.config.compose import resolved
 from cvae.training.fit import fit
@@ -133,27 +133,8 @@ def bare(root: Path) -> Numbers:
     return {"ten epochs, s": sum(epochs[1:]), "an epoch, s": median(epochs[1:])}
 
 
-class Naive(lightning.LightningModule):
-    """The network as a beginner's LightningModule."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = Network()
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        images, labels = batch
-        loss: Tensor = self.network(one_hot(labels, CLASSES).float(), images.flatten(1))
-        self.log("train/loss", loss)
-        return loss
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=1e-3)
-
-
 def naive(root: Path) -> Numbers:
     """Measure a naive LightningModule over torchvision's data set, image by image."""
-    dataset = datasets.MNIST(root, train=True, transform=transforms.ToTensor())
-    loader: Any = DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=4)
     clock = Clock()
     with TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
@@ -165,7 +146,7 @@ def naive(root: Path) -> Numbers:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(Naive(), loader)
+        trainer.fit(Naive(), naive_loader(root, BATCH, 4))
     epoch = median(clock.epochs[1:])
     return {"ten epochs, s": EPOCHS * epoch, "an epoch, s": epoch}
 
@@ -240,6 +221,29 @@ def main() -> None:
     text = table(results)
     (given.out / "gpu.md").write_text(text)
     print(text)
+
+
+def ratios(file: Path) -> dict[tuple[str, str], float]:
+    """Return the ratios of `benchmark.py` that a GPU was measured for, by measure and claim.
+
+    On a GPU the bare loop replays its step as a CUDA graph.
+
+    Args:
+        file: What was measured, `gpu.json`.
+    """
+    results = json.loads(file.read_text()) if file.is_file() else {}
+
+    def seconds(name: str) -> float:
+        return float(results.get(name, {}).get("ten epochs, s", math.nan))
+
+    framework, graph = seconds("framework"), seconds("bare loop, one CUDA graph")
+    compiled, naive = seconds("framework, compile=true"), seconds("naive LightningModule")
+    found = {
+        ("training, batch 128", "framework / bare"): framework / graph,
+        ("training, batch 128", "naive Lightning / framework"): naive / framework,
+        ("training, batch 128, compile=true", "framework / bare"): compiled / graph,
+    }
+    return {claim: ratio for claim, ratio in found.items() if not math.isnan(ratio)}
 
 
 def machine() -> str:

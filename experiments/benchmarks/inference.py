@@ -1,9 +1,9 @@
-"""Importance sampling and sampling against their floors, in interleaved blocks."""
+"""Importance sampling and sampling against their rooflines, in interleaved blocks."""
 
 from time import perf_counter
 
 import torch
-from rivals import CLASSES, FORWARD, product_rate
+from rivals import CLASSES, DRAWING, WEIGHING, generating_roofline
 
 from cvae.config.building import build_model
 from cvae.config.compose import resolved
@@ -30,13 +30,12 @@ def importance_sampling(blocks: int, compiled: bool) -> list[dict[str, float]]:
     y = torch.rand(IMAGES, 1, 28, 28).round()
     found = []
     for _ in range(blocks + 1):
-        rate = product_rate()
+        before = generating_roofline(IMAGES * SAMPLES, WEIGHING)
         started = perf_counter()
         model.estimate(x, y, SAMPLES)
         seconds = perf_counter() - started
-        rate = (rate + product_rate()) / 2
-        floor = IMAGES * SAMPLES * FORWARD["generator"] / rate
-        found.append({"framework": seconds, "floor": floor})
+        after = generating_roofline(IMAGES * SAMPLES, WEIGHING)
+        found.append({"framework": seconds, "roofline": (before + after) / 2})
     return found[1:]
 
 
@@ -46,7 +45,7 @@ def sampling(blocks: int) -> list[dict[str, float]]:
     x = torch.eye(CLASSES).repeat(DIGITS // CLASSES, 1)
     found = []
     for _ in range(blocks + 1):
-        rate = product_rate()
+        before = generating_roofline(DIGITS, DRAWING)
         times = []
         for mean in (False, True):
             started = perf_counter()
@@ -56,7 +55,7 @@ def sampling(blocks: int) -> list[dict[str, float]]:
         for digit in range(SINGLE):
             model.sample(digit % CLASSES)
         single = (perf_counter() - started) * DIGITS / SINGLE
-        floor = DIGITS * FORWARD["generator"] / ((rate + product_rate()) / 2)
-        names = ("framework", "means", "one at a time", "floor")
-        found.append(dict(zip(names, (*times, single, floor), strict=True)))
+        roofline = (before + generating_roofline(DIGITS, DRAWING)) / 2
+        names = ("framework", "means", "one at a time", "roofline")
+        found.append(dict(zip(names, (*times, single, roofline), strict=True)))
     return found[1:]

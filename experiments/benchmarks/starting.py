@@ -6,17 +6,16 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-FIRST_STEP = """
-import os, sys
-from cvae.training.module import TrainingModule
-TrainingModule.training_step = lambda *_: os._exit(0)
-from cvae.commands.main import train
-train()
+COMMANDS = ("cvae-train", "cvae-sample", "cvae-evaluate", "cvae-encode", "cvae-export")
+STATUS = """
+def status(name):
+    return int(open('/proc/self/status').read().partition(name + ':')[2].split()[0])
 """
-PEAK = "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
 FRAMEWORK = """
 import contextlib, io
 from cvae.commands.main import train
+import cvae.commands.train, cvae.training.fit, cvae.training.prepare
+imported = status('VmRSS')
 with contextlib.redirect_stdout(io.StringIO()):
     train()
 """
@@ -24,12 +23,14 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from rivals import per_sample
-per_sample(Path(sys.argv[1]), 128, False)(465)
+imported = status('VmRSS')
+per_sample(Path(sys.argv[1]), 128)(465)
 """
 IMPORTANCE = """
 import sys
 import torch
 from inference import network
+imported = status('VmRSS')
 network().estimate(torch.eye(10).repeat(10, 1), torch.rand(100, 1, 28, 28), int(sys.argv[1]))
 """
 
@@ -49,18 +50,30 @@ def _run(code: str, *arguments: str) -> tuple[float, str]:
 
 
 def starting(blocks: int) -> list[dict[str, float]]:
-    """Return the seconds of each block for help, completion, an import, and a first step."""
+    """Return the seconds of each block for the commands' help, an import, and a run of one step."""
     tasks = {
-        "help": ("from cvae.commands.main import train; train()", "--help"),
-        "lightning": ("import os, lightning; os._exit(0)",),
-        "first step": (FIRST_STEP,),
+        **{name: (_program(name), "--help") for name in COMMANDS},
+        "torch": ("import os, torch; os._exit(0)",),
+        "one step": (
+            _program("cvae-train"),
+            "trainer.max_epochs=1",
+            *(f"+trainer.limit_{split}_batches=1" for split in ("train", "val", "test")),
+        ),
     }
     found = [{name: _run(*task)[0] for name, task in tasks.items()} for _ in range(blocks + 1)]
     return found[1:]
 
 
-def memory(root: Path) -> dict[str, float]:
-    """Return the largest resident set of each task (VmHWM, so Linux alone), in megabytes."""
+def _program(name: str) -> str:
+    function = name.removeprefix("cvae-")
+    return f"from cvae.commands.program import {function}; {function}()"
+
+
+def memory(root: Path) -> dict[str, dict[str, float]]:
+    """Return the largest resident set of each task, and what importing leaves, in megabytes.
+
+    They are Linux's VmHWM and VmRSS.
+    """
     tasks = {
         "default MNIST run, an epoch": (
             FRAMEWORK,
@@ -72,7 +85,9 @@ def memory(root: Path) -> dict[str, float]:
         "importance sampling, 100 draws": (IMPORTANCE, "100"),
         "importance sampling, 10,000 draws": (IMPORTANCE, "10000"),
     }
-    return {
-        name: int(_run(f"{code}\n{PEAK}", *rest)[1].split()[-1]) / 1024
-        for name, (code, *rest) in tasks.items()
-    }
+    found = {}
+    for name, (code, *rest) in tasks.items():
+        told = f"{STATUS}{code}\nprint(status('VmHWM'), imported)"
+        peak, imported = (int(size) / 1024 for size in _run(told, *rest)[1].split()[-2:])
+        found[name] = {"peak": peak, "imported": imported}
+    return found

@@ -1,4 +1,4 @@
-"""Training: the framework as a user has it against plain loops, interleaved in one process.
+"""Training: the framework as a user has it against other trainings, interleaved in one process.
 
 A block is an epoch of MNIST. Within it the framework and each rival take turns of a few dozen
 steps, so that other load on the machine affects all of them.
@@ -14,8 +14,10 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+from digits_loop import digits_loop
+from hosted import naive, pythae
 from lightning import Callback
-from rivals import TRAINING, Steps, bare, per_sample, product_rate
+from rivals import Steps, bare, pass_rate, per_sample, product_rate, training_roofline
 from torchvision import datasets
 
 from cvae.config.compose import resolved
@@ -26,6 +28,7 @@ TURN = 54
 """Steps of a turn."""
 IMAGES = 59_400
 """Training images of the experiment; one in a hundred is held out."""
+Blocks = list[dict[str, float]]
 
 
 class Interleaved(Callback):
@@ -36,18 +39,16 @@ class Interleaved(Callback):
 
     Args:
         rivals: By name, functions that train for a given number of steps.
-        half: Whether the floor is that of bfloat16.
+        batch_size: Images of a batch.
 
     Attributes:
-        blocks: For each block, seconds by name; `rate` holds the floating-point operations per
-            second that were measured in it.
+        blocks: For each block, seconds by name, and those of the roofline.
     """
 
-    def __init__(self, rivals: dict[str, Steps], half: bool) -> None:
-        self.rivals, self.half = rivals, half
-        self.blocks: list[dict[str, float]] = []
+    def __init__(self, rivals: dict[str, Steps], batch_size: int) -> None:
+        self.rivals, self.batch_size = rivals, batch_size
+        self.blocks: Blocks = []
         self.block: defaultdict[str, float] = defaultdict(float)
-        self.rates: list[float] = []
         self.clock = 0.0
 
     def on_train_epoch_start(self, *_: Any) -> None:
@@ -65,7 +66,8 @@ class Interleaved(Callback):
             started = perf_counter()
             steps(count)
             self.block[name] += perf_counter() - started
-        self.rates.append(product_rate(self.half))
+        roofline = training_roofline(self.batch_size, product_rate(), pass_rate)
+        self.block["roofline"] += roofline * count
         self.clock = perf_counter()
 
     def on_validation_start(self, *_: Any) -> None:
@@ -88,10 +90,33 @@ class Interleaved(Callback):
     def _end_block(self) -> None:
         if self.block:
             self._stop()
-            rate = sum(self.rates) / len(self.rates)
-            self.blocks.append(dict(self.block) | {"rate": rate})
+            self.blocks.append(dict(self.block))
         self.block.clear()
-        self.rates.clear()
+
+
+class Epochs(Callback):
+    """Lets a rival have an epoch after every epoch of the framework, with all that either does.
+
+    Args:
+        rival: Trains for a given number of epochs.
+
+    Attributes:
+        blocks: For each epoch, seconds by name.
+    """
+
+    def __init__(self, rival: Steps) -> None:
+        self.rival = rival
+        self.blocks: Blocks = []
+        self.started: float | None = None
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """End the epoch before, and let the rival have one."""
+        now = perf_counter()
+        if self.started is not None:
+            framework = now - self.started
+            self.rival(1)
+            self.blocks.append({"framework": framework, "bare": perf_counter() - now})
+        self.started = perf_counter()
 
 
 class Saving(Callback):
@@ -102,7 +127,7 @@ class Saving(Callback):
     """
 
     def __init__(self) -> None:
-        self.blocks: list[dict[str, float]] = []
+        self.blocks: Blocks = []
         self.spent: list[float] = []
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -129,38 +154,40 @@ class Saving(Callback):
         )
 
 
-def checkpoints(root: Path, blocks: int) -> list[dict[str, float]]:
+def checkpoints(root: Path, blocks: int) -> Blocks:
     """Return the seconds of each epoch and of its checkpoints, one per hundred steps."""
     often = [f"trainer.max_epochs={blocks + 1}", "callbacks.last.every_n_steps=100"]
     saving = Saving()
-    _train(root, often, saving)
+    _train(["experiment=roeder2018_cvae", f"data.root={root}", *often], saving)
     return saving.blocks[1:]
 
 
-def measure(
-    root: Path, blocks: int, batch_size: int, half: bool, *overrides: str
-) -> list[dict[str, float]]:
+def measure(root: Path, blocks: int, batch_size: int, *overrides: str) -> Blocks:
     """Return the seconds of each block by name; a first block, to warm up, is left out."""
-    options = [
-        f"data.batch_size={batch_size}",
-        f"trainer.max_epochs={blocks + 1}",
-        f"trainer.precision={'bf16-mixed' if half else '32-true'}",
-        *overrides,
-    ]
+    options = [f"data.batch_size={batch_size}", f"trainer.max_epochs={blocks + 1}", *overrides]
     mnist = datasets.MNIST(root, train=True)
     images, labels = mnist.data[:IMAGES], mnist.targets[:IMAGES]
-    rivals = {"bare": bare(images, labels, batch_size, half)}
-    if batch_size == 128:
-        rivals["per_sample"] = per_sample(root, batch_size, half)
-    interleaved = Interleaved(rivals, half)
-    _train(root, options, interleaved)
-    for block in interleaved.blocks:
-        block["floor"] = IMAGES * TRAINING / block["rate"]
+    rivals = {"bare": bare(images, labels, batch_size)}
+    if batch_size == 128 and not overrides:
+        rivals["per-sample"] = per_sample(root, batch_size)
+        rivals["naive Lightning"] = naive(root, batch_size)
+        rivals["Pythae"] = pythae(images, labels, batch_size)
+    interleaved = Interleaved(rivals, batch_size)
+    _train(["experiment=roeder2018_cvae", f"data.root={root}", *options], interleaved)
     return interleaved.blocks[1:]
 
 
-def _train(root: Path, options: list[str], watching: Callback) -> None:
-    options = ["experiment=roeder2018_cvae", f"data.root={root}", *options]
+def default_run(blocks: int) -> Blocks:
+    """Return the seconds of ten epochs in each block: of `cvae-train`, and of a plain loop."""
+    epochs = Epochs(digits_loop())
+    long = [f"trainer.max_epochs={10 * blocks + 12}", "callbacks.early_stopping=null"]
+    _train(long, epochs)
+    times = epochs.blocks[1:]
+    tens = [times[first : first + 10] for first in range(0, 10 * blocks, 10)]
+    return [{name: sum(part[name] for part in ten) for name in ten[0]} for ten in tens]
+
+
+def _train(options: list[str], watching: Callback) -> None:
     config = resolved("train", options)
     os.environ["FORCE_COLOR"] = "1"  # draw the progress bar as on a terminal
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
