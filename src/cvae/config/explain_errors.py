@@ -24,7 +24,7 @@ from cvae.config import building
 from cvae.config.building import whole
 from cvae.config.command_line import chosen, is_group, shared_group
 from cvae.config.compose import given_value
-from cvae.config.natural_names import meant, meant_by_word, places
+from cvae.config.natural_names import meant, meant_by_word, option_meant, places
 from cvae.errors import InputError, did_you_mean, short_of_memory
 from cvae.files import DISK_FULL
 
@@ -80,10 +80,10 @@ def _missing_option(error: MissingConfigException) -> str:
         return f"launcher: {option} comes with an extra; pip install 'lightning-cvae[{extra}]'"
     if not error.options:
         return f"{group or option}: no such configuration '{error.missing_cfg_file}'"
-    hint = meant_by_word(option, [], "train") if group == "data" else ""
-    if "data." not in hint:
-        hint = did_you_mean(option, error.options)
-    return f"{group}: no such option '{option}'{hint}"
+    hint = option_meant(group, option)
+    if not hint and group == "data" and "data." in (file := meant_by_word(option, [], "train")):
+        hint = file
+    return f"{group}: no such option '{option}'{hint or did_you_mean(option, error.options)}"
 
 
 def _reason(error: InstantiationException, cause: Exception) -> str:

@@ -50,6 +50,25 @@ _SYNONYMS = {
     "title": ("name",),
 }
 """Other words for a setting. What holds = is what is meant, whatever the value."""
+_OPTIONS = {
+    "network=conv": ("unet", "cnn", "convnet"),
+    "network=residual_conv": ("resnet",),
+    "network=transformer": ("attention", "vit"),
+    "network=mlp": ("linear", "dense", "fc"),
+    "prior=gaussian": ("normal", "learned"),
+    "posterior=gaussian": ("normal", "diagonal"),
+    "likelihood=gaussian": ("normal", "mse", "l2"),
+    "likelihood=laplace": ("l1", "mae"),
+    "likelihood=bernoulli": ("bce", "binary"),
+    "likelihood=categorical": ("ce", "softmax", "multinomial"),
+    "data=table": ("csv", "parquet", "tabular", "dataframe"),
+    "data=sequences": ("timeseries", "time_series", "series", "trajectories"),
+    "data=label_maps": ("masks", "segmentation"),
+    "data=folder": ("images", "imagefolder", "png"),
+    "data=arrays": ("images", "npz", "numpy"),
+    "scheduler=cosine": ("cosine_annealing",),
+}
+"""Other words for an option."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 _BESIDE = ("hydra.run.dir", "-m")
 """What `cvae-train` takes beside its own settings."""
@@ -92,6 +111,16 @@ def _unquoted(text: str) -> str:
 def _groups_with(word: str, command: str) -> list[str]:
     """Return the groups of a command that have an option of this name."""
     return [group for group in groups_of(command) if word in options(group)]
+
+
+def option_meant(group: str, word: str) -> str:
+    """Return `"; did you mean network=conv?"` for another word for an option, or nothing."""
+    found = [
+        place
+        for place, words in _OPTIONS.items()
+        if place.startswith(f"{group}=") and word.lower().replace("-", "_") in words
+    ]
+    return f"; did you mean {_or(found)}?" if found else ""
 
 
 def meant_by_word(word: str, following: list[str], command: str) -> str:
