@@ -22,7 +22,8 @@ import lightning
 import torch
 from hosted import Naive, naive_loader
 from inference import network
-from rivals import CLASSES, Network
+from rivals import CLASSES
+from stacked import single, stacked
 from torch.nn.functional import one_hot
 from torchvision import datasets
 
@@ -100,18 +101,30 @@ def framework(root: Path, *overrides: str) -> Numbers:
 
 def bare(root: Path) -> Numbers:
     """Measure a plain loop whose step, from the choice of its rows to Adam, is one CUDA graph."""
+    return members(root, 1)
+
+
+def members(root: Path, count: int) -> Numbers:
+    """Measure so many models that train at once, on batches of their own, as one CUDA graph."""
     mnist = datasets.MNIST(root, train=True)
     y = mnist.data[:IMAGES].flatten(1).float().div(255).to(GPU)
     x = one_hot(mnist.targets[:IMAGES], CLASSES).float().to(GPU)
-    model = Network().to(GPU)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=True)
-    rows = torch.arange(BATCH, device=GPU)
+    rows = torch.arange(BATCH, device=GPU).repeat(count, 1)
+    step = stacked(x, y, rows) if count > 1 else single(x, y, rows)
+    graph = _captured(step)
+    epochs = []
+    for _ in range(EPOCHS + 1):
+        started = _now()
+        order = torch.stack([torch.randperm(IMAGES, device=GPU) for _ in range(count)])
+        for batch in order.split(BATCH, 1):
+            if batch.shape[1] == BATCH:
+                rows.copy_(batch)
+                graph.replay()
+        epochs.append(_now() - started)
+    return {"ten epochs, s": sum(epochs[1:]), "an epoch, s": median(epochs[1:])}
 
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        model(x[rows], y[rows]).backward()
-        optimizer.step()
 
+def _captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph:
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -119,18 +132,9 @@ def bare(root: Path) -> Numbers:
             step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    optimizer.zero_grad(set_to_none=True)
     with torch.cuda.graph(graph):
         step()
-    epochs = []
-    for _ in range(EPOCHS + 1):
-        started = _now()
-        for batch in torch.randperm(IMAGES, device=GPU).split(BATCH):
-            if len(batch) == BATCH:
-                rows.copy_(batch)
-                graph.replay()
-        epochs.append(_now() - started)
-    return {"ten epochs, s": sum(epochs[1:]), "an epoch, s": median(epochs[1:])}
+    return graph
 
 
 def naive(root: Path) -> Numbers:
@@ -190,6 +194,8 @@ def importance_sampling(root: Path, compiled: bool) -> Numbers:
 
 MEASURES: dict[str, Callable[[Path], Numbers]] = {
     "bare loop, one CUDA graph": bare,
+    "8 models stacked, one CUDA graph": lambda root: members(root, 8),
+    "32 models stacked, one CUDA graph": lambda root: members(root, 32),
     "naive LightningModule": naive,
     "framework": framework,
     "framework, compile=true": lambda root: framework(root, "compile=true"),

@@ -1,8 +1,5 @@
 """Trainings that have a loop of their own: Pythae's trainer, and a naive LightningModule."""
 
-import contextlib
-import io
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,8 +74,6 @@ def pythae(images: Tensor, labels: Tensor, batch_size: int) -> Steps:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
     from pythae.trainers.training_callbacks import TrainingCallback
 
-    logging.getLogger("pythae").setLevel(logging.ERROR)
-
     class Model(BaseAE):  # type: ignore[misc, unused-ignore]
         def __init__(self, config: Any) -> None:
             super().__init__(config)
@@ -94,7 +89,7 @@ def pythae(images: Tensor, labels: Tensor, batch_size: int) -> Steps:
                 before_step()
 
         before_step()
-        with TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        with TemporaryDirectory() as folder:
             config = BaseTrainerConfig(
                 output_dir=folder,
                 per_device_train_batch_size=batch_size,
