@@ -95,31 +95,3 @@ def short_of_memory(error: BaseException) -> str | None:
         f"memory: this machine has not enough{amount}; ask for less at once, by a smaller model "
         "or data.batch_size, or fewer samples"
     )
-
-
-def diverged(
-    what: str,
-    step: int,
-    epoch: int,
-    resume: str | None,
-    rate: float | None = None,
-    remarks: Iterable[str] = (),
-) -> FloatingPointError:
-    """Return the error of a training whose numbers are no longer finite, with the ways out.
-
-    Args:
-        what: What is not finite.
-        step: Step of the training.
-        epoch: Its epoch.
-        resume: The command that resumes it, from before that; None where nothing was saved yet.
-        rate: The rate of learning that it began with, if that is known.
-        remarks: What is out of the ordinary about the data.
-    """
-    data = "".join(f"; {line}" for line in remarks)
-    lower = "a lower optimizer.lr" if rate is None else f"optimizer.lr={rate / 10:g}"
-    again = f"start again with {lower}, or with trainer.gradient_clip_val=1"
-    if resume is not None:
-        again = f"resume it from before that: {resume} trainer.gradient_clip_val=1; or {again}"
-    return FloatingPointError(
-        f"{what} at step {step} (epoch {epoch}): the training has diverged; {again}{data}"
-    )

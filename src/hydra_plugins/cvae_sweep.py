@@ -1,7 +1,5 @@
 """Hydra finds sweepers in this namespace alone; what this one does is in `cvae.sweeps`."""
 
-from pkgutil import resolve_name
-
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -14,16 +12,10 @@ class Sweep(Sweeper):
     Args:
         max_batch_size: The most jobs that the launcher is given at once; None is all of them.
         params: What is swept, beside what the command line says.
-        check: Name of a function that raises an `InputError` unless a configuration can be run.
     """
 
-    def __init__(
-        self,
-        max_batch_size: int | None,
-        params: dict[str, str] | None,
-        check: str,
-    ) -> None:
-        self.max_batch_size, self.params, self.check = max_batch_size, params or {}, check
+    def __init__(self, max_batch_size: int | None, params: dict[str, str] | None) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -45,11 +37,5 @@ class Sweep(Sweeper):
         assert self.hydra_context is not None
         assert self.launcher is not None
         assert self.config is not None
-        run_sweep(
-            self.hydra_context.config_loader,
-            self.launcher,
-            self.config,
-            arguments,
-            resolve_name(self.check),
-            self.max_batch_size,
-        )
+        loader = self.hydra_context.config_loader
+        run_sweep(loader, self.launcher, self.config, arguments, self.max_batch_size)

@@ -203,7 +203,7 @@ def test_equal_conditions_are_grouped_wherever_they_are(tmp_path: Path, on_disk:
     data = built("data=vectors", f"data.path={place}")
     expected = torch.arange(COUNT // 2).repeat_interleave(2)
     assert torch.equal(data.rows.groups(), expected)
-    assert torch.equal(groups([torch.from_numpy(x)], COUNT), expected)
+    assert torch.equal(groups(torch.from_numpy(x)), expected)
     data.setup()
     sides = [
         set(data.rows.given(split.index)[0][:, 0].tolist())

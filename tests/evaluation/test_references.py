@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from cvae.batch import Items
 from cvae.conditions import GivenCondition, LabelCondition
-from cvae.data.rows import groups
+from cvae.data.rows import InMemory, groups
 from cvae.evaluation.image_metrics import Split, against_references
 from cvae.evaluation.metrics.references import EnergyDistance
 from cvae.kinds import Image as ImageKind
@@ -153,10 +154,14 @@ def test_where_there_are_no_several_references_nothing_is_said(why: str) -> None
 
 def test_items_are_grouped_by_what_is_given() -> None:
     given = torch.tensor([[1, 2], [3, 4], [1, 2], [1, 3]], dtype=torch.uint8)
-    assert groups([given], 4).tolist() == [0, 1, 0, 2]
-    assert groups([given.float().view(4, 2, 1)], 4).tolist() == [0, 1, 0, 2]
-    assert groups([], 3).tolist() == [0, 1, 2]
+    assert groups(given).tolist() == [0, 1, 0, 2]
+    assert groups(given.float().view(4, 2, 1)).tolist() == [0, 1, 0, 2]
     classes = torch.tensor([0, 0, 1, 1])
-    assert groups([classes], 4).tolist() == [0, 1, 2, 3]  # a class alone says little
-    assert groups([given, classes], 4).tolist() == [0, 1, 2, 3]
-    assert groups([given, torch.zeros(4)], 4).tolist() == [0, 1, 0, 2]
+
+    def numbered(*parts: torch.Tensor) -> list[int]:
+        return InMemory(Items(classes, classes, parts)).groups().tolist()
+
+    assert numbered() == [0, 1, 2, 3]
+    assert numbered(classes) == [0, 1, 2, 3]  # a class alone says little
+    assert numbered(given, classes) == [0, 1, 2, 3]
+    assert numbered(given, torch.zeros(4)) == [0, 1, 0, 2]

@@ -26,7 +26,7 @@ from cvae.model.distributions import (
     full_parameters,
     independent_normal,
 )
-from cvae.model.hierarchy import conditions_of_layers, in_layers
+from cvae.model.hierarchy import in_layers
 from cvae.model.networks import MLP
 from cvae.model.objectives import kl_or_estimate
 from cvae.model.posteriors.gaussian import GaussianPosterior
@@ -202,7 +202,7 @@ def test_a_flow_on_the_meta_device_has_the_shapes_of_a_real_one(latent_dim: int)
 
 def test_layers_of_z_are_each_given_those_before(xy) -> None:
     torch.manual_seed(0)
-    shapes = conditions_of_layers([X], 1, 2)
+    shapes = [[X], [X, (1,)]]
     layers = [GaussianPosterior([*before, Y], 1, partial(MLP, width=8)) for before in shapes]
     q = in_layers(layers)(*xy)
     z = q.rsample((7,))

@@ -14,7 +14,7 @@ from cvae.evaluation.metrics.bounds import ImportanceSampledNLL
 from cvae.kinds import Sizes
 from cvae.model import importance
 from cvae.model.cvae import CVAE
-from cvae.model.importance import Estimate, Moved
+from cvae.model.importance import Estimate, shifted
 from linear_gaussian import LinearGaussian
 
 AXIS = torch.linspace(-9, 9, 181)
@@ -32,7 +32,7 @@ class Astray(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Distribution:
         q = self.posterior(x, y)
-        return Moved(q, torch.full((len(y), 2), 2.5), torch.full((len(y), 2), 0.5))
+        return shifted(q, torch.full((len(y), 2), 2.5), torch.full((len(y), 2), 0.5))
 
 
 @torch.no_grad()

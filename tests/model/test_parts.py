@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,29 @@ def test_flows_without_zuko_say_how_to_get_it(change: str, monkeypatch: pytest.M
         monkeypatch.delattr(f"{package}.{attribute}", raising=False)
     with pytest.raises(InputError, match=r"flows need zuko; pip install 'lightning-cvae\[flows\]'"):
         prepare(composed(change))
+
+
+WITHOUT_EXTRAS = """
+from importlib.machinery import PathFinder
+extras = {"zuko", "polars", "optuna", "onnx", "onnxscript", "safetensors", "huggingface_hub"}
+find = PathFinder.find_spec
+hidden = lambda name, *rest: None if name.partition(".")[0] in extras else find(name, *rest)
+PathFinder.find_spec = staticmethod(hidden)
+from cvae.commands.main import train
+train()
+"""
+
+
+def test_a_run_takes_no_extra(tmp_path: Path) -> None:
+    short = ["trainer.max_epochs=1", "+trainer.limit_train_batches=1", "network.width=8"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, *short, "prior=mixture", "posterior=full_gaussian"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # -- refit ---------------------------------------------------------------------------------------

@@ -470,7 +470,7 @@ def test_an_evaluation_is_not_lost_where_the_metrics_are_damaged(tmp_path: Path)
     folder.metrics.write_text("[" * 10**5)
     nothing: Any = None
     with pytest.raises(InputError, match=r"damaged.*the evaluation is in '.*evaluation\.json'"):
-        add_evaluation(folder, nothing, nothing, {"test/nll": 1.0}, nothing, 0)
+        add_evaluation(folder, nothing, nothing, {"test/nll": 1.0}, nothing, nothing, 0)
     assert folder.evaluation.read_text() == '{\n  "test/nll": 1.0\n}\n'
 
 

@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -497,7 +496,7 @@ def test_a_job_is_what_was_planned_whatever_becomes_of_the_files(
     mine, made = Path("own/experiment/mine.yaml"), []
     mine.write_text("# @package _global_\nlatent_dim: 3\n")
 
-    def noted(train: Any, config: dict, folder: Path, sharing: bool) -> None:
+    def noted(config: dict, folder: Path, sharing: bool) -> None:
         mine.write_text("# @package _global_\nlatent_dim: 5\n")
         made.append((config["latent_dim"], config["seed"]))
 

@@ -1,7 +1,7 @@
 """A run, asked from Python."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from html import escape
 from itertools import chain, repeat
@@ -205,7 +205,7 @@ def runs(folder: str | Path) -> Table:
     """
     found = [run for run in find_runs(Path(folder)) if run.metrics]
     names = differing(found)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "run": run.name,
             **{name: run.settings.get(name) for name in names},
@@ -216,12 +216,8 @@ def runs(folder: str | Path) -> Table:
         for run in found
     ]
     figures = (VALIDATION, "test/elbo", "test/nll", "verdict")
-    return Table(sorted(rows, key=_rank), ("run", *figures, *names))
-
-
-def _rank(row: Mapping[str, Any]) -> float:
-    value: float = row.get(VALIDATION, -math.inf)
-    return -value
+    best_first = sorted(rows, key=lambda row: -row.get(VALIDATION, -math.inf))
+    return Table(best_first, ("run", *figures, *names))
 
 
 def _cut(word: str) -> str:

@@ -11,6 +11,6 @@ def task(config: Config) -> None:
     try:
         files = found.write()  # first: the reader of the output may have gone
     finally:  # what cannot be written is on the screen at least
-        show(found.metrics, found.model, found.verdict.sentences, found.title)
+        show(found.metrics, found.model, found.said, found.title)
     for file in files:
         print(file)

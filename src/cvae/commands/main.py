@@ -154,27 +154,18 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 class CheckFirst(Callback):
-    """Checks the configuration of a run before Hydra writes anything.
-
-    Args:
-        check: Name of a function that raises an `InputError` unless a configuration can be run in
-            a folder, which it holds from then on.
-        command: Name of the command, for the message.
-    """
-
-    def __init__(self, check: str, command: str) -> None:
-        self.check, self.command = check, command
+    """Checks the configuration of a training before Hydra writes anything."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            with errors_in_one_line(self.command):
+            with errors_in_one_line("train"):
                 require_own_settings(config)
                 choices = config.hydra.runtime.choices
                 say_first(f"cvae-train: {' '.join(f'{key}={choices[key]}' for key in _TOLD)}")
                 with _loading():
                     settings = plain(config)
-                    check_root(settings, self.command)
-                    check = resolve_name(self.check)
+                    check_root(settings, "train")
+                    check = resolve_name("cvae.commands.train:check_run")
                 check(settings, Path(config.hydra.run.dir))
         except Exception:
             traceback.print_exc()  # Hydra would make a warning of it, and continue

@@ -1,6 +1,5 @@
 """`cvae-sample`: draw from a trained model and look into its latent space."""
 
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import PLOTS, UNCONDITIONAL_COLUMNS, draw, reconstructions
 from cvae.evaluation.pictures import Pictures, pictures_of
 from cvae.files import output_file, write_whole
-from cvae.lines import wrapped
+from cvae.lines import tell
 from cvae.model.cvae import CVAE
 from cvae.store.checkpoint import Stored, read
 
@@ -67,7 +66,7 @@ def _contents(
         return picture(pictures.reconstructions(reconstructions(model, batch)))
     wanted = wanted_of(config, stored, model, pictures)
     if config["x"] is not None and (far := model.condition.far(model.conditions_of(wanted))):
-        print(wrapped(far), file=sys.stderr)
+        tell(far)
     if out.suffix in FORMATS:
         if plot != _GRID:
             raise InputError(f"out: plot={plot} is a picture; expected a name ending in .png")

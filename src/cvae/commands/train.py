@@ -1,13 +1,10 @@
 """`cvae-train`: train a model, or one job of a sweep."""
 
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning import Callback
 
 from cvae.config.command_line import short
 from cvae.config.compose import Config
@@ -51,13 +48,16 @@ def task(config: Config) -> None:
     folder = RunFolder(run_dir)
     if hydra.mode == RunMode.MULTIRUN:
         config = folder.read_plan() if folder.plan.is_file() else config
-        attempt(_job, config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
+        attempt(config, run_dir, sharing=hydra.launcher._target_.endswith(_SHARING))
         return
     if config["resume"] is not None:
         started = {key_of(o): o for o in hydra.overrides.task if key_of(o) != "resume"}
         print(wrapped(f"resumes {short(run_dir)}: {shown([*started.values()])}"), flush=True)
-    with _saying_how_to_resume(folder):
+    try:
         model, metrics = fit(_prepared.pop(), run_dir)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"resume it: {command_to_resume(folder)}", flush=True)
+        raise
     show(metrics, model)
     place = shlex.quote(short(run_dir))
     files = (folder.refitted, folder.best, folder.last, folder.metrics, folder.samples)
@@ -66,16 +66,3 @@ def task(config: Config) -> None:
     print(f"next: cvae-evaluate {place}")
     print(f"      cvae-sample {place} out=drawn.png")
     print(f"curves: tensorboard --logdir {place}")
-
-
-@contextmanager
-def _saying_how_to_resume(folder: RunFolder) -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        print(f"resume it: {command_to_resume(folder)}", flush=True)
-        raise
-
-
-def _job(config: Config, folder: Path, further: Sequence[Callback]) -> None:
-    fit(prepare(config), folder, further, show_progress=False)

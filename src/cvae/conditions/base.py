@@ -108,15 +108,6 @@ ConditionBuilder = Callable[[Sizes], Condition]
 """A builder of conditions: a class of this folder with its options filled in."""
 
 
-def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """Return labels, (B,), as one-hot rows, (B, classes).
-
-    torch's own function computes the largest label, and waits for the device to return it.
-    """
-    rows = torch.zeros(len(labels), num_classes, device=labels.device)
-    return rows.scatter_(1, labels.unsqueeze(1), 1.0)
-
-
 def class_of(word: str, names: Sequence[str]) -> int:
     """Return the number of a class by its name; raise an `InputError` if there is none."""
     if word not in names:

@@ -11,11 +11,12 @@ import yaml
 from torch import Tensor
 
 from cvae.batch import Batch, Items, Shape
-from cvae.conditions.base import Condition, Wanted, classes_in, one_hot, require_classes
+from cvae.conditions.base import Condition, Wanted, classes_in, require_classes
 from cvae.conditions.x_file import SUFFIXES, read_x
 from cvae.errors import InputError, did_you_mean
 from cvae.kinds import PartsEncoder, Sizes
-from cvae.kinds.parts import Category, Part, needs_no_encoder
+from cvae.kinds.numbers import one_hot
+from cvae.kinds.parts import Category, Part
 
 _FAR = 5.0
 """Deviations from the mean beyond which x is outside of what a model was trained on."""
@@ -64,7 +65,9 @@ class GivenCondition(Condition):
         return x.float() if self.encoder() is None else x
 
     def encoder(self) -> PartsEncoder | None:
-        return None if needs_no_encoder(self.parts) else PartsEncoder(self.parts)
+        one = len(self.parts) < 2 or all(len(part.shape) == 1 for part in self.parts)
+        as_it_is = one and not any(part.mean for part in self.parts)
+        return None if as_it_is else PartsEncoder(self.parts)
 
     def encode(self, wanted: Wanted) -> Tensor:
         """Encode values in their own units: of the only part, or of each part by its name.

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from cvae.batch import Batch, Items
-from cvae.conditions.base import Condition, Wanted, class_of, classes_in, one_hot, require_classes
+from cvae.conditions.base import Condition, Wanted, class_of, classes_in, require_classes
 from cvae.errors import InputError
 from cvae.kinds import Sizes
+from cvae.kinds.numbers import one_hot
 
 _NOT_ASKED = (
     "x: this model was trained with condition=none and cannot be asked for a class; leave "

@@ -11,25 +11,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pkgutil import resolve_name
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from hydra.errors import InstantiationException
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from typeguard import TypeCheckError, check_type
 
 from cvae.conditions import Condition
-from cvae.config.compose import Config, instantiate, nodes
-from cvae.config.numbers import require_numbers
+from cvae.config.compose import Config, instantiate, nodes, numbers_in
 from cvae.data.base import PairData
 from cvae.errors import InputError, did_you_mean, require_between, short_of_memory, under
 from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
-from cvae.model.distributions import ConditionalDistribution
 from cvae.model.encoded import encoded
 from cvae.model.generator import Generator
-from cvae.model.hierarchy import conditions_of_layers, in_layers
+from cvae.model.hierarchy import in_layers
 from cvae.model.objectives import Objective
 
+_LARGEST = 3.4028235e38
+"""Of float32, in which weights, losses and rates are kept."""
+_LARGEST_COUNT = 2**63 - 1
 _MOST_LAYERS = 100
 """Layers of z; the deepest published ones have 78 (Child 2021, "Very Deep VAEs")."""
 
@@ -40,7 +41,13 @@ def require_known_settings(config: Config) -> None:
     Raises:
         InputError: Naming the key, what was expected, what came, and the nearest known word.
     """
-    require_numbers(config)
+    for path, number in numbers_in(config):
+        largest = _LARGEST_COUNT if isinstance(number, int) else _LARGEST
+        if not -largest <= number <= largest:  # NaN is in no order
+            raise InputError(
+                f"{path}: expected a number from {-largest:.3g} to {largest:.3g}, "
+                f"got {str(number)[:40]}"
+            )
     # A group's own node comes before those that it is interpolated into.
     for path, node in sorted(nodes(config), key=lambda item: item[0].count(".")):
         _check_node(path, node)
@@ -156,17 +163,8 @@ def build_datamodule(config: Config, **changes: Any) -> PairData:
     return instantiated(config["data"], "data", **{"condition": condition, **changes})
 
 
-class Parts(NamedTuple):
-    """What a `CVAE` is made of."""
-
-    condition: Condition
-    prior: ConditionalDistribution
-    posterior: ConditionalDistribution
-    generator: Generator
-
-
-def build_parts(config: Config, sizes: Sizes, prior: str = "prior") -> Parts:
-    """Return the condition and the three networks of a configuration, for items of these sizes.
+def build_model(config: Config, sizes: Sizes, prior: str = "prior") -> CVAE:
+    """Return the model of a configuration for items of these sizes.
 
     Args:
         config: The resolved configuration.
@@ -183,7 +181,8 @@ def build_parts(config: Config, sizes: Sizes, prior: str = "prior") -> Parts:
     require_between("hierarchy", layers, 1, _MOST_LAYERS)
     of_x, of_y = condition.encoder(), target.encoder()
     x_shapes = [condition.x_shape] if of_x is None else of_x.shapes
-    shapes = conditions_of_layers(x_shapes, latent_dim, layers)
+    # Of each layer of z: x, then the layers before it.
+    shapes = [[*x_shapes, *[(latent_dim,)] * before] for before in range(layers)]
     build_posterior, build_prior = built(config, "posterior"), built(config, prior)
     posteriors = [build_posterior([*before, target.features], latent_dim) for before in shapes]
     known = {"y_shape": target.features, "pseudo": target.pseudo}
@@ -193,30 +192,14 @@ def build_parts(config: Config, sizes: Sizes, prior: str = "prior") -> Parts:
     ]
     likelihood, network = built(config, "likelihood"), built(config, "network")
     _function(likelihood).require(target.support)
-    generator = Generator(
-        condition.x_shape,
-        layers * latent_dim,
-        target,
-        completed(likelihood, **target.known()),
-        network,
-        of_x,
-        x_shapes,
-    )
-    return Parts(
+    likelihood, z_dim = completed(likelihood, **target.known()), layers * latent_dim
+    generator = Generator(condition.x_shape, z_dim, target, likelihood, network, of_x, x_shapes)
+    return CVAE(
         condition,
         in_layers([encoded(part, of_x) for part in priors]),
         in_layers([encoded(part, of_x, of_y) for part in posteriors]),
         generator,
     )
-
-
-def build_model(config: Config, sizes: Sizes) -> CVAE:
-    """Return the model of a configuration for items of these sizes.
-
-    Raises:
-        InputError: If a part does not fit the data, or another part.
-    """
-    return CVAE(*build_parts(config, sizes))
 
 
 def build_objective(config: Config, generator: Generator) -> Objective:

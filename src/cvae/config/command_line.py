@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from cvae.config.compose import (
-    PLACES,
+    DATA_PLACES,
     find,
     given_value,
     parsed_overrides,
@@ -33,17 +33,13 @@ _OF_A_SWEEP = ("sweeps", "sweep.resume")
 """Settings that make a command a sweep."""
 MAY_BE_NULL = ("refit", "experiment", "sweeps", "search")
 """Groups that need no option."""
-_SWEPT_PATHS = tuple(f"data.{place}" for place in PLACES)
-"""Paths of which a sweep may have several."""
-_PATHS = (
-    *("resume", "sweep.resume", "checkpoint", "dir", "out", "judges"),
-    *("hydra.run.dir", "hydra.sweep.dir", *_SWEPT_PATHS),
-)
-"""Settings whose value is a path, whatever characters are in it."""
 _LISTS = ("data.x", "data.y", "allow")
 """Settings of several values, in brackets."""
-_AS_IT_STANDS = (*_PATHS, "x", "digits")
-"""Settings whose value is taken letter by letter."""
+_AS_IT_STANDS = (
+    *("resume", "sweep.resume", "checkpoint", "dir", "out", "judges", "x", "digits"),
+    *("hydra.run.dir", "hydra.sweep.dir", *DATA_PLACES),
+)
+"""Settings whose value is taken letter by letter: paths, and what is asked for as x."""
 _ONE_FOR_ALL = re.compile(r"launcher|parallel|search|sweeps|resume|sweep\.resume|hydra\b.*")
 """Settings of a whole sweep, of which its jobs cannot have several."""
 
@@ -157,7 +153,7 @@ def _is_of_the_grammar(name: str, value: str) -> bool:
     except HydraException:
         return False
     if override.is_sweep_override():
-        return name in _SWEPT_PATHS and not Path(value).exists()
+        return name in DATA_PLACES and not Path(value).exists()
     in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return override.value() == value or (in_quotes and not Path(value).exists())
 

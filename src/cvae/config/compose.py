@@ -5,7 +5,7 @@ that help and shell completion come at once.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -119,16 +119,28 @@ def composing() -> initialize_config_dir:
     return initialize_config_dir(str(find("conf")), **options)
 
 
-def nodes(config: Any, path: str = "") -> Iterator[tuple[str, Config]]:
+def walked(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, part) of a configuration and of all that is in it, outermost first."""
+    yield path, value
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for key, part in inner:
+        yield from walked(part, f"{path}.{key}" if path else str(key))
+
+
+def nodes(config: Any) -> Iterator[tuple[str, Config]]:
     """Yield (path, node) of every node with a `_target_`, outermost first."""
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            yield path, config
-        for key, value in config.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(config, list):
-        for index, value in enumerate(config):
-            yield from nodes(value, f"{path}.{index}")
+    for path, part in walked(config):
+        if isinstance(part, Mapping) and "_target_" in part:
+            yield path, part
+
+
+def numbers_in(config: Any) -> Iterator[tuple[str, int | float]]:
+    """Yield (path, number) of every number of a configuration."""
+    return ((path, part) for path, part in walked(config) if isinstance(part, int | float))
 
 
 def instantiate(node: Any, **changes: Any) -> Any:
@@ -249,6 +261,8 @@ def require_plain_name(folder: Path) -> None:
 
 PLACES = ("root", "path")
 """Settings of data that say where they lie."""
+DATA_PLACES = tuple(f"data.{place}" for place in PLACES)
+"""The same, by their whole names."""
 
 
 def with_absolute_paths(config: Config) -> Config:

@@ -66,11 +66,11 @@ class Stack:
                 found[place] = array[index[place] - start]
         return found
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yield the rows in their order, some of them at a time."""
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the places of some rows at a time, in their order, and the rows."""
         left = Left("rows read", len(self))
         for index in blocks(len(self), math.prod(self.shape[1:])):
-            yield self[index.numpy()]
+            yield index.numpy(), self[index.numpy()]
             left.done(len(index))
 
 

@@ -1,6 +1,6 @@
 """A user's own pairs (x, y), from a file of numpy arrays: one class for each kind of y."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -82,11 +82,11 @@ class ArrayData(OwnData):
 
     def _target(self, array: Stack, length: np.ndarray | None) -> Target:
         """Return what y is."""
-        reason, first = "", next(array.blocks())
+        reason, (_, first) = "", next(array.blocks())
         if first.size:
             try:
-                found = map(self.kind.kind_of, _cut_blocks(array, length))
-                y = reduce(lambda one, other: one.merged(other), found)
+                cut = (_cut(block, length, places) for places, block in array.blocks())
+                y = reduce(lambda one, other: one.merged(other), map(self.kind.kind_of, cut))
                 if self.kind.fits(first):
                     return y
             except ValueError as error:
@@ -132,7 +132,7 @@ class ArrayData(OwnData):
         if ndim == 1 and array.dtype.kind in "iuU":
             return replace(self._category(name, array), name=short)
         low, high, bad = np.inf, -np.inf, 0
-        for block in array.blocks():
+        for _, block in array.blocks():
             complete = np.isfinite(block).reshape(len(block), -1).all(1)
             bad += int((~complete).sum())
             low, high = min(low, block.min(initial=0)), max(high, block.max(initial=0))
@@ -209,13 +209,6 @@ def _cut(y: np.ndarray, length: np.ndarray | None, places: np.ndarray) -> np.nda
     kept = y.astype(np.float64 if y.dtype.kind != "f" else y.dtype)
     kept[np.arange(y.shape[1]) >= length[places, None]] = np.nan
     return kept
-
-
-def _cut_blocks(array: Stack, length: np.ndarray | None) -> Iterator[np.ndarray]:
-    start = 0
-    for block in array.blocks():
-        yield _cut(block, length, np.arange(start, start + len(block)))
-        start += len(block)
 
 
 class Arrays(ArrayData, ImageData):

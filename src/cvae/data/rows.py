@@ -85,7 +85,10 @@ class Rows(Dataset[Items], ABC):
         return self[torch.arange(count) * len(self) // count]  # in whole numbers, which are exact
 
     def groups(self) -> Tensor:
-        """Number the distinct conditions, as `groups` does, (N,)."""
+        """Number the distinct conditions, as `groups` does, (N,).
+
+        Where they are classes alone, or none, every item gets a different number.
+        """
         first = self.given(torch.zeros(1, dtype=torch.int64))
         if all(part.dim() == 1 for part in first):
             return torch.arange(len(self))
@@ -194,17 +197,9 @@ def blocks(count: int, size: int, most: int = _BLOCK) -> Iterator[Tensor]:
     yield from torch.arange(count).split(max(1, most // max(1, size)))
 
 
-def groups(parts: Sequence[Tensor], count: int) -> Tensor:
-    """Number the distinct conditions among `count`: equal ones get the same number, (count,).
-
-    Args:
-        parts: The parts of the conditions, (count, ...) each. Where they are classes alone, or
-            none, every item gets a different number.
-        count: How many conditions there are.
-    """
-    if all(part.dim() == 1 for part in parts):
-        return torch.arange(count)
-    return _numbered([parts])
+def groups(x: Tensor) -> Tensor:
+    """Number the distinct conditions, (N, ...): equal ones get the same number, (N,)."""
+    return _numbered([[x]])
 
 
 def _numbered(blocks: Iterable[Sequence[Tensor]]) -> Tensor:

@@ -17,17 +17,17 @@ class Cure(NamedTuple):
         of: The illnesses that it is against.
         applies: Whether it changes anything in a run of these settings.
         change: The settings, as the command line takes them.
-        resumes: Whether a finished run can be changed so; else it is trained again.
         because: Why it helps, a part of a sentence.
         reference: Who found that.
+        resumes: Whether a finished run can be changed so; else it is trained again.
     """
 
     of: tuple[str, ...]
     applies: Callable[[Settings], bool]
     change: tuple[str, ...]
-    resumes: bool
     because: str
     reference: str
+    resumes: bool = False
 
 
 def _node(settings: Settings, name: str) -> Mapping[str, Any]:
@@ -57,16 +57,15 @@ _REFIT = Cure(
     ("leaks_x", "holes", "prior_wide", "prior_narrow"),
     lambda settings: not settings.get("refit"),
     ("refit=mixture",),
-    True,
     "a prior fitted to the posteriors draws only z that the generator was trained on",
     "Hoffman & Johnson 2016, ELBO Surgery; Dai & Wipf 2019, Two-stage VAE",
+    resumes=True,
 )
 CURES = (
     Cure(
         ("collapsed", "ignores_x", "too_wide", "too_narrow", "shape", "by_x"),
         _hardly_trained,
         (f"trainer.max_epochs={_ENOUGH}",),
-        False,
         "a training of so few epochs has hardly begun",
         "He et al. 2019, Lagging Inference Networks and Posterior Collapse",
     ),
@@ -75,7 +74,6 @@ CURES = (
         ("collapsed", "too_wide", "too_narrow", "shape", "holes", "prior_narrow"),
         lambda settings: _beta(settings) != 1,
         ("objective.beta=1",),
-        False,
         "the KL is weighted otherwise than in the bound",
         "Alemi et al. 2018, Fixing a Broken ELBO",
     ),
@@ -83,7 +81,6 @@ CURES = (
         ("collapsed", "too_wide", "too_narrow"),
         _fixed,
         ("likelihood.scale=learned",),
-        False,
         "the likelihood's scale is fixed, and decides how much z is worth",
         "Rybkin, Daniilidis & Levine 2021, Calibrated Decoders",
     ),
@@ -91,7 +88,6 @@ CURES = (
         ("collapsed",),
         lambda settings: _class(settings, "objective") != "FreeBits",
         ("objective=free_bits", "objective.warmup_epochs=10"),
-        False,
         "the first nats of each dimension cost nothing then",
         "Kingma et al. 2016, Improved Variational Inference with Inverse Autoregressive Flow",
     ),
@@ -100,7 +96,6 @@ CURES = (
         ("ignores_x",),
         lambda settings: _class(settings, "prior") == "StandardPrior",
         ("prior=gaussian",),
-        False,
         "a prior that knows x draws the z that fit it",
         "Sohn, Lee & Yan 2015, Learning Structured Output Representation",
     ),
@@ -108,7 +103,6 @@ CURES = (
         ("ignores_x",),
         lambda settings: _class(settings, "objective") != "Hybrid",
         ("objective=hybrid",),
-        False,
         "the generator is trained on z that were drawn without y as well",
         "Sohn, Lee & Yan 2015, Learning Structured Output Representation",
     ),
@@ -116,7 +110,6 @@ CURES = (
         ("too_wide", "too_narrow", "shape", "by_x"),
         lambda settings: _class(settings, "prior") in ("StandardPrior", "GaussianPrior"),
         ("prior=mixture", "objective=iwae"),
-        False,
         "a prior of several modes and a tighter bound can follow p(y|x) more closely",
         "Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders",
     ),

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
 from torch import Tensor
+from torch.nn.functional import pad
 
 DPI = 100
 GAP, CELL = 4, 56
@@ -52,16 +53,12 @@ def image_grid(
     # Whole-number enlargement keeps the pixels of an 8x8 scan square and sharp.
     scale = max(1, round(CELL / images.shape[-1]))
     tiles = images.float().cpu().repeat_interleave(scale, -2).repeat_interleave(scale, -1)
-    count_r, count_c, channels, height, width = tiles.shape
-    if channels == 1:
+    height, width = tiles.shape[-2:]
+    if tiles.shape[2] == 1:
         tiles = 1 - tiles
-    canvas = torch.full(
-        (channels, count_r * (height + GAP) - GAP, count_c * (width + GAP) - GAP), 0.85
-    )
-    for r in range(count_r):
-        for c in range(count_c):
-            top, left = r * (height + GAP), c * (width + GAP)
-            canvas[:, top : top + height, left : left + width] = tiles[r, c]
+    framed = pad(tiles, (0, GAP, 0, GAP), value=0.85)
+    canvas = framed.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)[:, :-GAP, :-GAP]
+    _, tall, wide = canvas.shape
 
     names = [_rounded(name) for name in columns]
     names = [name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…" for name in names]
@@ -72,7 +69,7 @@ def image_grid(
     margin_top = (
         12 + (18 if columns else 0) + above + 20 * bool(words.title) + 20 * bool(words.across)
     )
-    total_h, total_w = canvas.shape[1] + margin_top + 12, canvas.shape[2] + margin_left + 12
+    total_h, total_w = tall + margin_top + 12, wide + margin_left + 12
     total_w += max(0, above + _LETTER - width // 2)  # the last name leans beyond its column
     total_w = max(total_w, _LETTER * max(len(words.title), len(words.across) + len("columns: ")))
     total_h = max(total_h, _LETTER * (len(words.down) + len("rows: ")) + 12 if words.down else 0)
@@ -81,23 +78,11 @@ def image_grid(
         total_h = max(total_h, 20 * len(legend) + 24)
     figure = Figure(figsize=(total_w / DPI, total_h / DPI), dpi=DPI)
     axes = figure.add_axes(
-        (
-            margin_left / total_w,
-            1 - (canvas.shape[1] + margin_top) / total_h,
-            canvas.shape[2] / total_w,
-            canvas.shape[1] / total_h,
-        )
+        (margin_left / total_w, 1 - (tall + margin_top) / total_h, wide / total_w, tall / total_h)
     )
-    axes.imshow(
-        canvas.permute(1, 2, 0).squeeze(-1).clamp(0, 1).numpy(),
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-        aspect="auto",
-    )
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    shown = canvas.permute(1, 2, 0).squeeze(-1).clamp(0, 1).numpy()
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    axes.spines[:].set_visible(False)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=10)
     turned: dict[str, Any] = (
@@ -164,9 +149,7 @@ def latent_planes(planes: Mapping[str, Plane]) -> Figure:
             if not single:  # a dark outline sets the ellipse off from points of its colour
                 axes.add_patch(_ellipse(centre, covariance, "black", 2.8))
             axes.add_patch(_ellipse(centre, covariance, colour, 1.6))
-        axes.set_title(title)
-        axes.set_xlabel(plane.axes[0])
-        axes.set_ylabel(plane.axes[1])
+        axes.set(title=title, xlabel=plane.axes[0], ylabel=plane.axes[1])
         axes.set_aspect("equal", adjustable="datalim")
     marks = [
         Line2D([], [], ls="", marker="o", color=colour, label=name)
@@ -181,15 +164,8 @@ def _ellipse(centre: Tensor, covariance: Tensor, colour: str, line: float) -> El
     variances, directions = torch.linalg.eigh(covariance)
     width, height = (4 * variances.sqrt()).tolist()
     angle = torch.rad2deg(torch.atan2(directions[1, 0], directions[0, 0])).item()
-    return Ellipse(
-        (centre[0].item(), centre[1].item()),
-        width,
-        height,
-        angle=angle,
-        fill=False,
-        ec=colour,
-        lw=line,
-    )
+    x, y = centre.tolist()
+    return Ellipse((x, y), width, height, angle=angle, fill=False, ec=colour, lw=line)
 
 
 def bars(values: Tensor, label: str) -> Figure:
@@ -200,8 +176,7 @@ def bars(values: Tensor, label: str) -> Figure:
     axes.bar(range(len(order)), values[order].numpy(), width=0.8)
     step = -(-len(order) // 40)
     axes.set_xticks(range(0, len(order), step), order[::step].tolist(), fontsize=7)
-    axes.set_xlabel("latent dimension")
-    axes.set_ylabel(label)
+    axes.set(xlabel="latent dimension", ylabel=label)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -138,7 +138,7 @@ def against_references(model: CVAE, served: Split, rng: torch.Generator) -> dict
     """
     if not (model.condition.needs_examples and served.images.square().equal(served.images)):
         return {}
-    group = groups([served.x], len(served.x))
+    group = groups(served.x)
     counts = group.bincount()
     several = counts > 1
     if several.float().mean() < _SEVERAL:

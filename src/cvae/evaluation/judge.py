@@ -10,19 +10,17 @@ import math
 import os
 import pickle
 import shutil
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from filelock import FileLock
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback, RichProgressBar
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -36,7 +34,7 @@ from cvae.data.images import ImageData
 from cvae.errors import InputError
 from cvae.files import DISK_FULL
 from cvae.left import Left
-from cvae.lines import wrapped
+from cvae.lines import tell, wrapped
 from cvae.random import seeded_from, speed_up_training
 
 Data = Callable[..., PairData]
@@ -130,14 +128,6 @@ class Judge(LightningModule):
         }
 
 
-class _SaysWhatIsLeft(Callback):
-    def __init__(self) -> None:
-        self.left = Left("steps of the judge's training", _STEPS)
-
-    def on_train_batch_end(self, *arguments: Any) -> None:
-        self.left.done()
-
-
 def why_no_judge(data: PairData) -> str | None:
     """Return why there is no judge of these data, or None if there is one."""
     if not isinstance(data, ImageData):
@@ -222,6 +212,8 @@ def _alone(cache: Path) -> Iterator[None]:
 def _trained(judge: Judge, data: ImageData, accelerator: str) -> dict[str, float]:
     """Train a judge, and return its metrics."""
     speed_up_training()
+    left = Left("steps of the judge's training", _STEPS)
+    saying = LambdaCallback(on_train_batch_end=lambda *_: left.done())
     # A separate trainer: the stored judge must not depend on the settings of an evaluation.
     trainer = Trainer(
         accelerator=accelerator,
@@ -231,7 +223,7 @@ def _trained(judge: Judge, data: ImageData, accelerator: str) -> dict[str, float
         limit_val_batches=0,
         logger=False,  # nothing is written before it is trained, which a full disk would end
         default_root_dir=os.devnull,  # Lightning would load what Slurm left in the current one
-        callbacks=[RichProgressBar(leave=False), _SaysWhatIsLeft()],
+        callbacks=[RichProgressBar(leave=False), saying],
         enable_checkpointing=False,
         enable_model_summary=False,
     )
@@ -252,12 +244,9 @@ def _keep(folder: Path, judge: Judge, metrics: Mapping[str, float]) -> None:
             (made / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
             made.rename(folder)
     except OSError as error:  # which is no reason to lose the evaluation
-        print(
-            wrapped(
-                f"judge: not kept in '{folder.parent}' ({error.strerror}), so that it has to be "
-                "trained again; make room there, or name another folder by judges=DIR"
-            ),
-            file=sys.stderr,
+        tell(
+            f"judge: not kept in '{folder.parent}' ({error.strerror}), so that it has to be "
+            "trained again; make room there, or name another folder by judges=DIR"
         )
 
 

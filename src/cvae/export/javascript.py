@@ -5,9 +5,9 @@ is the number of a class, so everything that depends on x alone is computed here
 class: of a learned prior with its network, only two rows of numbers per class remain.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
+from json import dumps
 from operator import getitem
 from typing import Any
 
@@ -130,7 +130,7 @@ class _Writer:
         letters = dict(zip(tensors, "abc", strict=False))
         open_ends = {"min": "-Infinity", "max": "Infinity"}
         numbers = {
-            key: open_ends[key] if part is None and key in open_ends else _number(part)
+            key: open_ends[key] if part is None and key in open_ends else dumps(part)
             for key, part in given.items()
             if part is None or isinstance(part, int | float)
         }
@@ -142,7 +142,7 @@ class _Writer:
         if math.prod(_shape(node)) == math.prod(shape):
             return self.value(node)
         strides = torch.empty(_shape(node), device="meta").expand(*shape).stride()
-        return f"view({self.value(node)}, {_list(shape)}, {_list(strides)}, 0)"
+        return f"view({self.value(node)}, {dumps(shape)}, {dumps(strides)}, 0)"
 
     def view(self, node: Node, shape: Sequence[int]) -> str:
         # torch itself computes which numbers of a flat array a view contains.
@@ -155,7 +155,7 @@ class _Writer:
         value = self.value(source)
         if seen.is_contiguous() and seen.numel() == math.prod(_shape(source)):
             return value
-        return f"view({value}, {_list(shape)}, {_list(seen.stride())}, {seen.storage_offset()})"
+        return f"view({value}, {dumps(shape)}, {dumps(seen.stride())}, {seen.storage_offset()})"
 
     def value(self, node: Any) -> str:
         """Return the expression of a tensor; one that depends on x alone goes into the arrays."""
@@ -180,7 +180,7 @@ class _Writer:
 
     def _bmm(self, shape: Sequence[int], /, **given: Any) -> str:
         parts = (self.value(given[name]) for name in ("self", "mat2"))
-        return f"matmul({', '.join(parts)}, {_list([*_shape(given['self']), shape[-1]])})"
+        return f"matmul({', '.join(parts)}, {dumps([*_shape(given['self']), shape[-1]])})"
 
     def _cumsum(self, shape: Sequence[int], /, **given: Any) -> str:
         self.require_last(shape, given["dim"], "a running sum")
@@ -210,7 +210,7 @@ class _Writer:
         source, index = given["self"], self.known.get(given["index"])
         if index is None or given["dim"] % len(shape) != len(shape) - 1:
             raise self.refused("a choice of places along another dimension than the last")
-        return f"take({self.value(source)}, {_shape(source)[-1]}, {_list(index[0].tolist())})"
+        return f"take({self.value(source)}, {_shape(source)[-1]}, {dumps(index[0].tolist())})"
 
     def _conv2d(self, shape: Sequence[int], **given: Any) -> str:
         if given["groups"] != 1 or set(given["dilation"]) != {1} or given["padding"] == "same":
@@ -219,19 +219,19 @@ class _Writer:
         source = self.value(given["input"])
         weight, bias = self.value(given["weight"]), self.value(given["bias"])
         sizes = _shape(given["input"])[1:], _shape(given["weight"]), shape[1:]
-        how = ", ".join(map(_list, (*sizes, _pair(given["stride"]), _pair(given["padding"]))))
+        how = ", ".join(map(dumps, (*sizes, _pair(given["stride"]), _pair(given["padding"]))))
         return f"conv2d({source}, {weight}, {bias}, {how})"
 
     def _group_norm(self, shape: Sequence[int], **given: Any) -> str:
         self.require_one(given["input"])
         parts = (self.value(given[name]) for name in ("input", "weight", "bias"))
-        how = f"{given['num_groups']}, {shape[1]}, {_number(given['eps'])}"
+        how = f"{given['num_groups']}, {shape[1]}, {dumps(given['eps'])}"
         return f"groupNorm({', '.join(parts)}, {how})"
 
     def _upsample_nearest2d(self, shape: Sequence[int], input: Node, **given: Any) -> str:
         if given.get("scale_factors") is not None:
             raise self.refused("an enlargement by a factor (one to a size it can)")
-        return f"upsample({self.value(input)}, {_list(_shape(input)[-2:])}, {_list(shape[-2:])})"
+        return f"upsample({self.value(input)}, {dumps(_shape(input)[-2:])}, {dumps(shape[-2:])})"
 
     def _sum(self, shape: Sequence[int], /, **given: Any) -> str:
         if len(given["dim"] or ()) != 1:
@@ -256,10 +256,6 @@ def _shape(node: Any) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape)
 
 
-def _list(numbers: Sequence[int]) -> str:
-    return f"[{', '.join(map(str, numbers))}]"
-
-
 def _pair(numbers: Sequence[int]) -> list[int]:
     return [*numbers] * (2 // len(numbers))
 
@@ -268,9 +264,3 @@ def _keeps_numbers(node: Node) -> bool:
     """Whether numbers keep their value: they are not truncated to integers, nor to 0 and 1."""
     source: Any = node.args[0]
     return node.meta["val"].is_floating_point() or not source.meta["val"].is_floating_point()
-
-
-def _number(value: Any) -> str:
-    if value is None or math.isfinite(value):
-        return json.dumps(value)
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

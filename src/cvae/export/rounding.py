@@ -7,8 +7,9 @@ far as the layer's own inputs allow; the columns with the largest inputs come fi
 algorithm 1).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -88,26 +89,19 @@ def layer_inputs(model: nn.Module) -> Iterator[Mapping[str, Tensor]]:
     """
     found: dict[str, Tensor] = {}
 
-    def remember(name: str) -> Callable[..., None]:
-        def hook(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-            flat = inputs[0]
-            if isinstance(layer, nn.Conv2d):
-                sizes: Any = layer.kernel_size, layer.dilation, layer.padding, layer.stride
-                flat = unfold(flat, *sizes).transpose(1, 2)
-            flat = flat.flatten(0, -2)
-            chosen = torch.linspace(0, len(flat) - 1, min(_ROWS, len(flat))).long()
-            before = [found[name]] if name in found else []
-            found[name] = torch.cat([*before, flat[chosen]])
+    def remember(name: str, layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        flat = inputs[0]
+        if isinstance(layer, nn.Conv2d):
+            sizes: Any = layer.kernel_size, layer.dilation, layer.padding, layer.stride
+            flat = unfold(flat, *sizes).transpose(1, 2)
+        flat = flat.flatten(0, -2)
+        chosen = torch.linspace(0, len(flat) - 1, min(_ROWS, len(flat))).long()
+        before = [found[name]] if name in found else []
+        found[name] = torch.cat([*before, flat[chosen]])
 
-        return hook
-
-    hooks = [
-        layer.register_forward_hook(remember(f"{name}.weight"))
-        for name, layer in model.named_modules()
-        if type(layer) in (nn.Linear, nn.Conv2d)  # zeros of a masked layer must stay zero
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, layer in model.named_modules():
+            if type(layer) in (nn.Linear, nn.Conv2d):  # zeros of a masked layer must stay zero
+                hook = partial(remember, f"{name}.weight")
+                hooks.enter_context(layer.register_forward_hook(hook))
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()

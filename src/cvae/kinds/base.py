@@ -16,6 +16,15 @@ Targets = Tensor | np.ndarray | Sequence[Any] | Mapping[str, Any]
 """Targets as a user gives them, in their own units: rows, or columns by name."""
 
 
+_MOST_LISTED = 30
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a line: the first, and how many more."""
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(names[:_MOST_LISTED]) + more
+
+
 def plain(given: Any) -> Any:
     """Return a data frame as its columns by name, and an array as a tensor or a list of words.
 
@@ -45,6 +54,7 @@ class Target(ABC):
         beside_images: Whether an x (N, H, W) beside it is images; else it is rows of numbers.
         has_steps: Whether y has steps, of which a `length` may say how many count.
         shape: Shape of one y.
+        names_in_words: Whether `in_words` says the names.
         names: A name for each column, or none.
         missing: Whether values may be missing; they are NaN.
     """
@@ -54,6 +64,7 @@ class Target(ABC):
     support: ClassVar[Support]
     beside_images: ClassVar[bool] = False
     has_steps: ClassVar[bool] = False
+    names_in_words: ClassVar[bool] = False
 
     shape: Shape
     names: tuple[str, ...] = ()
@@ -72,6 +83,15 @@ class Target(ABC):
         Raises:
             ValueError: If it is of none; the message says why.
         """
+
+    @abstractmethod
+    def in_words(self) -> str:
+        """Return what a y is, for a reader of a model's card."""
+
+    @property
+    def sides(self) -> str:
+        """The shape in words, such as 28×28."""
+        return "×".join(map(str, self.shape))
 
     def merged(self, other: Self) -> Self:
         """Return the kind of these targets and those of another description together."""

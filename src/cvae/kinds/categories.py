@@ -89,6 +89,9 @@ class LabelMap(Categories):
     def fits(cls, y: np.ndarray) -> bool:
         return y.ndim == 3 and y.size > 0 and y.dtype.kind in "iu" and y.min() >= 0
 
+    def in_words(self) -> str:
+        return f"label maps of {self.sides} pixels (height × width) in {self.categories} categories"
+
     @property
     def laid_out(self) -> Shape:
         return (1, *self.shape)
@@ -114,6 +117,9 @@ class Tokens(Categories):
         known = y[~np.isnan(y)] if y.dtype.kind == "f" else y
         whole = y.dtype.kind in "iu" or (known.size > 0 and (known == np.floor(known)).all())
         return bool(y.ndim == 2 and known.size > 0 and whole and known.min() >= 0)
+
+    def in_words(self) -> str:
+        return f"sequences of {self.sides} tokens out of {self.categories}"
 
     @property
     def laid_out(self) -> Shape:

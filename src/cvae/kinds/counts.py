@@ -7,25 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cvae.batch import Shape, Support
-from cvae.kinds.base import Target
-from cvae.kinds.numbers import (
-    LARGEST,
-    Standard,
-    Standardise,
-    require_standard,
-    whole_numbers,
-)
+from cvae.batch import Support
+from cvae.kinds.numbers import LARGEST, Standard, Standardise, whole_numbers
+from cvae.kinds.real import Standardised
 
 
 @dataclass(frozen=True)
-class Counts(Target):
+class Counts(Standardised):
     """Counts (F,): whole numbers from 0. Networks see log(1 + y), standardised.
 
     Attributes:
-        average: Mean of each in the training set.
-        mean: Mean of the logarithm of 1 + y.
-        scale: Its deviation.
+        average: Mean of each in the training set; `mean` and `scale` are of the logarithm of 1 + y.
     """
 
     word: ClassVar[str] = "counts"
@@ -33,12 +25,10 @@ class Counts(Target):
     support: ClassVar[Support] = Support.COUNTS
 
     average: tuple[float, ...] = ()
-    mean: tuple[float, ...] = ()
-    scale: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        require_standard(self.mean, self.scale, *self.shape)
-        if len(self.average) != self.shape[0] or not all(0 < a < LARGEST for a in self.average):
+        super().__post_init__()
+        if self.shape != (len(self.average),) or not all(0 < a < LARGEST for a in self.average):
             raise ValueError("averages are above 0, one for each count")
 
     @classmethod
@@ -54,6 +44,9 @@ class Counts(Target):
         # Not fitted yet: as if each were 1 on average.
         return cls((size,), missing=missing, average=(1.0,) * size)
 
+    def in_words(self) -> str:
+        return f"rows of {self.sides} counts, whole numbers from 0"
+
     def stored(self, y: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(y, np.float64).reshape(len(y), -1))
 
@@ -66,13 +59,8 @@ class Counts(Target):
             self, average=tuple(average.clamp(min=least).tolist()), mean=mean, scale=scale
         )
 
-    @property
-    def features(self) -> Shape:
-        return (2 * self.shape[0],) if self.missing else self.shape
-
     def encoder(self) -> nn.Module | None:
-        standard = Standard(self.mean, self.scale) if self.mean else None
-        return Logarithms(standard, self.missing)
+        return Logarithms(self.standard, self.missing)
 
     def row(self, y: Tensor) -> list[Any]:
         return [int(number) for number in y.flatten().tolist()]

@@ -54,6 +54,10 @@ class Image(Target):
             levels = 1 + (_SHORT if y.max() > _BYTE else _BYTE)
         return cls(_with_channels(y).shape[1:], levels=levels)
 
+    def in_words(self) -> str:
+        levels = f", {self.levels} levels of a pixel" if self.levels else ""
+        return f"images of {self.sides} (channels × height × width), pixels in 0 to 1{levels}"
+
     def merged(self, other: Self) -> Self:
         levels = [self.levels, other.levels]
         return replace(self, levels=None if None in levels else max(filter(None, levels)))

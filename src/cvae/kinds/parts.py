@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cvae.batch import Shape
 from cvae.errors import InputError, did_you_mean
+from cvae.kinds.base import listed
 from cvae.kinds.numbers import Standard, Standardise, one_hot, remarks_on, require_standard
 
 _BYTE = 255
@@ -57,7 +58,7 @@ class Part(ABC):
 
     def values(self, stored: Tensor) -> Tensor:
         """Return stored values as a part of x, (B, *shape), in their own units."""
-        return stored
+        return stored if stored.is_floating_point() else stored.float()
 
     @abstractmethod
     def asked(self, wanted: Any) -> Tensor:
@@ -67,9 +68,9 @@ class Part(ABC):
             InputError: If it is no value of this part.
         """
 
-    @abstractmethod
     def words(self, values: Tensor) -> list[str]:
         """Return each of some values, (B, *shape), in words; none where they have none."""
+        return []
 
     def farthest(self, values: Tensor) -> tuple[float, str]:
         """Return how far the farthest of some values, (B, *shape), is from the training data.
@@ -82,6 +83,19 @@ class Part(ABC):
     def examples(self) -> str:
         """Return two values as a user asks for them."""
         return "[...]"
+
+    def example(self) -> Any:
+        """Return a value as a user asks for it in Python; None where only a tensor will do."""
+        return None
+
+    @abstractmethod
+    def in_words(self) -> str:
+        """Return what it is, for a reader of a model's card."""
+
+    @property
+    def sides(self) -> str:
+        """The shape in words, such as 28×28."""
+        return "×".join(map(str, self.shape))
 
     def of_columns(self, rows: Sequence[Mapping[str, str]]) -> Any:
         """Return the values of this part, for `asked`, from the rows of a table.
@@ -112,9 +126,6 @@ class Numbers(Part):
 
     def remarks(self, stored: Tensor) -> list[str]:
         return remarks_on(self.called, stored.flatten(1), "its logarithm", self.names)
-
-    def values(self, stored: Tensor) -> Tensor:
-        return stored if stored.is_floating_point() else stored.float()
 
     def asked(self, wanted: Any) -> Tensor:
         try:
@@ -152,6 +163,15 @@ class Numbers(Part):
             return "[...]"
         (mean,), (scale,) = self.mean, self.scale
         return f"[{mean - scale:.2g}, {mean + scale:.2g}]"
+
+    def example(self) -> Any:
+        means = [float(f"{mean:.3g}") for mean in self.mean or (0.0,) * math.prod(self.shape)]
+        return means[0] if self.shape == (1,) else means
+
+    def in_words(self) -> str:
+        if self.shape == (1,) and self.mean:
+            return f"a number, of mean {self.mean[0]:.3g} and deviation {self.scale[0]:.3g}"
+        return f"{self.sides} numbers{f': {listed(self.names)}' if self.names else ''}"
 
     def words(self, values: Tensor) -> list[str]:
         if math.prod(self.shape) > 3:
@@ -197,6 +217,9 @@ class Picture(Part):
             raise InputError(f"{self.called}: expected images of shape {self.shape}, got {came}")
         return self.values(pixels.reshape(-1, *self.shape))
 
+    def in_words(self) -> str:
+        return f"an image of {self.sides} (channels × height × width)"
+
     def _file(self, name: str) -> Tensor:
         """Return the pixels of an image file, (C, H, W), as they are stored."""
         try:
@@ -209,9 +232,6 @@ class Picture(Part):
             ) from error
         channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return torch.from_numpy(channels_first / 255 * self.white).float()
-
-    def words(self, values: Tensor) -> list[str]:
-        return []
 
 
 @dataclass(frozen=True)
@@ -237,6 +257,12 @@ class Category(Part):
             wanted = wanted.tolist()  # Python's own numbers and texts
         many = wanted if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
         return self.values(torch.tensor([self._number(one) for one in many]))
+
+    def example(self) -> Any:
+        return self.names[0] if self.names else 0
+
+    def in_words(self) -> str:
+        return f"a class: {listed(self.names or [str(k) for k in range(self.shape[0])])}"
 
     def examples(self) -> str:
         return json.dumps(list(self.names[:2]) or [0, min(1, self.shape[0] - 1)])
@@ -265,17 +291,6 @@ class Category(Part):
 
 
 PARTS: dict[str, type[Part]] = {part.__name__: part for part in (Numbers, Picture, Category)}
-
-
-def part_from(contents: Mapping[str, Any]) -> Part:
-    """Return the part that plain data describe.
-
-    Raises:
-        KeyError, TypeError: If they describe none.
-    """
-    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in contents.items()}
-    kind = PARTS[str(fields.pop("kind"))]
-    return kind(**fields)  # type: ignore[arg-type]
 
 
 def of_shape(shape: Shape) -> Part:
@@ -309,12 +324,6 @@ class PartsEncoder(Standardise):
             return [h.unflatten(-1, self.shapes[0])]
         parts = h.split(self.sizes, -1)
         return [part.unflatten(-1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-
-def needs_no_encoder(parts: Sequence[Part]) -> bool:
-    """Return whether x is what networks take: one tensor, as it is."""
-    one = len(parts) < 2 or all(len(part.shape) == 1 for part in parts)
-    return one and not any(part.mean for part in parts)
 
 
 def _shaped(shape: Shape) -> str:

@@ -13,15 +13,13 @@ from cvae.kinds.numbers import LARGEST, Standard, Standardise, remarks_on, requi
 
 
 @dataclass(frozen=True)
-class Real(Target):
-    """Real numbers, the last dimension of which is standardised.
+class Standardised(Target):
+    """What networks see standardised, number by number of the last dimension.
 
     Attributes:
         mean: Mean of each number of the training set; empty where they are left as they are.
         scale: Its deviation.
     """
-
-    support: ClassVar[Support] = Support.REAL
 
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
@@ -33,6 +31,18 @@ class Real(Target):
     def standard(self) -> Standard | None:
         """Mean and deviation, or None where numbers are left as they are."""
         return Standard(self.mean, self.scale) if self.mean else None
+
+    @property
+    def features(self) -> Shape:
+        *rest, last = self.shape
+        return (*rest, 2 * last) if self.missing else self.shape
+
+
+@dataclass(frozen=True)
+class Real(Standardised):
+    """Real numbers."""
+
+    support: ClassVar[Support] = Support.REAL
 
     @classmethod
     def kind_of(cls, y: np.ndarray) -> Self:
@@ -61,11 +71,6 @@ class Real(Target):
     def remarks(self, y: Tensor) -> list[str]:
         return [*super().remarks(y), *remarks_on("y", y, "likelihood=student_t", self.names)]
 
-    @property
-    def features(self) -> Shape:
-        *rest, last = self.shape
-        return (*rest, 2 * last) if self.missing else self.shape
-
     def encoder(self) -> nn.Module | None:
         return Standardise(self.standard, self.missing)
 
@@ -88,6 +93,9 @@ class Vector(Real):
     def arranged(cls, array: np.ndarray) -> np.ndarray:
         return super().arranged(array[:, None] if array.ndim == 1 else array)
 
+    def in_words(self) -> str:
+        return f"vectors of {self.sides} numbers, in their own units"
+
 
 @dataclass(frozen=True)
 class Sequence(Real):
@@ -109,3 +117,6 @@ class Sequence(Real):
     @classmethod
     def arranged(cls, array: np.ndarray) -> np.ndarray:
         return super().arranged(array[..., None] if array.ndim == 2 else array)
+
+    def in_words(self) -> str:
+        return f"sequences of {self.sides} (steps × numbers), in their own units"

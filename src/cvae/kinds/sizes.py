@@ -1,5 +1,6 @@
 """The description of a data set: enough to build a model for its items."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple, Self
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from cvae.errors import InputError
 from cvae.kinds.base import Target
 from cvae.kinds.image import Image
-from cvae.kinds.parts import Part, of_shape, part_from
+from cvae.kinds.parts import PARTS, Part, of_shape
 from cvae.kinds.words import TARGETS
 
 _OF_THE_VALUES = ("mean", "scale", "average", "levels", "white")
@@ -66,9 +67,8 @@ class Sizes(NamedTuple):
             shape = tuple(contents.get("given_shape", (0,)))
             given = () if shape == (0,) else (of_shape(shape),)
             return cls(y, contents["num_classes"], given, names)
-        fields = dict(contents["y"])
-        y = TARGETS[fields.pop("kind")](**_tupled(fields))
-        parts = tuple(part_from(part) for part in contents["given"])
+        y = _described(contents["y"], TARGETS)
+        parts = tuple(_described(part, PARTS) for part in contents["given"])
         for shape in (y.shape, *(part.shape for part in parts)):
             if not all(type(side) is int and side >= 0 for side in shape):
                 raise ValueError(f"{shape} is no shape")
@@ -90,13 +90,13 @@ def _by_name(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _plain(described: Target | Part) -> Any:
-    return _listed({"kind": type(described).__name__, **asdict(described)})
+    whole = {"kind": type(described).__name__, **asdict(described)}
+    return json.loads(json.dumps(whole))  # with lists for tuples
 
 
-def _listed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _listed(part) for key, part in value.items()}
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
+def _described(contents: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:
+    fields = _tupled(dict(contents))  # what is no mapping is a TypeError
+    return kinds[fields.pop("kind")](**fields)
 
 
 def _tupled(value: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cvae.batch import Shape, Support
 from cvae.errors import InputError, did_you_mean
-from cvae.kinds.base import Target
+from cvae.kinds.base import Target, listed
 from cvae.kinds.numbers import (
     LARGEST,
     Standard,
@@ -100,6 +100,7 @@ class Table(Target):
     word: ClassVar[str] = "table"
     expected: ClassVar[str] = "the columns of a table"
     support: ClassVar[Support] = Support.MIXED
+    names_in_words: ClassVar[bool] = True
 
     described: tuple[Column, ...] = field(default=())
 
@@ -120,6 +121,10 @@ class Table(Target):
     @classmethod
     def kind_of(cls, y: np.ndarray) -> Self:
         raise ValueError("a table is read from its file")
+
+    def in_words(self) -> str:
+        columns = listed([f"{column.name} ({column.kind})" for column in self.described])
+        return f"rows of a table with {len(self.described)} columns: {columns}"
 
     def stored(self, y: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(y, np.float64))

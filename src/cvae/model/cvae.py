@@ -21,7 +21,14 @@ from cvae.errors import InputError, require_at_least
 from cvae.kinds import Targets, plain
 from cvae.model.distributions import ConditionalDistribution, moments
 from cvae.model.generator import Generator
-from cvae.model.importance import DRAWS_PER_REFINING, Estimate, Moved, log_weights, refined, strata
+from cvae.model.importance import (
+    DRAWS_PER_REFINING,
+    Estimate,
+    log_weights,
+    refined,
+    shifted,
+    strata,
+)
 from cvae.random import drawing_from
 
 _NUMBERS = 2**21  # elements of y decoded at a time; bounds the memory
@@ -388,7 +395,7 @@ class CVAE(nn.Module):
         draws: tuple[int, int],
         prior_share: float,
     ) -> tuple[Tensor, Tensor]:
-        r, p = Moved(self.posterior(x, y), shift, scale), self.prior(x)
+        r, p = shifted(self.posterior(x, y), shift, scale), self.prior(x)
         return log_weights(r, p, partial(self._log_likelihood, x, y), draws, prior_share)
 
     def _log_likelihood(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from cvae.batch import Shape
 from cvae.model.distributions import ConditionalDistribution
 
 
@@ -35,13 +34,6 @@ class Hierarchical(ConditionalDistribution):
             return self.layers[index](x, *before, *y)
 
         return Chain(layer, len(self.layers))
-
-
-def conditions_of_layers(
-    x_shapes: Sequence[Shape], latent_dim: int, layers: int
-) -> list[list[Shape]]:
-    """Return the condition shapes for each layer of a prior: x, then the preceding layers."""
-    return [[*x_shapes, *[(latent_dim,)] * before] for before in range(layers)]
 
 
 def in_layers(layers: Sequence[ConditionalDistribution]) -> ConditionalDistribution:

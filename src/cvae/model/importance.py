@@ -22,7 +22,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import AffineTransform, Distribution, TransformedDistribution
 
 from cvae.model.distributions import moments
 
@@ -123,38 +123,11 @@ def log_weights(
     return of_r, weighed(p, draws[1]) if draws[1] else of_r[:0]
 
 
-class Moved(Distribution):
-    r"""A distribution over z, moved and stretched: that of shift + scale u, where u ~ q.
-
-    Args:
-        q: The distribution of u, over vectors.
-        shift: Is added, (B, L).
-        scale: Multiplies, (B, L), above 0.
-    """
-
-    def __init__(self, q: Distribution, shift: Tensor, scale: Tensor) -> None:
-        self.q, self.shift, self.scale = q, shift, scale
-        self._drawn: tuple[Tensor | None, Tensor | None] = None, None
-        super().__init__(q.batch_shape, q.event_shape, validate_args=False)
-
-    def rsample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
-        return self._moved(self.q.rsample(torch.Size(sample_shape)))
-
-    @torch.no_grad()
-    def sample(self, sample_shape: torch.Size | Sequence[int] = ()) -> Tensor:
-        return self._moved(self.q.sample(torch.Size(sample_shape)))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        z, u = self._drawn
-        if u is None or value is not z:
-            u = (value - self.shift) / self.scale
-        return self.q.log_prob(u) - self.scale.log().sum(-1)
-
-    def _moved(self, u: Tensor) -> Tensor:
-        # Flows cache their last draw by tensor identity: `log_prob` of this u is cheap.
-        z = self.shift + self.scale * u
-        self._drawn = z, u
-        return z
+def shifted(q: Distribution, shift: Tensor, scale: Tensor) -> Distribution:
+    """Return the distribution of shift + scale u, (B, L) each, where u ~ q and scale is above 0."""
+    # The last draw is cached, as a flow's own is: its density is cheap.
+    affine = AffineTransform(shift, scale, event_dim=1, cache_size=1)
+    return TransformedDistribution(q, [affine], validate_args=False)
 
 
 def refined(
@@ -184,7 +157,7 @@ def refined(
     adam = torch.optim.Adam([moved, stretched], lr=_RATES[0])
     fall = torch.optim.lr_scheduler.ExponentialLR(adam, (_RATES[1] / _RATES[0]) ** (1 / _STEPS))
     for _ in range(_STEPS):
-        z = Moved(q, *parts()).rsample(torch.Size([draws]))
+        z = shifted(q, *parts()).rsample(torch.Size([draws]))
         elbo = (log_likelihood(z) + p.log_prob(z)).mean(0) + stretched.sum(-1)
         moved.grad, stretched.grad = torch.autograd.grad(-elbo.sum(), [moved, stretched])
         adam.step()

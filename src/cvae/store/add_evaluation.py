@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from cvae.data.base import PairData
 from cvae.errors import InputError
 from cvae.evaluation.calibration_picture import calibration
+from cvae.evaluation.diagnostics.examine import Examination
 from cvae.evaluation.figures import bars, latent_planes, png
 from cvae.evaluation.image_metrics import test_split
 from cvae.evaluation.metrics.latent import KL_PER_DIMENSION
@@ -28,29 +28,9 @@ _SHOWN = 2000
 """Test targets in the pictures of the latent space."""
 _PLANE = "posterior means of test targets,\nand the prior at two standard deviations"
 _EVALUATION = (
-    "test/",
-    "verdict/",
-    "judge/",
-    "consistency/",
-    "distance/",
-    "references",
-    "samples",
-    "images",
+    *("test/", "verdict/", "judge/", "consistency/", "distance/"),
+    *("references", "samples", "images"),
 )
-
-
-class Verdict(NamedTuple):
-    """What is said of a model.
-
-    Attributes:
-        sentences: In words.
-        places: Ranks of the test targets, as `Examination.places`.
-        names: What the numbers among them are of.
-    """
-
-    sentences: Sequence[str]
-    places: Mapping[str, Tensor]
-    names: Sequence[str] = ()
 
 
 def add_evaluation(
@@ -58,7 +38,8 @@ def add_evaluation(
     model: CVAE,
     data: PairData,
     metrics: Mapping[str, float],
-    verdict: Verdict,
+    said: Sequence[str],
+    found: Examination,
     step: int,
 ) -> None:
     """Add an evaluation to a run's metrics and TensorBoard; draw its latent space.
@@ -70,7 +51,8 @@ def add_evaluation(
         model: Its model, on the CPU.
         data: Its data.
         metrics: The evaluation.
-        verdict: What it says in words.
+        said: What it says in words.
+        found: What they say it of.
         step: The training step that it belongs to.
 
     Raises:
@@ -86,7 +68,7 @@ def add_evaluation(
         ) from error
     kept = {name: value for name, value in before.items() if not name.startswith(_EVALUATION)}
     folder.write_metrics(kept | dict(metrics))
-    write_whole(folder.verdict, "\n".join(verdict.sentences) + "\n")
+    write_whole(folder.verdict, "\n".join(said) + "\n")
     folder.calibration.unlink(missing_ok=True)
     settings, tensors = folder.projected  # to which TensorBoard's writer would append
     settings.unlink(missing_ok=True)
@@ -96,12 +78,10 @@ def add_evaluation(
         kl = [value for name, value in metrics.items() if name.startswith(KL_PER_DIMENSION)]
         if kl:
             writer.add_figure("latent/kl_per_dimension", bars(torch.tensor(kl), "KL, nats"), step)
-        writer.add_text("verdict", "\n\n".join(verdict.sentences), step)
-        if verdict.places:
-            write_whole(folder.calibration, png(calibration(verdict.places, verdict.names)))
-            writer.add_figure(
-                "verdict/calibration", calibration(verdict.places, verdict.names), step
-            )
+        writer.add_text("verdict", "\n\n".join(said), step)
+        if found.places:
+            write_whole(folder.calibration, png(calibration(found.places, found.names)))
+            writer.add_figure("verdict/calibration", calibration(found.places, found.names), step)
         _show_latent_space(writer, folder, model, data, step)
 
 

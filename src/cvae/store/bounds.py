@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module
 
-from cvae.config.compose import Config
-from cvae.config.numbers import numbers_in
+from cvae.config.compose import Config, numbers_in
 
 _LONGEST = 10_000
 """Characters of a string in a checkpoint; a path may have four thousand."""

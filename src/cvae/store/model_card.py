@@ -3,8 +3,9 @@
 import json
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from inspect import getdoc
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
@@ -19,13 +20,10 @@ from cvae.evaluation.nats import COMPARE
 from cvae.evaluation.sentences import sentences_of
 from cvae.evaluation.tables import formatted
 from cvae.evaluation.verdict import ILLNESSES, PREFIX
-from cvae.kinds import Image, Part, Target
-from cvae.kinds.categories import LabelMap, Tokens
-from cvae.kinds.counts import Counts
-from cvae.kinds.parts import Category, Picture
-from cvae.kinds.real import Sequence as Steps
-from cvae.kinds.table import Table
+from cvae.kinds.base import listed
 from cvae.model.cvae import CVAE
+from cvae.store.checkpoint import TRAINED_ON, Stored
+from cvae.store.run_folder import RunFolder
 
 _MEANS = {
     "test/elbo": "evidence lower bound on log p(y|x), nats per target",
@@ -49,45 +47,30 @@ _MEANS = {
 _ASKED = {"path": "path=FILE", "root": "root=DIR"}
 """How a user says where data are, by the setting that the data have."""
 _MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#~"} | {"&": "&amp;"})
-_MOST = 30
-"""Names of classes or columns that are listed."""
-
-
-class Shown(NamedTuple):
-    """A picture of a card: the name of its file, and what it shows."""
-
-    file: str
-    caption: str
 
 
 def model_card(
+    stored: Stored,
     model: CVAE,
-    config: Config,
     about: Mapping[str, str],
-    metrics: Mapping[str, float],
-    pictures: Sequence[Shown],
-    calibration: Shown | None,
+    captions: Mapping[str, str],
     page: str | None,
     command: str | None,
-    version: str,
-    trained_on: int | None = None,
     title: str | None = None,
 ) -> str:
     """Return the card, which says nothing that is not in the checkpoint or in the run's folder.
 
     Args:
-        model: The trained model.
-        config: The configuration that it was trained with.
+        stored: The checkpoint.
+        model: Its model.
         about: Facts about it, by name.
-        metrics: The run's metrics.
-        pictures: Its pictures, in files next to the card.
-        calibration: That of its calibration, which goes with the verdict; or None.
+        captions: What its pictures show, by their files next to the card; that of its calibration
+            goes with the verdict.
         page: The name of the page that shows it in a browser, or None.
         command: The command that trained it, without places of the author's machine; or None.
-        version: The version of the program that trained it.
-        trained_on: How many pairs it was trained on, where that is known.
         title: Its title; None says what the model was trained on.
     """
+    config, metrics, trained_on = stored.config, stored.metrics, stored.about.get(TRAINED_ON)
     condition, source = model.condition, resolve_name(config["data"]["_target_"])
     own, y = is_own(config), condition.sizes.y
     verdict, collapse = sentences_of(metrics), None
@@ -104,8 +87,8 @@ def model_card(
         source=None if own else source.__name__,
         described=None if own else str(getdoc(source)).partition("\n")[0],
         settings=_settings(config["data"]),
-        y=_of_y(y),
-        columns=_listed(y.names) if y.names and not isinstance(y, Table) else None,
+        y=y.in_words(),
+        columns=listed(y.names) if y.names and not y.names_in_words else None,
         x=x_in_words(condition),
         trained_on=f"{trained_on:,}" if type(trained_on) is int else None,
         title=title,
@@ -113,8 +96,8 @@ def model_card(
         about=about,
         rows=[(n, formatted(n, metrics[n]), m) for n, m in _MEANS.items() if n in metrics],
         nats=COMPARE[model.generator.likelihood.nats_of],
-        pictures=pictures,
-        calibration=calibration,
+        captions=captions,
+        calibration=RunFolder(Path()).calibration.name,
         page=page,
         command=command,
         python=_asked(condition, in_python=True),
@@ -127,7 +110,7 @@ def model_card(
         unfinished=bool(metrics) and "epochs" not in metrics,
         own=own,
         place=next((said for name, said in _ASKED.items() if name in config["data"]), None),
-        version=version,
+        version=stored.writer.removeprefix("cvae "),
     )
 
 
@@ -166,52 +149,16 @@ def _settings(data: Config) -> str:
     return ", ".join(f"{name}={json.dumps(value)}" for name, value in kept.items())
 
 
-def _of_y(y: Target) -> str:
-    sides = "×".join(map(str, y.shape))
-    match y:
-        case Image(levels=levels):
-            grey = f", {levels} levels of a pixel" if levels else ""
-            return f"images of {sides} (channels × height × width), pixels in 0 to 1{grey}"
-        case LabelMap(categories=count):
-            return f"label maps of {sides} pixels (height × width) in {count} categories"
-        case Tokens(categories=count):
-            return f"sequences of {sides} tokens out of {count}"
-        case Counts():
-            return f"rows of {sides} counts, whole numbers from 0"
-        case Steps():
-            return f"sequences of {sides} (steps × numbers), in their own units"
-        case Table(described=columns):
-            kinds = ", ".join(f"{column.name} ({column.kind})" for column in columns[:_MOST])
-            return f"rows of a table with {len(columns)} columns: {kinds}"
-    return f"vectors of {sides} numbers, in their own units"
-
-
 def x_in_words(condition: Condition) -> list[str]:
     """Return each part of x in words; none where there is no condition."""
     sizes = condition.sizes
     if condition.asked_by_class and not sizes.given:
-        return [f"a class: {_listed([sizes.name(k) for k in range(sizes.num_classes)])}"]
+        return [f"a class: {listed([sizes.name(k) for k in range(sizes.num_classes)])}"]
     if not sizes.given:
         shape = "×".join(map(str, condition.x_shape))
         return [] if condition.x_shape == (0,) else [f"the visible part of the image, {shape}"]
-    return [_of_part(part) for part in getattr(condition, "parts", sizes.given)]
-
-
-def _of_part(part: Part) -> str:
-    name, sides = f"{part.name}: " if part.name else "", "×".join(map(str, part.shape))
-    if isinstance(part, Category):
-        return f"{name}a class: {_listed(part.names or [str(k) for k in range(part.shape[0])])}"
-    if isinstance(part, Picture):
-        return f"{name}an image of {sides} (channels × height × width)"
-    if part.shape == (1,) and part.mean:
-        return f"{name}a number, of mean {part.mean[0]:.3g} and deviation {part.scale[0]:.3g}"
-    listed = f": {_listed(part.names)}" if part.names else ""
-    return f"{name}{sides} numbers{listed}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    parts = getattr(condition, "parts", sizes.given)
+    return [f"{f'{part.name}: ' if part.name else ''}{part.in_words()}" for part in parts]
 
 
 class _Asked(NamedTuple):
@@ -230,20 +177,13 @@ def _asked(condition: Condition, in_python: bool) -> _Asked:
         return _Asked(None, repr(names) if in_python else ",".join(names))
     parts = getattr(condition, "parts", ())
     in_planes = getattr(condition, "planes", False)
-    if not parts or any(isinstance(part, Picture) for part in parts) or in_planes:
+    values = {part.name: part.example() for part in parts}
+    if not parts or None in values.values() or in_planes:
         shape = ", ".join(map(str, (1, *condition.x_shape)))
         before = f"x = torch.zeros({shape})  # your conditions, (B, …)"
         return _Asked(before, "x") if in_python else _Asked(None, None)
-    values = {part.name: _example(part) for part in parts}
     if len(parts) == 1:
         (only,) = values.values()
         return _Asked(None, repr(only) if in_python else str(only))
     said = ", ".join(f"{name}: {value}" for name, value in values.items())
     return _Asked(None, repr(values) if in_python else f"{{{said}}}")
-
-
-def _example(part: Part) -> Any:
-    if isinstance(part, Category):
-        return part.names[0] if part.names else 0
-    means = [float(f"{mean:.3g}") for mean in part.mean or (0.0,) * math.prod(part.shape)]
-    return means[0] if part.shape == (1,) else means

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from cvae.config.compose import PLACES
+from cvae.config.compose import DATA_PLACES, PLACES
 from cvae.errors import InputError
 from cvae.evaluation.figures import png
 from cvae.evaluation.panels import draw
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import require_own, write_whole
 from cvae.model.cvae import CVAE
-from cvae.store.checkpoint import KEY, TRAINED_ON, Stored
-from cvae.store.model_card import Shown, model_card
+from cvae.store.checkpoint import KEY, Stored
+from cvae.store.model_card import model_card
 from cvae.store.plain_files import read_list
 from cvae.store.published import CARD, SETTINGS, WEIGHTS, safetensors
 from cvae.store.resume_arguments import shown
@@ -28,7 +28,6 @@ from cvae.store.settings import OF_THE_MACHINE
 PAGE = "index.html"
 _OF_THE_AUTHOR = (*OF_THE_MACHINE, "resume", "logger", "allow")
 """Settings that say where and how the author ran it."""
-_PLACES = tuple(f"data.{place}" for place in PLACES)
 _QUOTES = "'\""
 _HERE = RunFolder(Path())
 _PICTURES = {
@@ -78,23 +77,11 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS).unlink(missing_ok=True)  # what is half written is no model
     pictures = _pictures(stored, model, rng)
-    listed = {name: Shown(name, caption) for name, (caption, _) in pictures.items()}
-    calibration = listed.pop(_HERE.calibration.name, None)
+    captions = {name: caption for name, (caption, _) in pictures.items()}
     command = _command(stored)
     settings = _settings(stored) | ({"command": command} if command else {})
-    card = model_card(
-        model,
-        stored.config,
-        about,
-        stored.metrics,
-        list(listed.values()),
-        calibration,
-        None if page is None else PAGE,
-        command,
-        stored.writer.removeprefix("cvae "),
-        stored.about.get(TRAINED_ON),
-        title,
-    )
+    file = None if page is None else PAGE
+    card = model_card(stored, model, about, captions, file, command, title)
     stored_weights = stored.contents["state_dict"]
     weights = {name: part.clone().contiguous() for name, part in stored_weights.items()}
     files: dict[str, str | bytes] = {
@@ -148,7 +135,7 @@ def _command(stored: Stored) -> str | None:
         name = name.lstrip("+")
         if name.startswith("hydra") or name.partition(".")[0] in (*_OF_THE_AUTHOR, "sweeps"):
             continue
-        if name in _PLACES or _holds_place(value):
+        if name in DATA_PLACES or _holds_place(value):
             suffix = Path(value.strip(_QUOTES)).suffix
             line = f"{key}={'DIR' if name == 'data.root' else f'FILE{suffix}'}"
         words.append(line)
@@ -163,11 +150,8 @@ def _pictures(stored: Stored, model: CVAE, rng: torch.Generator) -> dict[str, tu
         source = run.path
         require_own(source, *(source / name for name in _PICTURES))
     asked, pictures = model.condition, pictures_of(stored.sizes)
-    x = (
-        " for x of its test split"
-        if asked.needs_examples or pictures.beside_data
-        else (" for each class")
-    )
+    some = asked.needs_examples or pictures.beside_data
+    x = " for x of its test split" if some else " for each class"
     captions = dict(_PICTURES)
     if asked.x_shape != (0,):
         captions[run.samples.name] += x

@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from cvae.config.command_line import separated, short
 from cvae.config.compose import PLACES, Config, find, given_value, quoted
@@ -16,12 +15,11 @@ from cvae.store.checkpoint import Stored
 from cvae.store.newest import newest
 from cvae.store.plain_files import read_list, read_yaml
 from cvae.store.run_folder import RunFolder
-from cvae.store.settings import OF_THE_MACHINE, first_difference
+from cvae.store.settings import NOT_COMPARED, OF_THE_MACHINE, first_difference
 
-_PATIENCE = "callbacks.early_stopping.patience"
 _FREE = (
-    *("resume", "allow", "trainer", "logger", "data.root", "data.path", "data.download"),
-    *("callbacks.last", _PATIENCE, "refit"),
+    *("resume", "allow", "trainer", "logger", *NOT_COMPARED),
+    *("callbacks.last", "callbacks.early_stopping.patience", "refit"),
 )
 """Settings that a resumed run may change."""
 _PAGE = 3000
@@ -55,7 +53,7 @@ def with_run_arguments(arguments: list[str]) -> list[str]:
     if any(a.startswith("refit=") for a in overrides):  # another one, with settings of its own
         started = [a for a in started if not a.startswith("refit")]
     require_safe_overrides(started, overrides, folder.path)
-    require_flags(_flags_of(folder), flags, folder.path)
+    require_flags(flags_of(folder.hydra), flags, folder.path)
     # What is added or deleted can be so only once.
     added = {key_of(a) for a in overrides if re.match(r"\+[^+]", a)}
     started = [a for a in started if a not in overrides and key_of(a) not in added]
@@ -82,12 +80,8 @@ def command_to_resume(folder: RunFolder) -> str:
     """
     started = read_list(folder.overrides) if folder.overrides.is_file() else []
     repeated = [a for a in started if not is_safe(a)]
-    return command_line(f"resume={short(folder.path)}", repeated, _flags_of(folder))
-
-
-def command_line(resume: str, repeated: Sequence[str], flags: Sequence[str]) -> str:
-    """Return a call of `cvae-train`, as a shell takes it."""
-    return shlex.join(["cvae-train", resume, *repeated, *flags])
+    flags = flags_of(folder.hydra)
+    return shlex.join(["cvae-train", f"resume={short(folder.path)}", *repeated, *flags])
 
 
 def key_of(override: str) -> str:
@@ -106,22 +100,16 @@ def _changeable(override: str) -> str:
     return f"+{override}" if re.match(r"\+[^+]", override) and not is_option else override
 
 
-def _flags_of(folder: RunFolder) -> list[str]:
-    try:
-        return flags_of(read_yaml(folder.hydra)["hydra"])
-    except (OSError, InputError, KeyError, TypeError):
-        return []
+def flags_of(file: Path) -> list[str]:
+    """Return the flags, by which files of the user's own were read, of Hydra's settings in a file.
 
-
-def flags_of(hydra: Any) -> list[str]:
-    """Return the flags, by which files of the user's own were read, of Hydra's settings of a run.
-
-    None of settings that are not Hydra's: flags serve a message alone.
+    None where it is missing or damaged: flags serve a message alone.
     """
     try:
+        hydra = read_yaml(file)["hydra"]
         sources, name = hydra["runtime"]["config_sources"], hydra["job"]["config_name"]
         flags = [f"--config-dir={s['path']}" for s in sources if s["provider"] == "command-line"]
-    except (KeyError, TypeError):
+    except (OSError, InputError, KeyError, TypeError):
         return []
     return flags if name == "train" else [*flags, f"--config-name={name}"]
 

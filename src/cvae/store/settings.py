@@ -1,9 +1,9 @@
 """The settings that tell one run from another, flat, by their names on the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cvae.config.compose import PLACES, Config
+from cvae.config.compose import DATA_PLACES, Config, walked
 
 OF_THE_MACHINE = ("threads", "compile", "parallel", "search", "sweep", "launcher")
 """Settings that say how jobs are run, and not what they are."""
@@ -14,7 +14,7 @@ _CHANGE_NOTHING = (
 """Settings that change no number of a run."""
 CHECKSUM, TEST_CHECKSUM = "data.checksum", "data.test_checksum"
 """The names of the checksums of a run's data: of training and validation, and of the test."""
-NOT_COMPARED = (*(f"data.{place}" for place in PLACES), "data.download")
+NOT_COMPARED = (*DATA_PLACES, "data.download")
 """Settings that are shown, but do not make a difference by themselves: the checksum does."""
 _OURS = ("cvae.", "torch.", "lightning.")
 
@@ -32,19 +32,14 @@ def first_difference(
         now: Another.
         free: How the names begin of those that do not count.
     """
-    one, other = _leaves(before), _leaves(now)
+    one, other = (
+        {path: part for path, part in walked(config) if not isinstance(part, Mapping)}
+        for config in (before, now)
+    )
     for name in {**one, **other}:
         if not name.startswith(tuple(free)) and one.get(name) != other.get(name):
             return name, one.get(name), other.get(name)
     return None
-
-
-def _leaves(config: Config, prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        found |= _leaves(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
 
 
 def settings_by_name(config: Config) -> dict[str, Setting]:

@@ -2,16 +2,14 @@
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import sleep
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from joblib import cpu_count
-from lightning import Callback
 
 from cvae.config.compose import Config
 from cvae.config.explain_errors import explain
@@ -20,20 +18,19 @@ from cvae.files import write_whole
 from cvae.store.newest import newest
 from cvae.store.run_folder import RunFolder
 from cvae.sweeps.search import pruning
+from cvae.training.fit import fit
+from cvae.training.prepare import prepare
 
 _WAIT = 0.5
 
-Train = Callable[[Config, Path, list[Callback]], Any]
 
-
-def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
+def attempt(config: Config, folder: Path, sharing: bool) -> None:
     """Finish a job: nothing if it was finished, the rest if it was cut off, else all of it.
 
     A job that fails leaves its reason in a file, and raises nothing, so that the others run on.
     Another process that is still at it, such as one left over from a killed sweep, is waited for.
 
     Args:
-        train: Checks, trains and tests a configuration in a folder, with further callbacks.
         config: The resolved configuration.
         folder: The job's folder.
         sharing: Whether jobs of this sweep share the machine without a scheduler.
@@ -43,13 +40,15 @@ def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
         if files.is_finished:
             return
         files.failure.unlink(missing_ok=True)
-        if _resumable(files):
-            config = {**config, "resume": str(folder)}
+        with suppress(InputError):  # a failing disk may leave a checkpoint that is not whole
+            if newest(files) is not None:
+                config = {**config, "resume": str(folder)}
         if sharing and config["threads"] is None:
             config = {**config, "threads": max(1, cpu_count() // config["parallel"])}
         try:
             with _device(config, folder.parent) if sharing else nullcontext(config) as config:
-                train(config, folder, pruning(config, folder.parent))
+                further = pruning(config, folder.parent)
+                fit(prepare(config), folder, further, show_progress=False)
             return
         except Exception as error:
             line = explain(error) or f"{type(error).__name__}: {error}"
@@ -58,14 +57,6 @@ def attempt(train: Train, config: Config, folder: Path, sharing: bool) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _resumable(folder: RunFolder) -> bool:
-    """Whether a job left a checkpoint that is whole; a failing disk may leave one that is not."""
-    try:
-        return newest(folder) is not None
-    except InputError:
-        return False
 
 
 @contextmanager

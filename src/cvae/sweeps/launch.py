@@ -22,7 +22,7 @@ from cvae.store.plain_files import first_line
 from cvae.store.resume_arguments import shown
 from cvae.store.run_folder import RunFolder
 from cvae.sweeps.combinations import Combinations
-from cvae.sweeps.plan import Check, Job, Planner
+from cvae.sweeps.plan import Job, Planner
 from cvae.sweeps.progress import Progress, count
 from cvae.sweeps.resume_arguments import PLAN, command_to_resume, require_own_sweep
 from cvae.sweeps.search import Search
@@ -33,7 +33,6 @@ def run_sweep(
     launcher: Launcher,
     config: DictConfig,
     arguments: list[str],
-    check: Check,
     batch: int | None,
 ) -> None:
     """Run a sweep, or what is left of it, and exit with status 1 unless all jobs were finished.
@@ -43,7 +42,6 @@ def run_sweep(
         launcher: Runs jobs.
         config: The configuration of the sweep itself.
         arguments: The overrides of the command line.
-        check: Raises an `InputError` unless a job's configuration can be run.
         batch: Jobs given to the launcher at once; None is all of them.
 
     Raises:
@@ -53,7 +51,7 @@ def run_sweep(
     """
     _require_launcher(config)
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
-    planner = Planner(loader, config, check)
+    planner = Planner(loader, config)
     plan = _plan(config, overrides)
     planner.require_some_runnable(plan.examples())
     planner.require_all(plan.known)

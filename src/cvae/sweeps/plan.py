@@ -1,7 +1,7 @@
 """The jobs of a sweep: composed, checked, and fixed before they are run."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,7 @@ from cvae.errors import InputError
 from cvae.store.run_folder import RunFolder
 from cvae.store.settings import OF_THE_MACHINE, first_difference
 from cvae.sweeps.resume_arguments import FREE
-
-Check = Callable[[Config], object]
+from cvae.training.prepare import prepare
 
 
 class Job(NamedTuple):
@@ -77,23 +76,17 @@ class Planner:
     Args:
         loader: Hydra's.
         config: The configuration of the sweep itself.
-        check: Raises an `InputError` unless a job's configuration can be run.
     """
 
-    def __init__(self, loader: ConfigLoader, config: DictConfig, check: Check) -> None:
-        self.loader, self.config, self._check = loader, config, check
+    def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
+        self.loader, self.config = loader, config
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.resuming = config.sweep.resume is not None
         self.numbers: dict[Path, int] = {}
         self._jobs: dict[tuple[Any, ...], Job] = {}
 
-    def job(self, number: int, overrides: Sequence[str]) -> Job:
-        """Return a job.
-
-        Raises:
-            HydraException: If the overrides do not fit together.
-            InputError: If a link is where the job would write.
-        """
+    def _job(self, number: int, overrides: Sequence[str]) -> Job:
+        """Return a job, composed once."""
         key = (number, *overrides)
         if key not in self._jobs:
             self._jobs[key] = self._composed(number, overrides)
@@ -133,10 +126,10 @@ class Planner:
         """
         refused: dict[str, InputError] = {}
         for number, point in enumerate(points):
-            job = self.job(number, point)
+            job = self._job(number, point)
             try:
                 check_root(job.config, "train")
-                self._check(job.config)
+                prepare(job.config)
             except InputError as refusal:
                 refused[job.folder.name] = refusal
         if len(refused) == len(points):
@@ -154,7 +147,7 @@ class Planner:
             InputError: If two jobs would have the same folder, or one another configuration than
                 is stored in its folder.
         """
-        jobs = [self.job(*job) for job in proposed]
+        jobs = [self._job(*job) for job in proposed]
         for job in jobs:
             first = self.numbers.setdefault(job.folder, job.number)
             if first != job.number:

@@ -87,7 +87,7 @@ def _part(name: str, title: str, runs: list[Run]) -> dict[str, Any]:
     finite = [row for row in rows if math.isfinite(row["reached"])]
     beyond = " and worse" if any(sign * (r["reached"] - colours.worst) > 0 for r in finite) else ""
     return found | {
-        "by": METRICS[by],
+        "by": METRICS[by][0],
         "ends": {"worst": f"{colours.worst:.2f}{beyond}", "best": f"{colours.best:.2f}"},
         "curves": curves,
         "curves_of": f"{VALIDATION}, nats per target",

@@ -1,22 +1,23 @@
 """Resuming a sweep: the same command, in the same folder."""
 
+import shlex
 from pathlib import Path
 
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
 from cvae.config.command_line import separated, short
-from cvae.config.compose import PLACES, given_value, parsed_overrides, quoted
+from cvae.config.compose import DATA_PLACES, given_value, parsed_overrides, quoted
 from cvae.errors import InputError
 from cvae.files import LOCK, require_own
 from cvae.store.plain_files import read_yaml
 from cvae.store.resume_arguments import (
-    command_line,
     flags_of,
     is_safe,
     require_flags,
     require_present_data,
     require_safe_overrides,
 )
+from cvae.store.settings import NOT_COMPARED
 
 PLAN = "multirun.yaml"
 """The file in a sweep's folder that says what it was asked for."""
@@ -25,14 +26,7 @@ JOURNAL = "study.journal"
 
 _OF_A_RESUME = ("hydra.mode=", "hydra.sweep.dir=", "sweep.resume=")
 """How the overrides begin that say which sweep is resumed."""
-FREE = (
-    *(f"data.{place}" for place in PLACES),
-    "data.download",
-    "search.trials",
-    "launcher",
-    "parallel",
-    "threads",
-)
+FREE = (*NOT_COMPARED, "search.trials", "launcher", "parallel", "threads")
 """Settings that a resumed sweep may change."""
 
 
@@ -67,7 +61,7 @@ def with_sweep_arguments(arguments: list[str]) -> list[str]:
     given, flags = separated(given)
     require_safe_overrides(first, given, folder)
     require_present_data(first, given, folder)
-    require_flags(flags_of(plan), flags, folder)
+    require_flags(flags_of(folder / PLAN), flags, folder)
     if any(flag.startswith("--cfg=") for flag in flags):
         raise InputError(
             f"--cfg: it shows the settings of one run; those of the sweep are in '{folder / PLAN}'"
@@ -116,13 +110,14 @@ def command_to_resume(folder: Path) -> str:
     plan = read_yaml(folder / PLAN)["hydra"]
     first = [a for kind in ("hydra", "task") for a in plan["overrides"][kind]]
     repeated = [a for a in first if not (a.startswith(_OF_A_RESUME) or is_safe(a))]
-    return command_line(f"sweep.resume={short(folder)}", repeated, flags_of(plan))
+    flags = flags_of(folder / PLAN)
+    return shlex.join(["cvae-train", f"sweep.resume={short(folder)}", *repeated, *flags])
 
 
 def _from(start: Path, argument: str) -> str:
     """Return the argument with a path that it gives made absolute."""
     key, _, value = argument.partition("=")
-    if key not in [f"data.{place}" for place in PLACES] or "$" in value:
+    if key not in DATA_PLACES or "$" in value:
         return argument
     (override,) = parsed_overrides([argument])
     found = override.value()

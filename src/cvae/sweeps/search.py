@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.config.compose import Config, instantiate
+from cvae.config.compose import DATA_PLACES, Config, instantiate
 from cvae.errors import InputError, require_at_least
 from cvae.store.run_folder import RunFolder
 from cvae.sweeps.combinations import fitting, options_of, values_of
@@ -29,18 +29,8 @@ if TYPE_CHECKING:
 _PRUNED, _POINT = "pruned", "point"
 """User attributes of a trial: whether it was stopped early; its point, of a grid."""
 _UNRANKED = (
-    "data",
-    "data.binarize",
-    "data.root",
-    "data.path",
-    "data.size",
-    "likelihood",
-    "condition",
-    "condition.visible",
-    "experiment",
-    "data.split_seed",
-    "data.val_fraction",
-    "seed",
+    *("data", "data.binarize", "data.size", "data.split_seed", "data.val_fraction", *DATA_PLACES),
+    *("likelihood", "condition", "condition.visible", "experiment", "seed"),
 )
 """Settings that change what the nats are of, or which images and noise they are measured on."""
 

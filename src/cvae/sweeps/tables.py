@@ -25,27 +25,19 @@ from cvae.store.results import (
 from cvae.sweeps.words import command, word
 
 METRICS = {
-    VALIDATION: "validation ELBO",
-    "test/nll": "NLL",
-    "test/elbo": "ELBO",
-    "test/kl": "KL",
-    "test/active_units": "active units",
-    "consistency/mean_image": "consistency, mean image",
-    "consistency/sampled_pixels": "consistency, sampled pixels",
-    "distance/frechet": "Fréchet",
-    "references/ged": "GED²",
-    "epochs": "epochs",
-    "seconds": "seconds",
+    VALIDATION: ("validation ELBO", ".2f"),
+    "test/nll": ("NLL", ".2f"),
+    "test/elbo": ("ELBO", ".2f"),
+    "test/kl": ("KL", ".2f"),
+    "test/active_units": ("active units", ".0f"),
+    "consistency/mean_image": ("consistency, mean image", ".1%"),
+    "consistency/sampled_pixels": ("consistency, sampled pixels", ".1%"),
+    "distance/frechet": ("Fréchet", ".2f"),
+    "references/ged": ("GED²", ".4f"),
+    "epochs": ("epochs", ".0f"),
+    "seconds": ("seconds", ".0f"),
 }
-"""What the tables show of each run; the CSV file has every metric."""
-_FORMS = {
-    "test/active_units": ".0f",
-    "consistency/mean_image": ".1%",
-    "consistency/sampled_pixels": ".1%",
-    "references/ged": ".4f",
-    "epochs": ".0f",
-    "seconds": ".0f",
-}
+"""What the tables show of each run, and how; the CSV file has every metric."""
 _SAID = ("condition", "prior", "posterior", "likelihood", "network", "objective", "latent_dim")
 """Settings that are told also where all runs have the same."""
 _NOT_VALIDATED = " of the test, for want of a validation ELBO of the same items"
@@ -90,11 +82,11 @@ def table(title: str, runs: list[Run]) -> dict[str, Any]:
     return {
         "title": title,
         "comparison": f"Nats per target, {COMPARE.get(runs[0].kind[0], 'of an unknown kind')}. "
-        f"Best first, by {METRICS[by]}{_NOT_VALIDATED if by != VALIDATION else ''}."
+        f"Best first, by {METRICS[by][0]}{_NOT_VALIDATED if by != VALIDATION else ''}."
         f"{_of_judges(runs)}",
         "same": ", ".join(f"{name} {value}" for name, value in same.items()),
         "settings": [name for name in names if name != SEED],
-        "metrics": [title for name, title in METRICS.items() if name in _shown(groups)],
+        "metrics": [title for name, (title, _) in METRICS.items() if name in _shown(groups)],
         "verdicts": any(mark(run.metrics) for run in runs),
         "rows": [
             {
@@ -149,7 +141,7 @@ def _shown(groups: Sequence[Group]) -> list[str]:
 
 
 def _told(name: str, spread: Spread) -> tuple[str, str, float]:
-    form = _FORMS.get(name, ".2f")
+    form = METRICS[name][1]
     if math.isnan(spread.mean):
         return "–", "", math.nan
     deviation = "" if math.isnan(spread.deviation) else format(spread.deviation, form)

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from functools import cache
 
-from cvae.config.compose import find
+from cvae.config.compose import DATA_PLACES, find
 from cvae.store.results import SEED, Run, Value, differing
 from cvae.store.settings import CHECKSUM
 
@@ -13,16 +13,7 @@ _LONGEST = 60
 """Characters of a word that is shown."""
 _NAMED, _VALUES = 4, 4
 """Settings that a title names, and values of each that it lists."""
-_OF_THE_MACHINE = (
-    "resume",
-    "threads",
-    "parallel",
-    "launcher",
-    "hydra.",
-    "sweep.",
-    "data.root",
-    "data.path",
-)
+_OF_THE_MACHINE = ("resume", "threads", "parallel", "launcher", "hydra.", "sweep.", *DATA_PLACES)
 """How overrides begin that say where and how a run was made, and not what it is."""
 
 

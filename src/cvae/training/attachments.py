@@ -1,7 +1,6 @@
 """The callbacks and the loggers of a run, checked before it starts."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +32,13 @@ def build_callbacks(config: Config) -> dict[str, Any]:
     """
     found = {}
     for name, node in config["callbacks"].items():
-        path = f"callbacks.{name}"
         if node is None:
             continue
-        part = _built(node, path, Callback)
-        own = _CHECKPOINTS.get(name)
-        if isinstance(part, Checkpoint) and (own is None or not isinstance(part, own)):
+        part = _built(node, f"callbacks.{name}", Callback)
+        if isinstance(part, Checkpoint) and not isinstance(part, _CHECKPOINTS.get(name, ())):
             raise InputError(
-                f"{path}: a run writes its own checkpoints, callbacks.best and callbacks.last, "
-                f"and no others; leave the {type(part).__name__} out"
+                f"callbacks.{name}: a run writes its own checkpoints, callbacks.best and "
+                f"callbacks.last, and no others; leave the {type(part).__name__} out"
             )
         found[name] = part
     if not all(isinstance(found.get(name), kind) for name, kind in _CHECKPOINTS.items()):
@@ -88,11 +85,9 @@ def build_loggers(config: Config, folder: Path) -> dict[str, Logger]:
     known = read_json(file) if file.is_file() else {}
     found = {}
     for name, node in _by_name(config["logger"]).items():
-        path = f"logger.{name}"
-        if node is None:
-            continue
-        run = {"run": known[name]} if known.get(name) else {}
-        found[name] = _built(node, path, Logger, folder, **run)
+        if node is not None:
+            run = {"run": known[name]} if known.get(name) else {}
+            found[name] = _built(node, f"logger.{name}", Logger, folder, **run)
     return found
 
 
@@ -100,9 +95,17 @@ def _built(node: Any, path: str, kind: type, *given: Any, **named: Any) -> Any:
     """Return the callback or logger that a node builds, a builder called with what is given."""
     made = None
     if isinstance(node, Mapping) and "_target_" in node:
-        with naming(path), _of_an_extra(path):
-            made = instantiated(node, path)
-            made = made(*given, **named) if given and node.get("_partial_") else made
+        with naming(path):
+            try:
+                made = instantiated(node, path)
+                made = made(*given, **named) if given and node.get("_partial_") else made
+            except ModuleNotFoundError as error:
+                package = path.rpartition(".")[2]
+                if package not in _EXTRAS:
+                    raise
+                raise InputError(
+                    f"{path}: {package} is not installed; pip install 'lightning-cvae[{package}]'"
+                ) from error
     if not isinstance(made, kind):
         came = node if made is None else f"a {type(made).__name__}"
         called = kind.__name__.lower()
@@ -110,19 +113,6 @@ def _built(node: Any, path: str, kind: type, *given: Any, **named: Any) -> Any:
             f"{path}: expected a {called} of Lightning, {path}._target_=CLASS, got {came}"
         )
     return made
-
-
-@contextmanager
-def _of_an_extra(path: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = path.rpartition(".")[2]
-        if package not in _EXTRAS:
-            raise
-        raise InputError(
-            f"{path}: {package} is not installed; pip install 'lightning-cvae[{package}]'"
-        ) from error
 
 
 def _by_name(loggers: Config | None) -> Config:

@@ -12,7 +12,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from cvae.batch import Batch, Items
+from cvae.batch import Batch
 from cvae.errors import ArgumentError, require_at_least
 from cvae.evaluation.panels import reconstructions, samples
 from cvae.evaluation.pictures import pictures_of
@@ -55,12 +55,12 @@ class Snapshots(Callback):
             self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, pl_module: CVAE) -> None:
-        condition = pl_module.condition
-        x, y = self._validation_batch(trainer, pl_module)
-        q, p = pl_module.posterior(x, y), pl_module.prior(x)
-        pictures = pictures_of(condition.sizes)
-        drawn = samples(pl_module, pictures, Batch(x, y), torch.Generator().manual_seed(0))
-        whole = pictures.reconstructions(reconstructions(pl_module, Batch(x, y)))
+        items = next(iter(trainer.datamodule.val_dataloader()))  # type: ignore[attr-defined]
+        batch: Batch = trainer.strategy.batch_to_device(items)
+        q, p = pl_module.posterior(*batch), pl_module.prior(batch.x)
+        pictures = pictures_of(pl_module.condition.sizes)
+        drawn = samples(pl_module, pictures, batch, torch.Generator().manual_seed(0))
+        whole = pictures.reconstructions(reconstructions(pl_module, batch))
         kl = kl_per_dimension(q, p)
         step = trainer.global_step - 1  # of the curves' points
         for logger in trainer.loggers:
@@ -68,13 +68,6 @@ class Snapshots(Callback):
             log_picture(logger, "pictures/reconstructions", whole, step)
             if isinstance(logger, TensorBoardLogger) and kl is not None and kl.numel():
                 logger.experiment.add_histogram("kl_per_dimension", kl.mean(0), step)
-
-    @staticmethod
-    def _validation_batch(trainer: Trainer, model: CVAE) -> Batch:
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        items: Items = next(iter(datamodule.val_dataloader()))
-        moved = datamodule.transfer_batch_to_device(items, model.device, 0)
-        return datamodule.on_after_batch_transfer(moved)
 
 
 class MovingAverage(WeightAveraging):

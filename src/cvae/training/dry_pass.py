@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from lightning import Trainer
@@ -24,13 +23,6 @@ _EPOCHS = 1000
 """Most epochs for which the learning rate is followed."""
 
 
-class Learning(NamedTuple):
-    """An optimiser, and what changes its rate after each epoch, if anything does."""
-
-    optimizer: Optimizer
-    scheduler: LRScheduler | None
-
-
 def dry_pass(model: TrainingModule, data: PairData, trainer: Trainer) -> float:
     """Take a model through all that a run does, with a few items.
 
@@ -45,13 +37,13 @@ def dry_pass(model: TrainingModule, data: PairData, trainer: Trainer) -> float:
     Raises:
         InputError: If something would break.
     """
-    learning = _learning(model)
+    optimizer, scheduler = _learning(model)
     with torch.random.fork_rng(devices=[]), _one_thread():
         saved = [_train(model, _batch(data, data.train_set, n), trainer) for n in (_FEW, _MORE)]
         _evaluate(model, data, trainer)  # before a step, which may go anywhere
         with naming("optimizer"):
-            learning.optimizer.step(lambda: 0.0)  # some optimisers ask for one
-        _follow(learning.scheduler, trainer)
+            optimizer.step(lambda: 0.0)  # some optimisers ask for one
+        _follow(scheduler, trainer)
     each = (saved[1] - saved[0]) / (_MORE - _FEW)
     return saved[0] + each * (min(data.batch_size, len(data.train_set)) - _FEW)
 
@@ -76,7 +68,8 @@ def _batch(data: PairData, split: Rows, count: int) -> Batch:
     return data.on_after_batch_transfer(split[torch.arange(count) % len(split)])
 
 
-def _learning(model: TrainingModule) -> Learning:
+def _learning(model: TrainingModule) -> tuple[Optimizer, LRScheduler | None]:
+    """Return the optimiser, and what changes its rate after each epoch, if anything does."""
     with naming("optimizer or scheduler"):
         found = model.configure_optimizers()
     schedule = found["lr_scheduler"]["scheduler"] if isinstance(found, dict) else None
@@ -99,7 +92,7 @@ def _learning(model: TrainingModule) -> Learning:
             f"scheduler.T_max: expected at least 1 epoch, got {schedule.T_max}; give it a number, "
             "as trainer.max_epochs does not"
         )
-    return Learning(optimizer, schedule)
+    return optimizer, schedule
 
 
 def _train(model: TrainingModule, batch: Batch, trainer: Trainer) -> int:

@@ -13,7 +13,7 @@ from cvae.config.compose import Config, changes
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_between, require_seed
 from cvae.evaluation.cures import rise
-from cvae.evaluation.diagnostics.examine import examine
+from cvae.evaluation.diagnostics.examine import Examination, examine
 from cvae.evaluation.image_metrics import against_references, judgement, test_split
 from cvae.evaluation.judge import Data, Judge, judge_for, why_no_judge
 from cvae.evaluation.sentences import sentences
@@ -21,7 +21,7 @@ from cvae.evaluation.verdict import metrics_of
 from cvae.files import output_file, write_whole
 from cvae.lines import wrapped
 from cvae.model.cvae import CVAE
-from cvae.store.add_evaluation import Verdict, add_evaluation
+from cvae.store.add_evaluation import add_evaluation
 from cvae.store.checkpoint import Stored, read
 from cvae.store.events import curve
 from cvae.store.plain_files import read_list
@@ -49,7 +49,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         metrics: Its figures by name.
-        verdict: What they say of it.
+        said: What they say of it, in words.
+        found: What they say it of.
         model: The model, on the device that measured it.
         data: Builder of its data.
         title: What it was measured on.
@@ -60,7 +61,8 @@ class Evaluation(NamedTuple):
     """
 
     metrics: dict[str, float]
-    verdict: Verdict
+    said: list[str]
+    found: Examination
     model: CVAE
     data: Data
     title: str
@@ -79,7 +81,7 @@ class Evaluation(NamedTuple):
             write_whole(self.out, json.dumps(self.metrics, indent=2) + "\n")
         if self.folder is not None:
             model, data = self.model.cpu(), self.data()
-            add_evaluation(self.folder, model, data, self.metrics, self.verdict, self.step)
+            add_evaluation(self.folder, model, data, self.metrics, self.said, self.found, self.step)
             self.kept.remove()
         return [*([self.out] if self.out else []), *([self.folder.metrics] if self.folder else [])]
 
@@ -131,9 +133,8 @@ def evaluate(config: Config, show_progress: bool = True) -> Evaluation:
     metrics |= metrics_of(found.figures)
     risen = 0.0 if folder is None else _risen(folder, stored)
     said = sentences(found.figures, stored.config, *_started(config), risen, len(y))
-    verdict = Verdict(said, found.places, found.names)
     title, step = "all of the data" if whole else "test split", stored.contents["global_step"]
-    return Evaluation(metrics, verdict, model, data, title, step, folder, out, kept)
+    return Evaluation(metrics, said, found, model, data, title, step, folder, out, kept)
 
 
 def _require_sound(config: Config) -> None:

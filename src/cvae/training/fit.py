@@ -3,7 +3,6 @@
 import json
 import math
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from cvae.evaluation.image_metrics import examples
 from cvae.evaluation.panels import samples
 from cvae.evaluation.pictures import pictures_of
 from cvae.files import remove_parts, write_whole
-from cvae.lines import wrapped
+from cvae.lines import tell
 from cvae.model.cvae import CVAE
 from cvae.random import speed_up_training
 from cvae.store.checkpoint import Stored, read
@@ -54,24 +53,6 @@ class Trained(NamedTuple):
 
     model: CVAE
     metrics: dict[str, float]
-
-
-class Ended(NamedTuple):
-    """What the checkpoints of a training say of its end.
-
-    Attributes:
-        step: Steps that it took.
-        epochs: Its epochs.
-        best_epoch: The best of them, from 1.
-        best: What that epoch reached in the metric that epochs are compared by, by its name.
-        validated: The validation metrics of that epoch, by name.
-    """
-
-    step: int
-    epochs: int
-    best_epoch: int
-    best: dict[str, float]
-    validated: dict[str, float]
 
 
 def fit(
@@ -124,18 +105,25 @@ def fit(
     refitted = refit(config, folder, data) if config["refit"] else {}
     best = read(folder.path)
     tested, metrics = _test(config, data, best)
-    ended = _ended(best, read(folder.last))  # the training may have been that of other processes
-    del best  # and all that is as large as the weights
-    _end_log(config, tested, metrics, folder, ended.step)
-    with drawing_pictures(tested, folder.path, ended.step, ended.epochs - 1):
+    last = read(folder.last)  # the training may have been that of other processes
+    step, epochs = last.contents["global_step"], last.contents["epoch"] + 1
+    best_epoch, reached = best.contents["epoch"] + 1, last.about[BEST_VALUE]
+    validated = {**best.contents.get(VALIDATED, {}), **reached}
+    del best, last  # each is as large as the weights
+    _end_log(config, tested, metrics, folder, step)
+    with drawing_pictures(tested, folder.path, step, epochs - 1):
         _draw_samples(config, tested, data, folder)
-    log.say(_end(ended, trainer))
-    _say_what_is_left(log, folder, ended.epochs, trainer)
+    monitor, value = next(iter(reached.items()))
+    log.say(
+        f"best: epoch {best_epoch} of {epochs}, {monitor} {number(value)}; "
+        f"ended as {why_ended(trainer, epochs)}"
+    )
+    _say_what_is_left(log, folder, epochs, trainer)
     log.note(f"test: test/elbo {number(metrics['test/elbo'])}")
     metrics |= {
         **refitted,
-        **_validation_elbo(ended, refitted),
-        "epochs": ended.epochs,
+        **_validation_elbo(validated, refitted),
+        "epochs": epochs,
         "seconds": round(time.monotonic() - started, 1),
     }
     folder.write_metrics(metrics)
@@ -150,10 +138,7 @@ def fit(
 def _leave_damaged(resumed: Resumed | None, folder: RunFolder) -> None:
     if resumed is not None and resumed.path.name != folder.last.name:
         folder.last.unlink(missing_ok=True)  # which would take the place of the previous one
-        print(
-            wrapped(f"{folder.last.name} is damaged or missing: resuming from {resumed.path}"),
-            file=sys.stderr,
-        )
+        tell(f"{folder.last.name} is damaged or missing: resuming from {resumed.path}")
 
 
 # -- the log, the test and the picture -----------------------------------------------------------
@@ -193,25 +178,6 @@ def _test(config: Config, data: PairData, best: Stored) -> tuple[TrainingModule,
     return model, test(model, data, tester, samples=0)
 
 
-def _ended(best: Stored, last: Stored) -> Ended:
-    return Ended(
-        last.contents["global_step"],
-        last.contents["epoch"] + 1,
-        best.contents["epoch"] + 1,
-        last.about[BEST_VALUE],
-        best.contents.get(VALIDATED, {}),
-    )
-
-
-def _end(ended: Ended, trainer: Trainer) -> str:
-    """Return which epoch is the best, and why the training ended."""
-    monitor, value = next(iter(ended.best.items()))
-    return (
-        f"best: epoch {ended.best_epoch} of {ended.epochs}, {monitor} {number(value)}; "
-        f"ended as {why_ended(trainer, ended.epochs)}"
-    )
-
-
 def _say_what_is_left(log: RunLog, folder: RunFolder, epochs: int, trainer: Trainer) -> None:
     """Say how to go on with a training that was stopped while it still got better."""
     if epochs != trainer.max_epochs or not (risen := rise([*curve(folder.path, MONITOR).values()])):
@@ -223,9 +189,10 @@ def _say_what_is_left(log: RunLog, folder: RunFolder, epochs: int, trainer: Trai
     log.say_whole(longer(short(folder.path), epochs))
 
 
-def _validation_elbo(ended: Ended, refitted: Mapping[str, float]) -> dict[str, float]:
+def _validation_elbo(
+    reached: Mapping[str, float], refitted: Mapping[str, float]
+) -> dict[str, float]:
     """Return the validation ELBO of the model that is tested: runs and trials are ranked by it."""
-    reached = {**ended.validated, **ended.best}
     if MONITOR not in reached:
         return {}
     gained = refitted["refit/before"] - refitted["refit/after"] if refitted else 0.0

@@ -24,11 +24,7 @@ from cvae.store.run_folder import RunFolder
 from cvae.store.settings import CHECKSUM, TEST_CHECKSUM
 
 _CURVES = (
-    "test/elbo",
-    "test/kl",
-    "test/log_likelihood",
-    "test/negative_cross_entropy",
-    "test/loss",
+    *("test/elbo", "test/kl", "test/log_likelihood", "test/negative_cross_entropy", "test/loss"),
 )
 """Metrics of the test that have a curve of training and validation beside them."""
 
@@ -47,10 +43,8 @@ class TensorBoard(TensorBoardLogger):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_writers": {}}
 
-    def writer(self, sub_run: str = "") -> SummaryWriter:
-        """Return the writer of a sub-run, or of the run itself."""
-        if not sub_run:
-            return self.experiment
+    def writer(self, sub_run: str) -> SummaryWriter:
+        """Return the writer of a sub-run."""
         if sub_run not in self._writers:
             self._writers[sub_run] = SummaryWriter(str(Path(self.log_dir) / sub_run))
         return self._writers[sub_run]

@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 
 from cvae.batch import Batch, Items
 from cvae.conditions import Condition
-from cvae.config.building import build_objective, build_parts, built
+from cvae.config.building import build_model, build_objective, built
 from cvae.config.compose import Config
 from cvae.errors import InputError
 from cvae.evaluation.diagnostics.pairs import Keep, at_once
@@ -346,7 +346,8 @@ def build_training_module(config: Config, sizes: Sizes) -> TrainingModule:
     Raises:
         InputError: If a part does not fit the data, or another part.
     """
-    parts = build_parts(config, sizes)
-    objective = build_objective(config, parts.generator)
+    model = build_model(config, sizes)
+    parts = (model.condition, model.prior, model.posterior, model.generator)
+    objective = build_objective(config, model.generator)
     training = {name: built(config, name) for name in ("optimizer", "scheduler") if name in config}
     return TrainingModule(*parts, objective, **training)

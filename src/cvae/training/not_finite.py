@@ -1,6 +1,6 @@
 """A training whose numbers are no longer finite ends at once, and says what broke first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from cvae.errors import diverged
 from cvae.model.cvae import CVAE
 from cvae.model.distributions import moments
 from cvae.store.resume_arguments import command_to_resume
@@ -52,16 +51,24 @@ class StopWhenDiverged(Callback):
 
 def _diverged(trainer: Trainer, what: str, step: int) -> FloatingPointError:
     data: Any = getattr(trainer, "datamodule", None)
-    resume = _resuming(Path(trainer.default_root_dir))
     group = trainer.optimizers[0].param_groups[0]
-    rate, remarks = group.get("initial_lr", group["lr"]), getattr(data, "remarks", ())
-    return diverged(what, step, trainer.current_epoch, resume, float(rate), remarks)
+    lower = f"optimizer.lr={float(group.get('initial_lr', group['lr'])) / 10:g}"
+    folder, remarks = Path(trainer.default_root_dir), getattr(data, "remarks", ())
+    return _error(what, step, trainer.current_epoch, folder, lower, remarks)
 
 
-def _resuming(place: Path) -> str | None:
-    """Return the command that resumes a run; None where it has saved nothing yet."""
-    folder = RunFolder(place.absolute())
-    return command_to_resume(folder) if folder.last.is_file() else None
+def _error(
+    what: str, step: int, epoch: int, place: Path, lower: str, remarks: Iterable[str] = ()
+) -> FloatingPointError:
+    """Return the error, with the ways out, and what is out of the ordinary about the data."""
+    folder, data = RunFolder(place.absolute()), "".join(f"; {line}" for line in remarks)
+    again = f"start again with {lower}, or with trainer.gradient_clip_val=1"
+    if folder.last.is_file():  # else nothing has been saved yet
+        resume = command_to_resume(folder)
+        again = f"resume it from before that: {resume} trainer.gradient_clip_val=1; or {again}"
+    return FloatingPointError(
+        f"{what} at step {step} (epoch {epoch}): the training has diverged; {again}{data}"
+    )
 
 
 @contextmanager
@@ -83,7 +90,7 @@ def drawing_pictures(model: CVAE, folder: Path, step: int, epoch: int) -> Iterat
         if isinstance(error, torch.OutOfMemoryError) or _can_be_drawn(model):
             raise
         what = "what the prior draws is not finite"
-        raise diverged(what, step, epoch, _resuming(folder)) from error
+        raise _error(what, step, epoch, folder, "a lower optimizer.lr") from error
 
 
 @torch.no_grad()

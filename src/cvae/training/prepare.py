@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +11,14 @@ from lightning import Callback, Trainer
 
 from cvae.config.building import (
     build_datamodule,
-    build_parts,
+    build_model,
     naming,
     require_known_settings,
 )
 from cvae.config.compose import Config, with_absolute_paths
 from cvae.data.base import PairData
 from cvae.errors import InputError, require_at_least, require_between, require_seed
-from cvae.lines import wrapped
+from cvae.lines import tell
 from cvae.store.allowed import require_buildable
 from cvae.store.checkpoint import PARTS, SECONDS, Stored
 from cvae.store.newest import newest
@@ -85,7 +84,7 @@ def prepare(config: Config) -> Prepared:
     if "batch_size" in config["data"]:
         config = {**config, "data": {**config["data"], "batch_size": data.batch_size}}
     for line in data.remarks:
-        print(wrapped(f"data.{line}"), file=sys.stderr)
+        tell(f"data.{line}")
     if resumed is not None:
         require_same_data(resumed, data.checksum)
     require_whole_run(trainer, config["trainer"], data)
@@ -139,7 +138,7 @@ def _outlined(config: Config, data: PairData) -> TrainingModule:
         with naming("model"), torch.device("meta"):
             outline = build_training_module(config, data.sizes)
             if config["refit"] is not None:
-                build_parts({**config, "prior": config["refit"]}, data.sizes, prior="refit")
+                build_model({**config, "prior": config["refit"]}, data.sizes, prior="refit")
     except InputError as error:
         if "overflow" not in str(error).lower():
             raise

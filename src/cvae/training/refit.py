@@ -7,7 +7,6 @@ VAEs, Dai & Wipf 2019). So the ELBO rises by what this fit gains, and nothing el
 """
 
 import math
-import sys
 from copy import deepcopy
 from typing import Any
 
@@ -17,12 +16,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from cvae.batch import Batch
-from cvae.config.building import build_parts
+from cvae.config.building import build_model
 from cvae.config.compose import Config
 from cvae.data.base import PairData
 from cvae.left import Left
-from cvae.lines import wrapped
-from cvae.model.cvae import CVAE
+from cvae.lines import tell
 from cvae.model.distributions import ConditionalDistribution
 from cvae.random import drawing_from
 from cvae.store.checkpoint import KEY, read
@@ -65,7 +63,7 @@ def refit(config: Config, folder: RunFolder, data: PairData) -> dict[str, float]
     trainer().validate(before, data, verbose=False)
 
     torch.manual_seed(config["seed"])
-    model = CVAE(*build_parts(config, data.sizes, prior="refit"))
+    model = build_model(config, data.sizes, prior="refit")
     own = {name: part for name, part in model.state_dict().items() if name.startswith("prior.")}
     shared = trained.state_dict().items()
     model.load_state_dict({n: p for n, p in shared if not n.startswith("prior.")} | own)
@@ -78,12 +76,9 @@ def refit(config: Config, folder: RunFolder, data: PairData) -> dict[str, float]
         contents[KEY]["config"] |= {"prior": config["refit"], "refit": config["refit"]}
         WholeCheckpoints().save_checkpoint(contents, folder.refitted)
     else:
-        print(
-            wrapped(
-                f"refit: the trained prior is kept, under which a validation target's z costs "
-                f"{before.lowest:.2f} nats, and {fit.lowest:.2f} under the one fitted"
-            ),
-            file=sys.stderr,
+        tell(
+            f"refit: the trained prior is kept, under which a validation target's z costs "
+            f"{before.lowest:.2f} nats, and {fit.lowest:.2f} under the one fitted"
         )
     return {"refit/before": before.lowest, "refit/after": min(fit.lowest, before.lowest)}
 

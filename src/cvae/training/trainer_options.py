@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Timer
 from cvae.config.building import instantiated, naming
 from cvae.config.compose import Config, instantiate
 from cvae.data.base import PairData
-from cvae.errors import InputError
+from cvae.errors import InputError, require_at_least
 
 _OWN = {
     "callbacks": "add one by +callbacks.NAME._target_=CLASS",
@@ -74,10 +74,9 @@ def single_device_trainer(options: Config) -> Callable[..., Trainer]:
     Several processes would repeat items to share a split evenly.
     """
     one: dict[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
     # Under Slurm, Lightning would load an hpc_ckpt_1.ckpt of the current folder.
-    nowhere = {"default_root_dir": os.devnull}
-    return instantiate(options, **one, **silent, **nowhere, _partial_=True)
+    silent = {"logger": False, "enable_checkpointing": False, "default_root_dir": os.devnull}
+    return instantiate(options, **one, **silent, _partial_=True)
 
 
 def checked_trainer(options: Config) -> Trainer:
@@ -116,10 +115,7 @@ def _require_end(trainer: Trainer, options: Config) -> None:
         ("max_time", min(times, default=1)),
     ):
         if limit is not None and limit != -1 and limit <= 0:
-            raise InputError(
-                f"trainer.{key}: nothing would be trained and saved; for a short run use "
-                "trainer.max_epochs=1 +trainer.limit_train_batches=1"
-            )
+            raise InputError(f"trainer.{key}: {_UNUSABLE['fast_dev_run']}")
     if options.get("max_epochs") in (None, -1) and trainer.max_steps == -1 and not times:
         raise InputError(f"trainer.max_epochs: the training might never end; {_ENDS}")
 
@@ -153,13 +149,10 @@ def require_whole_run(trainer: Trainer, options: Config, data: PairData) -> None
                 f"trainer.{key}: a run needs at least one batch of each split, and this leaves "
                 f"none of {there}; got {limit}"
             )
-    if trainer.accumulate_grad_batches < 1:
-        raise InputError(
-            f"trainer.accumulate_grad_batches: expected at least 1, "
-            f"got {trainer.accumulate_grad_batches}"
-        )
+    accumulated = trainer.accumulate_grad_batches
+    require_at_least("trainer.accumulate_grad_batches", accumulated, 1)
     epochs = _first_validated(trainer, options, batches["train"])
-    steps = epochs * math.ceil(batches["train"] / trainer.accumulate_grad_batches)
+    steps = epochs * math.ceil(batches["train"] / accumulated)
     for key, limit, needed in (
         ("max_epochs", trainer.max_epochs, epochs),
         ("max_steps", trainer.max_steps, steps),

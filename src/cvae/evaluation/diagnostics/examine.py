@@ -156,7 +156,7 @@ def _spread(x: Tensor, y: Tensor) -> float:
     Where few x, (N, G), come more than once, half the mean square of the distance from the y of the
     nearest x, which is more, as far as the mean of y moves with x.
     """
-    same = groups([x], len(x)) if x.shape[1] else torch.zeros(len(x), dtype=torch.int64)
+    same = groups(x) if x.shape[1] else torch.zeros(len(x), dtype=torch.int64)
     counts = same.bincount()[same].double()
     if (counts > 1).float().mean() > 0.5:
         sums = torch.zeros(int(same.max()) + 1, y.shape[1], dtype=torch.float64)

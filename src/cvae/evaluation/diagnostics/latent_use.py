@@ -95,7 +95,7 @@ def look(
         "prior_mean": mean.unsqueeze(0),
         "shuffled": mean + scale * e[:, _cycled(everyone).to(e.device)],
     }
-    same = groups([x.cpu()], len(x)) if x.shape[1:].numel() else everyone
+    same = groups(x.cpu()) if x.shape[1:].numel() else everyone
     inside = _cycled(same)
     if (inside != torch.arange(len(x))).float().mean() > 0.5:
         costs["shuffled_within_x"] = z[:, inside.to(z.device)]

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from cvae.evaluation.metrics.base import clustered_standard_error, zeros
 from cvae.model.importance import Estimate
@@ -93,7 +94,7 @@ class StandardError(Metric):
 
     def compute(self) -> Tensor:
         """Return the standard error, (), in the unit of the numbers."""
-        return _standard_error(torch.cat([*self.values]), self.groups).float()
+        return _standard_error(dim_zero_cat(self.values), self.groups).float()
 
 
 class ImportanceSampledNLL(Metric):

@@ -68,7 +68,8 @@ class Conv(nn.Module):
             return
         largest = max(images, key=lambda shape: math.prod(shape[1:]), default=())
         size = _channels_first(self.out_shape[1:])[1:] if gives_image else largest[1:]
-        self.sizes = _halved(size, depth)
+        # Rounded up, as a convolution of stride 2 does.
+        self.sizes = [tuple(-(-side // 2**level) for side in size) for level in range(depth + 1)]
         channels = [width * 2**level for level in range(depth + 1)]
         numbers = sum(math.prod(s) for s in self.in_shapes if len(s) != self.dims + 1)
         block = partial(_Block, self.residual, self.dims, numbers, activation)
@@ -150,14 +151,6 @@ def _dims(in_shapes: Sequence[Shape], out_shape: Shape) -> int:
 def _channels_first(shape: Shape) -> Shape:
     """Return the shape of an image, or that of a sequence (T, F) as (F, T)."""
     return shape if len(shape) == 3 else (shape[1], shape[0])
-
-
-def _halved(size: Shape, depth: int) -> list[Shape]:
-    """Return a size and what is left of it after each halving, rounded up."""
-    sizes = [size]
-    for _ in range(depth):
-        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
-    return sizes
 
 
 class ResidualConv(Conv):

@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
 
 from cvae.batch import Shape
-from cvae.model.autoregressive import Autoregressive
 from cvae.model.distributions import ConditionalDistribution, diagonal_gaussian
 from cvae.model.networks import Network
 
@@ -36,6 +35,8 @@ class IAFPosterior(ConditionalDistribution):
         steps: int = 2,
         width: int = 256,
     ) -> None:
+        from cvae.model.autoregressive import Autoregressive  # which needs zuko
+
         super().__init__()
         self.transforms = Autoregressive(latent_dim, latent_dim, steps, width)
         self.network = network(in_shapes, (3, latent_dim))

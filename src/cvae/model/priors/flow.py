@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
 
 from cvae.batch import Shape
-from cvae.model.autoregressive import Autoregressive
 from cvae.model.distributions import ConditionalDistribution, independent_normal
 from cvae.model.networks import Network
 
@@ -37,6 +36,8 @@ class FlowPrior(ConditionalDistribution):
         steps: int = 3,
         width: int = 128,
     ) -> None:
+        from cvae.model.autoregressive import Autoregressive  # which needs zuko
+
         super().__init__()
         self.latent_dim = latent_dim
         self.transforms = Autoregressive(latent_dim, width, steps, width)
