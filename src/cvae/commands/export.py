@@ -117,7 +117,7 @@ def _conditions(
     """Return conditions of the test data and their names, or None for a model of classes."""
     if model.condition.asked_by_class or model.condition.x_shape == (0,):
         return None, None
-    if isinstance(stored.sizes.y, Image):
+    if stored.sizes.y.drawn_as == "image":
         return None, None  # which a page refuses
     x, _ = examples(stored.datamodule(config["allow"], **changes(config["data"])), _EXAMPLES)
     names = model.condition.names(x) or [f"example {i + 1}" for i in range(len(x))]
@@ -133,7 +133,7 @@ def _page(config: Config, stored: Stored, model: CVAE) -> str:
         InputError: If a page cannot show it.
     """
     x, names = _conditions(config, stored, model)
-    images = isinstance(stored.sizes.y, Image)
+    images = stored.sizes.y.drawn_as == "image"
     for most in _LEVELS if images else [LARGEST]:
         rng = torch.Generator().manual_seed(config["seed"])
         with held_back():

@@ -14,16 +14,12 @@ from cvae.errors import InputError
 from cvae.export.functions import Function, functions
 from cvae.export.javascript import Arrays, javascript
 from cvae.export.rounding import LARGEST, Bytes, Precision, layer_inputs, to_bytes
-from cvae.kinds import Image, Sizes
-from cvae.kinds.categories import LabelMap
-from cvae.kinds.real import Sequence, Vector
+from cvae.kinds import Sizes
 from cvae.model.cvae import CVAE
 
 _CALIBRATION = 4000
 """Images that rounding and plane are computed from, at least, and at least 100 of each class."""
 
-_SHOWN = (Image, Vector, Sequence, LabelMap)
-"""Kinds of y that a page draws."""
 _WIDTH = 112
 
 
@@ -85,7 +81,7 @@ def carried(
 
 
 def _require_page(model: CVAE, x: Tensor | None) -> None:
-    if type(model.condition.sizes.y) not in _SHOWN:
+    if model.condition.sizes.y.drawn_as is None:
         raise InputError(
             "checkpoint: a page shows images, vectors, sequences and label maps; of this y choose "
             "format=onnx"
@@ -95,10 +91,8 @@ def _require_page(model: CVAE, x: Tensor | None) -> None:
             "checkpoint: a page asks for classes, and this model is conditioned on more than a "
             "class; choose format=onnx"
         )
-    if not isinstance(model.condition.sizes.y, Image):
-        return
     channels = model.condition.y_shape[0]
-    if channels not in (1, 3):
+    if model.condition.sizes.y.drawn_as == "image" and channels not in (1, 3):
         raise InputError(f"checkpoint: a page shows images of 1 or 3 channels, not of {channels}")
 
 
@@ -128,14 +122,13 @@ def _looks(carried: Carried, sizes: Sizes) -> dict[str, Any]:
 
     Each number of a vector has a least and most of its own, since it may have a unit of its own.
     """
-    shape = list(carried.model.condition.y_shape)
-    if isinstance(sizes.y, Image):
-        return {"kind": "image", "shape": shape, "image": shape, "ranges": []}
-    if isinstance(sizes.y, LabelMap):
+    shape, kind = list(carried.model.condition.y_shape), sizes.y.drawn_as
+    if kind == "image":
+        return {"kind": kind, "shape": shape, "image": shape, "ranges": []}
+    if kind == "map":
         height = max(1, round(_WIDTH * shape[0] / shape[1]))
-        return {"kind": "map", "shape": shape, "image": [3, height, _WIDTH], "ranges": []}
+        return {"kind": kind, "shape": shape, "image": [3, height, _WIDTH], "ranges": []}
     drawn = carried.model.sample(carried.x, 100, torch.Generator().manual_seed(0)).double()
-    kind = "lines" if isinstance(sizes.y, Sequence) else "bars"
     numbers = drawn.flatten()[:, None] if kind == "lines" else drawn.flatten(0, -2)
     low, high = numbers.quantile(torch.tensor([0.005, 0.995]).double(), 0)
     room = 0.1 * (high - low)

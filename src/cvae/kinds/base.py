@@ -55,6 +55,8 @@ class Target(ABC):
         has_steps: Whether y has steps, of which a `length` may say how many count.
         shape: Shape of one y.
         names_in_words: Whether `in_words` says the names.
+        drawn_as: How a page in a browser draws it: "image", "map", "lines" or "bars"; None if it
+            does not.
         names: A name for each column, or none.
         missing: Whether values may be missing; they are NaN.
     """
@@ -65,6 +67,7 @@ class Target(ABC):
     beside_images: ClassVar[bool] = False
     has_steps: ClassVar[bool] = False
     names_in_words: ClassVar[bool] = False
+    drawn_as: ClassVar[str | None] = None
 
     shape: Shape
     names: tuple[str, ...] = ()

@@ -83,6 +83,7 @@ class LabelMap(Categories):
     word: ClassVar[str] = "label_maps"
     expected: ClassVar[str] = "whole numbers (N, H, W), the category of each pixel, from 0"
     beside_images: ClassVar[bool] = True
+    drawn_as: ClassVar[str | None] = "map"
     channels_first: ClassVar[bool] = True
 
     @classmethod

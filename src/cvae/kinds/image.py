@@ -29,6 +29,7 @@ class Image(Target):
     )
     support: ClassVar[Support] = Support.BINARY  # the least that binarising gives
     beside_images: ClassVar[bool] = True
+    drawn_as: ClassVar[str | None] = "image"
 
     levels: int | None = 256
 

@@ -84,6 +84,7 @@ class Vector(Real):
 
     word: ClassVar[str] = "vectors"
     expected: ClassVar[str] = "numbers (N, F), or one for each row, (N,)"
+    drawn_as: ClassVar[str | None] = "bars"
 
     @classmethod
     def fits(cls, y: np.ndarray) -> bool:
@@ -109,6 +110,7 @@ class Sequence(Real):
         "T steps of F numbers, (N, T, F), or of one, (N, T), with an optional length (N,)"
     )
     has_steps: ClassVar[bool] = True
+    drawn_as: ClassVar[str | None] = "lines"
 
     @classmethod
     def fits(cls, y: np.ndarray) -> bool:
