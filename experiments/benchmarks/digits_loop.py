@@ -24,16 +24,18 @@ class Network(nn.Module):
         self.prior = _mlp(_CLASSES, 2 * _LATENT)
         self.generator = _mlp(_LATENT + _CLASSES, _PIXELS)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Map conditions (B, 10) and images (B, 64) to the loss, ()."""
+    def forward(self, x: Tensor, y: Tensor, draws: int = 1) -> Tensor:
+        """Map conditions (B, 10) and images (B, 64) to the loss, (), the mean over draws of z."""
         mean, log_variance = self.posterior(torch.cat((x, y), 1)).chunk(2, 1)
         prior_mean, prior_log_variance = self.prior(x).chunk(2, 1)
-        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        logits = self.generator(torch.cat((x, z), 1))
-        nll = binary_cross_entropy_with_logits(logits, y, reduction="sum")
         distance = (mean - prior_mean).square() + log_variance.exp()
         kl = 0.5 * (prior_log_variance - log_variance + distance / prior_log_variance.exp() - 1)
-        return (nll + kl.sum()) / len(y)
+        loss = kl.sum()
+        for _ in range(draws):
+            z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            logits = self.generator(torch.cat((x, z), 1))
+            loss = loss + binary_cross_entropy_with_logits(logits, y, reduction="sum") / draws
+        return loss / len(y)
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:
@@ -49,8 +51,8 @@ def _mlp(inputs: int, outputs: int) -> nn.Sequential:
 def digits_loop() -> Steps:
     """Return a function that trains for so many epochs.
 
-    Each has the same batches, dynamic pixels, and eight draws of z for each validation image as an
-    epoch of the framework; at its end the newest state is saved, and the best weights.
+    Each has as many batches as an epoch of the framework, dynamic pixels, and eight draws of z for
+    each validation image; at its end the newest state is saved, and the best weights.
     """
     epochs = _epochs()
 
@@ -65,6 +67,7 @@ def _epochs() -> Iterator[None]:
     bunch = load_digits()
     grey = torch.from_numpy(bunch.data).float() / _GREY
     x = one_hot(torch.from_numpy(bunch.target).long(), _CLASSES).float()
+    of_held_out = x[_TRAIN : _TRAIN + _VALIDATE]
     held_out = grey[_TRAIN : _TRAIN + _VALIDATE].bernoulli()
     model = Network()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
@@ -76,8 +79,8 @@ def _epochs() -> Iterator[None]:
                 model(x[index], grey[index].bernoulli()).backward()
                 optimizer.step()
             with torch.no_grad():
-                losses = [model(x[_TRAIN : _TRAIN + _VALIDATE], held_out) for _ in range(_DRAWS)]
-            loss = float(torch.stack(losses).mean())
+                parts = zip(of_held_out.split(_BATCH), held_out.split(_BATCH), strict=True)
+                loss = sum(float(model(*part, _DRAWS)) * len(part[0]) for part in parts)
             torch.save((model.state_dict(), optimizer.state_dict()), Path(folder, "last.pt"))
             if loss < best:
                 best = loss

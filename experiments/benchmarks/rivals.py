@@ -1,4 +1,4 @@
-"""The framework's rivals: the same network in plain PyTorch, and the floor.
+"""The framework's rivals: the same network in plain PyTorch, and the roofline.
 
 The network is that of the code of Roeder 2018, "Understanding CVAEs": 784 pixels and 10 classes to
 512, 512 and 2 x 256 units, and from 256 and 10 to 512, 512 and 784. Everything here is written as a

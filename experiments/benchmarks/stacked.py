@@ -1,6 +1,6 @@
 """Steps of one model, and of many small models as one by `torch.func`: a prototype for a GPU.
 
-`python stacked.py MEMBERS` compares both on the CPU, where stacking does not pay.
+`python stacked.py MEMBERS` compares both on the CPU, where stacking hardly pays.
 """
 
 import sys

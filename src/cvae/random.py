@@ -106,7 +106,7 @@ def draw_binary(probabilities: Tensor) -> Tensor:
 
 
 def speed_up_training() -> None:
-    """Let this process take subnormal numbers for zero, and look for GPUs once.
+    """Let this thread and those it starts take subnormal numbers for zero; look for GPUs once.
 
     Adam's averages of gradients that are almost zero become subnormal, on which processors are so
     slow that a training takes up to twice as long.

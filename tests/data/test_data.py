@@ -24,6 +24,7 @@ from cvae.data.digits import Digits
 from cvae.data.mnist import MNIST
 from cvae.data.rows import InMemory
 from cvae.errors import InputError
+from cvae.kinds import Image, Sizes
 
 
 def ready(data: PairData) -> PairData:
@@ -176,6 +177,12 @@ def test_a_whole_batch_is_fetched_by_one_index(monkeypatch: pytest.MonkeyPatch) 
 def test_arguments_out_of_range_are_refused(options, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Digits(LabelCondition, **options)
+
+
+def test_labels_beyond_the_classes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Digits, "sizes", Sizes(Image((1, 8, 8), levels=17), 5))
+    with pytest.raises(InputError, match="expected labels from 0 to 4, got 0 to 9"):
+        ready(Digits(LabelCondition))
 
 
 # -- files of MNIST's kind ---------------------------------------------------------------------

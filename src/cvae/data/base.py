@@ -193,7 +193,7 @@ class PairData(LightningDataModule, ABC):
 
     def setup(self, stage: str | None = None) -> None:
         if stage not in ("test", "predict") and not hasattr(self, "train_set"):
-            rows = self.read(train=True)
+            rows = self._of_known_classes(self.read(train=True))
             train, val = self.split(rows, self.val_fraction, self.split_seed)
             self.places = {"train": train, "val": val}
             self.train_set = self.trained_on(rows.part(train))
@@ -201,7 +201,18 @@ class PairData(LightningDataModule, ABC):
             if self.follows_data:
                 self.batch_size = batch_for(len(self.train_set))
         if stage in ("test", "predict", None) and not hasattr(self, "test_set"):
-            self.test_set = self.judged_by(self.read(train=False), "test")
+            rows = self._of_known_classes(self.read(train=False))
+            self.test_set = self.judged_by(rows, "test")
+
+    def _of_known_classes(self, rows: Rows) -> Rows:
+        """Refuse labels beyond the classes that there are: their one-hot rows would be all 0."""
+        low, high, classes = int(rows.labels.min()), int(rows.labels.max()), self.sizes.num_classes
+        if low < 0 or high >= classes:
+            raise InputError(
+                f"data: expected labels from 0 to {classes - 1}, got {low} to {high}; these files "
+                "are of other data"
+            )
+        return rows
 
     def trained_on(self, rows: Rows) -> Rows:
         """Return training items as they are for all epochs."""

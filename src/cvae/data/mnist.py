@@ -156,7 +156,7 @@ class EMNIST(MNIST):
     def read(self, train: bool) -> InMemory:
         items = super().read(train).items
         # The files hold the images transposed.
-        return InMemory(items._replace(y=items.y.transpose(-1, -2)))
+        return InMemory(items._replace(y=items.y.transpose(-1, -2).contiguous()))
 
 
 class QMNIST(MNIST):
