@@ -22,12 +22,21 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run(sys.executable, *arguments)
 
 
+WITHOUT_EXTRAS = """
+from importlib.machinery import PathFinder
+extras = {"zuko", "polars", "optuna", "onnx", "onnxscript", "safetensors", "huggingface_hub"}
+find = PathFinder.find_spec
+hidden = lambda name, *rest: None if name.partition(".")[0] in extras else find(name, *rest)
+PathFinder.find_spec = staticmethod(hidden)
+"""
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of the wheel, built and installed into an environment of its own.
 
     The dependencies are those of the present environment, by a path that does not bring along its
-    own installation of this package.
+    own installation of this package; but none of the extras are found.
     """
     folder = tmp_path_factory.mktemp("installed")
     built = python("-m", "build", "--wheel", "--no-isolation", "-o", str(folder), str(REPOSITORY))
@@ -35,6 +44,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder / "venv", with_pip=True)
     site = next((folder / "venv").glob("lib/python*/site-packages"))
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    (site / "without_extras.py").write_text(WITHOUT_EXTRAS)
+    (site / "without_extras.pth").write_text("import without_extras\n")
     pip = (str(folder / "venv" / "bin" / "python"), "-m", "pip", "install", "--no-index")
     done = run(*pip, "--no-deps", str(next(folder.glob("*.whl"))))
     assert done.returncode == 0, done.stderr
@@ -54,6 +65,10 @@ def test_the_installed_wheel_trains_from_an_unrelated_folder(
     done = run(command, "experiment=mnist", "--cfg", "job")
     assert (done.returncode, done.stderr) == (0, "")
     assert "cvae.data.mnist.MNIST" in done.stdout
+    done = run(command, "prior=flow")
+    assert done.stderr.startswith(
+        "cvae-train: flows need zuko; pip install 'lightning-cvae[flows]'"
+    )
     where = run(str(installed / "python"), "-c", "import cvae; print(cvae.__file__)")
     assert where.stdout.startswith(str(installed.parent))
 
