@@ -195,14 +195,14 @@ def importance_sampling(root: Path, compiled: bool) -> Numbers:
 
 MEASURES: dict[str, Callable[[Path], Numbers]] = {
     "bare loop, one CUDA graph": bare,
-    "8 models stacked, one CUDA graph": lambda root: members(root, 8),
-    "32 models stacked, one CUDA graph": lambda root: members(root, 32),
     "naive LightningModule": naive,
     "framework": framework,
     "framework, compile=true": lambda root: framework(root, "compile=true"),
     "importance sampling": lambda root: importance_sampling(root, False),
     "importance sampling, compile=true": lambda root: importance_sampling(root, True),
     "mnist_conv": convolutions,
+    "8 models stacked, one CUDA graph": lambda root: members(root, 8),
+    "32 models stacked, one CUDA graph": lambda root: members(root, 32),
 }
 
 
