@@ -20,6 +20,7 @@ import yaml
 
 from cvae.config.compose import find
 from cvae.evaluation.nats import JUDGE
+from cvae.evaluation.sentences import sentences_of
 from cvae.store.results import VALIDATION
 from page_anchors import in_few_words, resolved, tables_of_anchors
 from page_data import line, tables_of_data
@@ -235,10 +236,17 @@ def section(name: str, record: Plain, references: Plain, chosen: str) -> str:
             shlex.join(["cvae-evaluate", "RUN_DIR", *options]),
             "```\n",
             *figures(metrics),
+            *verdict(metrics),
             *compared(metrics, references),
             *([text.read_text()] if text.is_file() else []),
         ]
     )
+
+
+def verdict(metrics: Metrics) -> list[str]:
+    """Return what an evaluation says of a model; nothing of one from before there was a verdict."""
+    said = " ".join(sentences_of(metrics))
+    return [f"\n**Verdict:** {said}\n"] if "verdict/pairs" in metrics else []
 
 
 def figures(metrics: Metrics) -> list[str]:

@@ -15,6 +15,7 @@ from conftest import SHORT
 from cvae.commands import main as cli
 from cvae.config.compose import composing, find
 from cvae.errors import InputError
+from cvae.evaluation.sentences import sentences_of
 
 EXPERIMENTS = Path(table.__file__).parent
 README = (EXPERIMENTS / "README.md").read_text()
@@ -173,6 +174,8 @@ def test_every_figure_of_a_run_is_shown(name: str) -> None:
     for metric, value in RESULTS[name]["metrics"].items():
         if metric.startswith("test/kl_per_dimension/"):
             assert f"{value:.3f}" in section(name)
+        elif metric.startswith("verdict/"):
+            assert " ".join(sentences_of(RESULTS[name]["metrics"])) in section(name)
         else:
             assert metric in ("epochs", "seconds") or f"{{{metric}:" in shown
             assert metric not in page.NAMED or page.number(value, page.NAMED[metric][1]) in section(
