@@ -14,9 +14,8 @@ from cvae.errors import InputError, did_you_mean
 
 Targets = Tensor | np.ndarray | Sequence[Any] | Mapping[str, Any]
 """Targets as a user gives them, in their own units: rows, or columns by name."""
-
-
 _MOST_LISTED = 30
+"""Names in a line; of more there is only how many."""
 
 
 def listed(names: Sequence[str]) -> str:
@@ -53,10 +52,10 @@ class Target(ABC):
         support: The set of the values of an element.
         beside_images: Whether an x (N, H, W) beside it is images; else it is rows of numbers.
         has_steps: Whether y has steps, of which a `length` may say how many count.
-        shape: Shape of one y.
         names_in_words: Whether `in_words` says the names.
         drawn_as: How a page in a browser draws it: "image", "map", "lines" or "bars"; None if it
             does not.
+        shape: Shape of one y.
         names: A name for each column, or none.
         missing: Whether values may be missing; they are NaN.
     """
